@@ -1,0 +1,70 @@
+# The verbs of this repository; `make` alone lists them. Every tool's settings are in pyproject.toml.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+REPORTS := build/reports
+
+# Time boxes of the two searching test groups; a run covers as many seeds as fit.
+QUORATE_WALK_SECONDS ?= 90
+QUORATE_SIMULATION_SECONDS ?= 120
+NIGHTLY_WALK_SECONDS ?= 3600
+NIGHTLY_SIMULATION_SECONDS ?= 14400
+
+export QUORATE_WALK_SECONDS QUORATE_SIMULATION_SECONDS
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench nightly mutants clean tools
+
+help: ## list the verbs
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/ready ## a cluster on this machine: kill its leader and watch nothing get lost
+	@$(BIN)/python -m quorate.dev.demo
+
+# Simulations fill the cores, and a process-fault test beside them would measure the load instead
+# of the fault: so two runs, and the second one serial.
+test: $(VENV)/ready ## all tests except the nightly ones, in under ten minutes
+	@mkdir -p $(REPORTS)
+	$(BIN)/pytest -n 2 -m "not nightly and not integration" --junit-xml=$(REPORTS)/parallel.xml
+	$(BIN)/pytest -m "integration and not nightly" --junit-xml=$(REPORTS)/integration.xml
+
+check: $(VENV)/ready ## format, lint, types, import contracts, tidiness
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/pytest tests/architecture
+
+bench: $(VENV)/ready ## throughput and latency on this machine
+	@$(BIN)/python -m quorate.bench
+
+nightly: export HYPOTHESIS_PROFILE := nightly
+nightly: QUORATE_WALK_SECONDS := $(NIGHTLY_WALK_SECONDS)
+nightly: QUORATE_SIMULATION_SECONDS := $(NIGHTLY_SIMULATION_SECONDS)
+nightly: $(VENV)/ready ## all tests, with budgets of hours
+	@mkdir -p $(REPORTS)
+	$(BIN)/pytest -n 2 -m "not integration" --timeout=0 --junit-xml=$(REPORTS)/nightly-parallel.xml
+	$(BIN)/pytest -m integration --timeout=0 --junit-xml=$(REPORTS)/nightly-integration.xml
+
+mutants: $(VENV)/ready ## break the code on purpose, line by line: do the tests notice?
+	@$(BIN)/python tests/mutants/run.py
+
+clean: ## remove build output and caches; the virtual environment stays
+	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find node tests $(wildcard operator) -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/ready: pyproject.toml | tools
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+# Names whatever is missing in one line, with the command that installs it.
+tools:
+	@missing=; \
+	command -v git >/dev/null || missing="$$missing git"; \
+	if ! command -v $(PYTHON) >/dev/null; then missing="$$missing $(notdir $(PYTHON)) $(notdir $(PYTHON))-venv"; \
+	elif ! $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then \
+		echo "$(PYTHON) is older than 3.11, which Quorate needs; as root: apt-get install -y python3.11 python3.11-venv, then: make PYTHON=python3.11" >&2; exit 1; \
+	elif ! $(PYTHON) -c 'import venv, ensurepip' 2>/dev/null; then missing="$$missing $(notdir $(PYTHON))-venv"; fi; \
+	test -z "$$missing" || { echo "missing:$$missing; as root: apt-get install -y$$missing" >&2; exit 1; }
