@@ -1,0 +1,1 @@
+"""Wires a member together: the only package that knows all the others."""
