@@ -1,0 +1,1 @@
+"""Values of the wire protocol for tests: random ones (``strategies``) and fixed (``samples``)."""
