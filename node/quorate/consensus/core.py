@@ -1,0 +1,319 @@
+"""What every role of a member shares: its log, its term and vote, its links, its effects.
+
+The roles (``election``, ``leader``, ``follower``, ``founding``) hold only what ends with them.
+Here lie the two rules that none of them may break: nothing that depends on a write leaves
+before that write is durable, and a term is adopted durably before anything is said in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+
+from quorate.consensus.cluster_time import WallClocks
+from quorate.consensus.codec import FrameCodec
+from quorate.consensus.config import ConsensusConfig, Identity, Recovered
+from quorate.consensus.effects import (
+    Alarm,
+    AppendToLog,
+    CommitTo,
+    Effect,
+    RoleChanged,
+    Send,
+    StoreNodeState,
+    Trace,
+    TruncateLog,
+)
+from quorate.consensus.log_view import LogView
+from quorate.consensus.messages import Hello, Message, Refusal
+from quorate.consensus.types import (
+    NO_MEMBER,
+    NO_MEMBERSHIP,
+    NOT_RECOVERING,
+    FoundingState,
+    FrameType,
+    Instant,
+    LeadershipTermId,
+    LogFrame,
+    LogMark,
+    LogPosition,
+    MemberId,
+    NodeState,
+    PeerLife,
+    RecoveringReason,
+    Role,
+    Seat,
+)
+
+
+class Deadline(Enum):
+    """Everything that happens because time has passed; each can be fired by itself."""
+
+    ELECTION = "election"
+    """The leader has been silent for an election timeout."""
+    STAND = "stand"
+    """The wait before a canvass is over."""
+    CAMPAIGN = "campaign"
+    """A canvass or ballot has had an election timeout without an outcome."""
+    HEARTBEAT = "heartbeat"
+    CHECK_QUORUM = "check_quorum"
+    TRANSFER = "transfer"
+
+
+LOST_REASONS = frozenset({RecoveringReason.DAMAGED, RecoveringReason.UNSYNCED})
+
+
+class Core:
+    """State common to all roles, and the only place that makes persist effects."""
+
+    def __init__(
+        self,
+        config: ConsensusConfig,
+        identity: Identity,
+        recovered: Recovered,
+        codec: FrameCodec,
+        random: Callable[[int, int], int],
+        now: Instant,
+    ) -> None:
+        """Take over what the disk held; see ``ConsensusModule``."""
+        self.config = config
+        self.identity = identity
+        self.codec = codec
+        self.random = random
+        self.now = now
+        self.node_state = recovered.node_state
+        self.log = LogView(
+            recovered.terms,
+            recovered.end,
+            recovered.last_timestamp,
+            recovered.founding,
+            config.tail_bytes,
+        )
+        self.membership = NO_MEMBERSHIP
+        if recovered.founding is not None:
+            self.membership = codec.membership_of(recovered.founding)
+        self.role = Role.FOLLOWER
+        self.leader: Seat | None = None
+        self.leader_unheard = False
+        self.commit_position = LogPosition(0)
+        self.service_position = LogPosition(0)
+        self.links: dict[Seat, PeerLife] = {}
+        self.hellos: dict[Seat, Hello] = {}
+        self.refused_by: dict[Seat, Refusal] = {}
+        self.founding_broken = ""
+        self.deadlines: dict[Deadline, int] = {}
+        self.walls = WallClocks()
+        self.effects: list[Effect] = []
+        self.sequence = 0
+        self.persisted = 0
+        self.node_state_sequence = 0
+        self._gated: list[tuple[int, PeerLife, Message]] = []
+        self._commit_told = LogPosition(0)
+        self._alarms: dict[str, str] = {}
+        self._role_told: tuple[Role, LeadershipTermId, Seat | None] | None = None
+
+    # -- who we are ---------------------------------------------------------------------
+
+    @property
+    def seat(self) -> Seat:
+        """Our own place in the configured list."""
+        return self.identity.seat
+
+    @property
+    def term(self) -> LeadershipTermId:
+        """The highest term adopted here."""
+        return self.node_state.candidate_term_id
+
+    @property
+    def is_recovering(self) -> bool:
+        """Whether this member may have lost what it acknowledged: no vote, no acknowledgement."""
+        return self.node_state.recovering.reason in LOST_REASONS
+
+    @property
+    def is_voter(self) -> bool:
+        """Whether this very directory is a voter of a founded cluster."""
+        return self.node_state.founded and any(
+            member.member_id == self.identity.member_id for member in self.membership.voters
+        )
+
+    @property
+    def founding_state(self) -> FoundingState:
+        """How far the birth of the cluster has come here."""
+        if self.node_state.founded:
+            return FoundingState.FOUNDED
+        if self.founding_broken:
+            return FoundingState.BROKEN
+        return FoundingState.FOUNDING if self.log.end.position else FoundingState.BLANK
+
+    @property
+    def other_voters(self) -> list[Seat]:
+        """Seats of all voters but ourselves, in order."""
+        return [m.seat for m in self.membership.voters if m.seat != self.seat]
+
+    def member_id_of(self, seat: Seat) -> MemberId:
+        """Return the member id that the log knows in this seat; ``NO_MEMBER`` for none."""
+        return next((m.member_id for m in self.membership.members if m.seat == seat), NO_MEMBER)
+
+    def knows(self, peer: PeerLife) -> bool:
+        """Tell whether the log has this very directory in that seat."""
+        return self.member_id_of(peer.seat) == peer.member_id != NO_MEMBER
+
+    # -- persistence --------------------------------------------------------------------
+
+    def store(self, node_state: NodeState) -> None:
+        """Change the node state and have it made durable."""
+        self.node_state = node_state
+        self.sequence += 1
+        self.node_state_sequence = self.sequence
+        self.effects.append(StoreNodeState(self.sequence, self.node_state))
+
+    def adopt_term(self, term: LeadershipTermId) -> None:
+        """Raise our term, with its vote not yet given and its leader not yet known."""
+        assert term > self.term, (term, self.term)
+        assert self.role is not Role.LEADER, "a leader leaves office first"
+        self.store(self.node_state._replace(candidate_term_id=term, vote=NO_MEMBER))
+        self.set_role(Role.FOLLOWER, None, "adopted a higher term")
+
+    def append(self, frames: tuple[LogFrame, ...]) -> None:
+        """Put frames behind the end of the log and have them made durable."""
+        for frame in frames:
+            assert frame.leadership_term_id <= self.term, (frame.leadership_term_id, self.term)
+            self.log.append(frame)
+            if frame.frame_type in (FrameType.FOUNDING, FrameType.NEW_LEADERSHIP_TERM):
+                self.membership = self.codec.membership_of(frame)
+        self.sequence += 1
+        self.effects.append(AppendToLog(self.sequence, frames))
+        self.log.appended(self.sequence)
+
+    def truncate(self, end: LogMark) -> None:
+        """Drop a suffix of the log that conflicts with the leader's."""
+        assert end.position >= self.commit_position, (end, self.commit_position)
+        self.trace("log_truncated", position=end.position, was=self.log.end.position)
+        self.log.truncate(end)
+        self.sequence += 1
+        self.effects.append(TruncateLog(self.sequence, end))
+        if self.log.founding is None:
+            self.membership = NO_MEMBERSHIP
+
+    def on_persisted(self, sequence: int) -> bool:
+        """Release what waited for ``sequence``; tell whether the durable position moved."""
+        assert self.persisted <= sequence <= self.sequence, (sequence, self.sequence)
+        self.persisted = sequence
+        moved = self.log.persisted(sequence)
+        waiting = self._gated
+        if waiting:
+            self._gated = [gated for gated in waiting if gated[0] > sequence]
+            for gate, peer, message in waiting:
+                if gate <= sequence and self.links.get(peer.seat) == peer:
+                    self.effects.append(Send(peer.seat, message))
+        return moved
+
+    # -- talking ------------------------------------------------------------------------
+
+    def send(self, seat: Seat, message: Message) -> None:
+        """Send at once; for what promises nothing about our disk."""
+        if seat in self.links:
+            self.effects.append(Send(seat, message))
+
+    def send_durable(self, seat: Seat, message: Message, sequence: int | None = None) -> None:
+        """Send when everything asked for up to ``sequence`` (default: all) is durable."""
+        gate = self.sequence if sequence is None else sequence
+        peer = self.links.get(seat)
+        if peer is None:
+            return
+        if gate <= self.persisted:
+            self.effects.append(Send(seat, message))
+        else:
+            self._gated.append((gate, peer, message))
+
+    def hello(self, refusal: Refusal = Refusal.NONE) -> Hello:
+        """Say what we are."""
+        founding = self.log.founding
+        unfinished = founding if not self.node_state.founded else None
+        return Hello(
+            founding=self.founding_state,
+            configuration_hash=self.identity.configuration_hash,
+            founding_frame=unfinished,
+            founding_chain=founding.chain if founding is not None else 0,
+            role=self.role,
+            leadership_term_id=self.term,
+            end=self.log.end,
+            recovering=self.node_state.recovering,
+            refusal=refusal,
+        )
+
+    def greet_all(self) -> None:
+        """Tell every linked member what we have become."""
+        for seat in self.links:
+            self.send_durable(seat, self.hello(), self.node_state_sequence)
+
+    def alarm(self, name: str, detail: str) -> None:
+        """Tell a human; the same detail only once."""
+        if self._alarms.get(name) != detail:
+            self._alarms[name] = detail
+            self.effects.append(Alarm(name, detail))
+
+    def trace(self, event: str, **fields: object) -> None:
+        """Leave a line for the log of this member."""
+        self.effects.append(Trace(event, tuple(fields.items())))
+
+    # -- role, commit, time -------------------------------------------------------------
+
+    def set_role(self, role: Role, leader: Seat | None, reason: str) -> None:
+        """Change role or leader, and tell the outside if that is news."""
+        self.role = role
+        self.leader = leader
+        if (role, self.term, leader) != self._role_told:
+            self._role_told = (role, self.term, leader)
+            self.effects.append(RoleChanged(role, self.term, leader, reason))
+
+    def commit(self, position: LogPosition) -> None:
+        """Raise the commit position; it never falls within a life."""
+        assert position <= self.log.end.position, (position, self.log.end)
+        self.commit_position = max(self.commit_position, position)
+
+    def tell_commit(self) -> None:
+        """Let the outside apply up to the commit position, after it was published."""
+        if self.commit_position > self._commit_told:
+            self._commit_told = self.commit_position
+            self.effects.append(CommitTo(self.commit_position, self.term))
+
+    def election_timeout(self) -> int:
+        """Draw an election timeout in nanoseconds."""
+        return self.random(self.config.election_timeout_min_ns, self.config.election_timeout_max_ns)
+
+    def arm(self, deadline: Deadline, after_ns: int) -> None:
+        """Set a deadline that many nanoseconds of loop time ahead."""
+        self.deadlines[deadline] = self.now.loop + after_ns
+
+    def disarm(self, *deadlines: Deadline) -> None:
+        """Forget these deadlines."""
+        for deadline in deadlines:
+            self.deadlines.pop(deadline, None)
+
+    def clear_recovering(self) -> None:
+        """Count again: what may have been lost is durable here once more."""
+        self.trace("recovering_ended", position=self.log.durable)
+        self.store(self.node_state._replace(recovering=NOT_RECOVERING))
+
+    def make_frame(
+        self, frame_type: FrameType, timestamp: int, body: bytes = b"", entry_count: int = 0
+    ) -> tuple[LogFrame, ...]:
+        """Build the next frame of our term, behind padding where the segment has no room."""
+        position, chain = self.log.end.position, self.log.end.chain
+        timestamp = max(timestamp, self.log.last_timestamp)
+        length = (64 + len(body) + 63) // 64 * 64
+        room = self.config.segment_length - position % self.config.segment_length
+        if length <= room:
+            return (
+                self.codec.encode(
+                    position, self.term, timestamp, chain, frame_type, body, entry_count
+                ),
+            )
+        padding = self.codec.encode(
+            position, self.term, timestamp, chain, FrameType.PADDING, bytes(room - 64)
+        )
+        frame = self.codec.encode(
+            padding.end, self.term, timestamp, padding.chain, frame_type, body, entry_count
+        )
+        return (padding, frame)

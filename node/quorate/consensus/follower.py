@@ -1,0 +1,241 @@
+"""Following a leader: check what it sends, resolve conflicts, report, follow its commit.
+
+``checked`` is the end of what is known to equal the log of this term's leader, because it
+came from it or was compared with it frame by frame. Only what is durable *and* below it is
+reported; only what is committed *and* below it is applied. A raw log end promises nothing.
+"""
+
+from __future__ import annotations
+
+from quorate.consensus.core import Core, Deadline
+from quorate.consensus.effects import CloseLink, Halt, HaltCode
+from quorate.consensus.messages import AppendFrames, AppendReport, CureTarget
+from quorate.consensus.types import (
+    NO_MEMBERSHIP,
+    START_POSITION,
+    LeadershipTermId,
+    LogFrame,
+    LogMark,
+    LogPosition,
+    PeerLife,
+    Role,
+    TermRecord,
+)
+
+
+class Follower:
+    """What a member knows of the leader it follows; starts afresh with each term."""
+
+    def __init__(self, core: Core) -> None:
+        """Follow nobody yet."""
+        self._core = core
+        self._leader: PeerLife | None = None
+        self._leader_term = LeadershipTermId(0)
+        self.checked = LogPosition(0)
+        self.leader_end = LogPosition(0)
+        self._round = 0
+        self._reported = LogPosition(0)
+        self._cure_position: LogPosition | None = None
+
+    @property
+    def durable(self) -> LogPosition:
+        """End of what is durable here and checked against this term's leader."""
+        return min(self.checked, self._core.log.durable)
+
+    @property
+    def caught_up_lag(self) -> int:
+        """Bytes between the leader's end as last heard and what is checked here."""
+        return max(0, self.leader_end - self.checked)
+
+    def is_of(self, peer: PeerLife) -> bool:
+        """Tell whether this very life of a member is the leader that we follow."""
+        return self._leader == peer
+
+    def forget(self) -> None:
+        """Follow nobody: what was checked against a former leader is checked no longer."""
+        self._leader = None
+        self.checked = LogPosition(0)
+        self._reported = LogPosition(0)
+        self._round = 0
+        self._cure_position = None
+
+    def on_append(self, peer: PeerLife, message: AppendFrames) -> None:
+        """Take frames or a heartbeat from whoever says it leads this term."""
+        core = self._core
+        if message.leadership_term_id < core.term:
+            self._report(peer, matched=True)
+            return
+        if not self._may_follow(peer):
+            return
+        if message.leadership_term_id > core.term:
+            core.adopt_term(message.leadership_term_id)
+        assert core.role is not Role.LEADER, (core.term, peer)
+        self._hear(peer)
+        self.leader_end = message.end_position
+        self._round = max(self._round, message.round)
+        if not self._matches(message.previous):
+            self._report(peer, matched=False, probed=message.previous.position)
+            return
+        self.checked = max(self.checked, message.previous.position)
+        before = core.sequence
+        if self._take(peer, message.frames):
+            self._follow_commit(message.commit_position)
+            if core.sequence == before:
+                self._report(peer, matched=True)
+
+    def _may_follow(self, peer: PeerLife) -> bool:
+        """Only members lead; one that has lost its whole log knows none and takes any."""
+        core = self._core
+        if core.membership == NO_MEMBERSHIP:
+            return core.node_state.founded
+        return core.node_state.founded and core.knows(peer)
+
+    def _hear(self, peer: PeerLife) -> None:
+        """Note a valid message of this term's leader."""
+        core = self._core
+        core.leader_unheard = False
+        core.arm(Deadline.ELECTION, core.election_timeout())
+        core.disarm(Deadline.STAND, Deadline.CAMPAIGN)
+        if self._leader == peer and self._leader_term == core.term and core.leader == peer.seat:
+            return
+        if self._leader_term == core.term and self._leader is not None:
+            assert self._leader == peer, f"two leaders in term {core.term}: {self._leader}, {peer}"
+        else:
+            self.forget()
+        self._leader = peer
+        self._leader_term = core.term
+        core.set_role(Role.FOLLOWER, peer.seat, "follows the leader of the term")
+
+    def _matches(self, previous: LogMark) -> bool:
+        """Tell whether our log has this boundary of the leader's."""
+        log = self._core.log
+        if previous.position <= self.checked:
+            return True
+        if previous.position > log.end.position:
+            return False
+        if log.term_before(previous.position) != previous.leadership_term_id:
+            return False
+        chain = log.chain_before(previous.position)
+        return chain is None or chain == previous.chain
+
+    def _take(self, peer: PeerLife, frames: tuple[LogFrame, ...]) -> bool:
+        """Skip the frames that we hold, cut where ours differ, append the rest."""
+        core = self._core
+        log = core.log
+        for index, frame in enumerate(frames):
+            if frame.end <= self.checked:
+                continue
+            if frame.position > self.checked or not self._term_fits(frame):
+                core.effects.append(CloseLink(peer.seat, "frames out of order"))
+                return False
+            if frame.position < log.end.position:
+                if log.term_before(LogPosition(frame.position + 1)) == frame.leadership_term_id:
+                    if not self._same_as_ours(frame):
+                        return False
+                    self.checked = frame.end
+                    continue
+                before = log.term_before(frame.position)
+                core.truncate(LogMark(frame.position, before, frame.previous_chain))
+            return self._extend(peer, frames[index:])
+        return True
+
+    def _term_fits(self, frame: LogFrame) -> bool:
+        term = frame.leadership_term_id
+        return self._core.log.term_before(frame.position) <= term <= self._core.term
+
+    def _same_as_ours(self, frame: LogFrame) -> bool:
+        """Equal term and position mean equal frames; anything else is damage on one side."""
+        core = self._core
+        own = core.log.frame_at(frame.position)
+        if frame.end <= core.log.end.position and (own is None or own.chain == frame.chain):
+            return True
+        detail = (
+            f"the frame at {frame.position} of term {frame.leadership_term_id} is not the "
+            "leader's: one of the two recordings is damaged; run `quorate verify` on both"
+        )
+        core.effects.append(Halt(HaltCode.DAMAGED, detail))
+        return False
+
+    def _extend(self, peer: PeerLife, frames: tuple[LogFrame, ...]) -> bool:
+        """Append frames at the end of the log, all or none."""
+        core = self._core
+        position, term, chain = core.log.end
+        for frame in frames:
+            bad = (
+                frame.position != position
+                or frame.previous_chain != chain
+                or not term <= frame.leadership_term_id <= core.term
+            )
+            if bad:
+                core.effects.append(CloseLink(peer.seat, "frame does not follow our log"))
+                return False
+            position, term, chain = frame.end, frame.leadership_term_id, frame.chain
+        core.append(frames)
+        self.checked = core.log.end.position
+        return True
+
+    def _follow_commit(self, leader_commit: LogPosition) -> None:
+        """Commit what the leader has, as far as our log is known to be the leader's."""
+        core = self._core
+        position = min(leader_commit, self.checked)
+        if position > core.commit_position:
+            core.commit(position)
+
+    def on_persisted(self) -> None:
+        """Report progress to the leader, and end recovering when the target is reached."""
+        core = self._core
+        if self._leader is None or core.leader != self._leader.seat:
+            return
+        if self.durable > self._reported:
+            self._report(self._leader, matched=True)
+        self._maybe_cured()
+
+    def on_cure_target(self, peer: PeerLife, message: CureTarget) -> None:
+        """Learn up to where the log must be durable before this member counts again."""
+        if peer == self._leader and message.leadership_term_id == self._core.term:
+            self._cure_position = message.position
+            self._maybe_cured()
+
+    def _maybe_cured(self) -> None:
+        core = self._core
+        reached = self._cure_position is not None and self.durable >= self._cure_position
+        if reached and core.node_state.recovering.reason:
+            self._cure_position = None
+            core.clear_recovering()
+
+    def _report(
+        self, peer: PeerLife, *, matched: bool, probed: LogPosition = START_POSITION
+    ) -> None:
+        """Tell the leader where we stand; our term and recovering are durable before."""
+        core = self._core
+        end = core.log.end
+        terms: tuple[TermRecord, ...] = ()
+        if not matched:
+            end, terms = self._terms_shown(probed)
+        self._reported = self.durable
+        report = AppendReport(
+            leadership_term_id=core.term,
+            matched=matched,
+            durable=self.durable,
+            checked=self.checked,
+            end=end,
+            terms=terms,
+            round=self._round,
+            service_position=core.service_position,
+            recovering=core.node_state.recovering,
+            wall=core.now.wall,
+        )
+        core.send_durable(peer.seat, report, core.node_state_sequence)
+
+    def _terms_shown(self, probed: LogPosition) -> tuple[LogMark, tuple[TermRecord, ...]]:
+        """Return rows of the term table around ``probed`` and the end of what they cover."""
+        core = self._core
+        terms = core.log.terms
+        rows_max = core.config.terms_reported_max
+        below = sum(1 for row in reversed(terms) if row.base >= probed)
+        if below < rows_max:
+            return core.log.end, tuple(terms[-rows_max:])
+        stop = len(terms) - below
+        row = terms[stop]
+        mark = LogMark(row.base, core.log.term_before(row.base), row.chain)
+        return mark, tuple(terms[max(0, stop - rows_max) : stop])

@@ -1,0 +1,268 @@
+"""The birth of a cluster: one explicit act that can be interrupted anywhere and repeated.
+
+The member in the lowest seat makes the founding frame; when all seats hold it durably, the
+founded mark is made durable there first, then everywhere. Without the mark a member takes no
+part. A founding frame that is held is never replaced by another.
+"""
+
+from __future__ import annotations
+
+from quorate.consensus.core import Core
+from quorate.consensus.effects import FoundingEnded
+from quorate.consensus.messages import (
+    Founded,
+    FoundingDiscard,
+    FoundingFrame,
+    FoundingStored,
+    FoundRequest,
+    Hello,
+    Refusal,
+)
+from quorate.consensus.types import (
+    LOG_START,
+    FoundingState,
+    FrameType,
+    LeadershipTermId,
+    LogFrame,
+    Member,
+    Membership,
+    PeerLife,
+    Seat,
+)
+
+
+class Founding:
+    """The part of one member in founding its cluster."""
+
+    def __init__(self, core: Core) -> None:
+        """Nothing asked for yet."""
+        self._core = core
+        self._asked = False
+        self._stored: set[Seat] = set()
+        self._marking = 0
+
+    @property
+    def _maker(self) -> Seat:
+        return min(seat for seat, _ in self._core.identity.seats)
+
+    @property
+    def _other_seats(self) -> list[Seat]:
+        return [seat for seat, _ in self._core.identity.seats if seat != self._core.seat]
+
+    # -- asking ---------------------------------------------------------------------------
+
+    def request(self, *, discard: bool) -> str | None:
+        """Found the cluster, or forget an unfinished founding; return why not.
+
+        Returns:
+            None when it has begun (its end comes as ``FoundingEnded``), else the refusal.
+
+        """
+        core = self._core
+        if core.node_state.founded:
+            if discard:
+                return "this cluster is founded: nothing is discarded"
+            core.effects.append(FoundingEnded(True, "the cluster is founded already"))
+            return None
+        if Refusal.VOLUME_LOST in core.refused_by.values():
+            return "volume-lost: a cluster exists and does not know this directory"
+        if core.seat != self._maker:
+            if self._maker not in core.links:
+                return f"seat {self._maker}, which founds, is not connected"
+            core.send(self._maker, FoundRequest(discard))
+            self._asked = True
+            return None
+        return self._discard() if discard else self._make()
+
+    def on_request(self, peer: PeerLife, message: FoundRequest) -> None:
+        """Another member forwards its request; only the lowest seat acts on it."""
+        core = self._core
+        if core.seat == self._maker and not core.node_state.founded:
+            refusal = self._discard() if message.discard else self._make()
+            if refusal is not None:
+                core.trace("founding_refused", seat=peer.seat, reason=refusal)
+
+    def _refusal(self) -> str | None:
+        """Return why the cluster cannot be founded now, naming the seat; None when it can."""
+        core = self._core
+        for seat in self._other_seats:
+            hello = core.hellos.get(seat)
+            if seat not in core.links or hello is None:
+                return f"seat {seat} is not connected"
+            if hello.configuration_hash != core.identity.configuration_hash:
+                return f"seat {seat} has another configuration (cluster id, seats, settings)"
+            if hello.founding is FoundingState.FOUNDED:
+                return f"seat {seat} belongs to a founded cluster"
+        return None
+
+    def _make(self) -> str | None:
+        """Make the founding frame, or take up the one that a member already holds."""
+        core = self._core
+        refusal = self._refusal()
+        if refusal is not None:
+            return refusal
+        held = {hello.founding_chain: hello.founding_frame for hello in self._hellos()}
+        if core.log.founding is not None:
+            held[core.log.founding.chain] = core.log.founding
+        frames = [frame for chain, frame in held.items() if chain and frame is not None]
+        if len(frames) > 1:
+            return self._break("two founding frames are held")
+        frame = frames[0] if frames else self._new_frame()
+        stranger = self._stranger(core.codec.membership_of(frame))
+        if stranger is not None:
+            return self._break(f"the founding frame does not list the directory of {stranger}")
+        core.founding_broken = ""
+        self._asked = True
+        self._stored = set()
+        if core.log.founding is None:
+            core.append((frame,))
+        for seat in self._other_seats:
+            core.send(seat, FoundingFrame(frame))
+        self.on_progress()
+        return None
+
+    def _hellos(self) -> list[Hello]:
+        return [self._core.hellos[seat] for seat in self._other_seats]
+
+    def _new_frame(self) -> LogFrame:
+        core = self._core
+        members = tuple(
+            Member(
+                core.identity.member_id if seat == core.seat else core.links[seat].member_id,
+                seat,
+                name,
+            )
+            for seat, name in core.identity.seats
+        )
+        body = core.codec.founding_body(members)
+        term = LeadershipTermId(0)
+        position, chain = LOG_START.position, LOG_START.chain
+        return core.codec.encode(position, term, 0, chain, FrameType.FOUNDING, body)
+
+    def _stranger(self, membership: Membership) -> str | None:
+        """Return the seat whose present directory the frame does not list, if any."""
+        core = self._core
+        listed = {member.seat: member.member_id for member in membership.members}
+        if listed.get(core.seat) != core.identity.member_id:
+            return f"seat {core.seat}"
+        for seat in self._other_seats:
+            peer = core.links.get(seat)
+            if peer is not None and listed.get(seat) != peer.member_id:
+                return f"seat {seat}"
+        return None
+
+    def _break(self, reason: str) -> str:
+        core = self._core
+        core.founding_broken = reason
+        core.greet_all()
+        return f"founding-broken: {reason}; end it with: quorate found --discard"
+
+    def _discard(self) -> str | None:
+        """Forget the founding frame everywhere; only while nobody carries the mark."""
+        core = self._core
+        refusal = self._refusal()
+        if refusal is not None:
+            return refusal
+        self._drop()
+        for seat in self._other_seats:
+            core.send(seat, FoundingDiscard(0))
+        core.effects.append(FoundingEnded(True, "the unfinished founding was discarded"))
+        return None
+
+    def _drop(self) -> None:
+        core = self._core
+        core.founding_broken = ""
+        self._asked = False
+        self._stored = set()
+        if core.log.end.position:
+            core.truncate(LOG_START)
+        core.greet_all()
+
+    # -- answering ------------------------------------------------------------------------
+
+    def on_frame(self, peer: PeerLife, message: FoundingFrame) -> None:
+        """Store the founding frame that the lowest seat has made."""
+        core = self._core
+        if core.node_state.founded or peer.seat != self._maker or core.term:
+            return
+        held = core.log.founding
+        if held is None:
+            membership = core.codec.membership_of(message.frame)
+            listed = {member.seat: member.member_id for member in membership.members}
+            if listed.get(core.seat) != core.identity.member_id:
+                self._break(f"the founding frame does not list the directory of seat {core.seat}")
+                return
+            core.append((message.frame,))
+        elif held.chain != message.frame.chain:
+            self._break("two founding frames are held")
+            return
+        self.on_progress()
+
+    def on_discard(self, peer: PeerLife) -> None:
+        """Forget an unfinished founding, as the lowest seat says."""
+        core = self._core
+        if peer.seat == self._maker and not core.node_state.founded and not core.term:
+            self._drop()
+
+    def on_stored(self, peer: PeerLife, message: FoundingStored) -> None:
+        """Count a seat that durably holds our frame."""
+        core = self._core
+        founding = core.log.founding
+        listed = founding is not None and core.knows(peer)
+        if listed and founding is not None and message.chain == founding.chain:
+            self._stored.add(peer.seat)
+            self.on_progress()
+
+    def on_founded(self, peer: PeerLife, message: Founded) -> None:
+        """The lowest seat says that all hold the frame: take the mark."""
+        founding = self._core.log.founding
+        known = founding is not None and self._core.knows(peer)
+        if known and founding is not None and founding.chain == message.chain:
+            self._mark()
+
+    def on_hello(self, peer: PeerLife, hello: Hello) -> None:
+        """Learn what a member is; a marked one that our frame lists gives us the mark."""
+        core = self._core
+        if core.node_state.founded or core.log.founding is None:
+            return
+        if not core.knows(peer):
+            if hello.founding is not FoundingState.FOUNDED:
+                self._break(f"the founding frame does not list the directory of seat {peer.seat}")
+            return
+        marked = hello.founding is FoundingState.FOUNDED
+        if marked and hello.founding_chain == core.log.founding.chain:
+            self._mark()
+
+    def _mark(self) -> None:
+        core = self._core
+        if not core.node_state.founded and not self._marking:
+            core.founding_broken = ""
+            core.store(core.node_state._replace(founded=True))
+            self._marking = core.sequence
+
+    def on_progress(self) -> None:
+        """Go on when something of the founding has become durable."""
+        core = self._core
+        founding = core.log.founding
+        if core.node_state.founded or founding is None or core.log.durable < founding.end:
+            return
+        if core.seat != self._maker:
+            core.send_durable(self._maker, FoundingStored(founding.chain))
+        elif self._asked and self._stored >= set(self._other_seats):
+            self._mark()
+
+    def on_persisted(self) -> bool:
+        """Go on after a sync; tell whether this member has just been founded."""
+        core = self._core
+        if self._marking and core.persisted >= self._marking:
+            self._marking = 0
+            founding = core.log.founding
+            assert founding is not None, "the mark follows the frame"
+            for seat in self._other_seats:
+                core.send(seat, Founded(founding.chain))
+            core.greet_all()
+            core.trace("founded", members=len(core.membership.members))
+            core.effects.append(FoundingEnded(True, "founded"))
+            return True
+        self.on_progress()
+        return False

@@ -1,0 +1,348 @@
+"""Leading: append, replicate, commit, keep a majority, cure those that lost something.
+
+A report counts only if it names this leader's present term, comes from the member's present
+life, and lies above the term's base. The commit position moves only to what a quorum holds
+durably, strictly above the base: frames of older terms are committed with the first of this
+one and never by themselves (Raft, figure 8).
+"""
+
+from __future__ import annotations
+
+from quorate.consensus.cluster_time import LogClock, lower_median
+from quorate.consensus.core import LOST_REASONS, Core, Deadline
+from quorate.consensus.effects import ReadLog
+from quorate.consensus.messages import AppendFrames, AppendReport, CureTarget
+from quorate.consensus.progress import Flow, Progress, agreed_boundary
+from quorate.consensus.quorum import committed_position, has_quorum
+from quorate.consensus.types import (
+    LOG_START,
+    FrameType,
+    LogFrame,
+    LogMark,
+    LogPosition,
+    PeerLife,
+    RecoveringReason,
+    Seat,
+)
+
+
+class Leader:
+    """One leadership term of this member."""
+
+    def __init__(self, core: Core, *, possible_loss: bool) -> None:
+        """Begin the term: its first frame, and a probe to everyone."""
+        self._core = core
+        self.possible_loss = possible_loss
+        self.base = core.log.end.position
+        self._round = 0
+        self._began = core.now.loop
+        self._commit_sent = core.commit_position
+        self._clock = LogClock(core.now, core.log.last_timestamp, self._majority_walls())
+        base_mark = core.log.end
+        self._append_term_frame()
+        self.term_frame_end = core.log.end.position
+        self._own_cure_sequence = core.sequence
+        self.progress: dict[Seat, Progress] = {}
+        for member in core.membership.members:
+            if member.seat != core.seat:
+                peer = core.links.get(member.seat)
+                nonce = peer.start_nonce if peer is not None and core.knows(peer) else None
+                self.progress[member.seat] = Progress(nonce, base_mark)
+        core.disarm(Deadline.ELECTION, Deadline.STAND, Deadline.CAMPAIGN)
+        core.arm(Deadline.CHECK_QUORUM, core.config.election_timeout_min_ns)
+        self.heartbeat()
+
+    # -- the log --------------------------------------------------------------------------
+
+    def _append_term_frame(self) -> None:
+        core = self._core
+        founding = core.log.founding
+        assert founding is not None, "a leader holds the founding frame"
+        log_time = self._clock.read(core.now)
+        body = core.codec.term_body(
+            founding,
+            core.term,
+            self.base,
+            core.identity.member_id,
+            log_time,
+            core.membership,
+            possible_loss=self.possible_loss,
+        )
+        core.append(core.make_frame(FrameType.NEW_LEADERSHIP_TERM, log_time, body))
+
+    def append(self, frame_type: FrameType, body: bytes, entry_count: int) -> LogPosition:
+        """Append one frame of this term and return where it begins."""
+        core = self._core
+        frames = core.make_frame(frame_type, self.log_time(), body, entry_count)
+        core.append(frames)
+        return frames[-1].position
+
+    def log_time(self) -> int:
+        """Return the log's time now, in nanoseconds."""
+        return self._clock.read(self._core.now)
+
+    def _majority_walls(self) -> list[int]:
+        """Return the wall clocks known, ours among them; warn where they are far apart."""
+        core = self._core
+        known = core.walls.estimates(core.now)
+        walls = [known[seat] for seat in core.other_voters if seat in known]
+        walls.append(core.now.wall)
+        apart = max(walls) - min(walls)
+        if apart > core.config.clock_alarm_ns:
+            detail = f"wall clocks of members differ by {apart // 1_000_000} ms"
+            core.alarm("clocks_apart", detail)
+        if len(walls) * 2 <= len(core.membership.voters):
+            return [min(lower_median(walls), core.log.last_timestamp)]
+        return walls
+
+    # -- replication ----------------------------------------------------------------------
+
+    def flush(self) -> None:
+        """Send to everyone what was appended and committed since the last time."""
+        commit_moved = self._core.commit_position > self._commit_sent
+        self._commit_sent = self._core.commit_position
+        for seat, progress in self.progress.items():
+            streamed = self._stream(seat, progress)
+            if commit_moved and not streamed and progress.flow is Flow.REPLICATE:
+                self._send_empty(seat, progress)
+
+    def _stream(self, seat: Seat, progress: Progress) -> bool:
+        """Send frames to one member as far as its window allows; tell whether any went."""
+        core = self._core
+        sent = False
+        while self._may_stream(seat, progress):
+            position = progress.next_position
+            frames = core.log.frames_from(position, core.config.append_bytes_max)
+            if frames is None:
+                progress.reading = True
+                core.effects.append(ReadLog(seat, position, core.config.append_bytes_max))
+                return sent
+            if not frames:
+                return sent
+            self._send_frames(seat, progress, frames)
+            sent = True
+        return sent
+
+    def _may_stream(self, seat: Seat, progress: Progress) -> bool:
+        if progress.flow is not Flow.REPLICATE or progress.reading or progress.unmatchable:
+            return False
+        in_flight = progress.next_position - progress.checked
+        return in_flight < self._core.config.window_bytes and seat in self._core.links
+
+    def _send_frames(self, seat: Seat, progress: Progress, frames: tuple[LogFrame, ...]) -> None:
+        first, last = frames[0], frames[-1]
+        term_before = self._core.log.term_before(first.position)
+        previous = LogMark(first.position, term_before, first.previous_chain)
+        self._send(seat, previous, frames)
+        progress.next_position = last.end
+
+    def _send_empty(self, seat: Seat, progress: Progress) -> None:
+        """Send a message without frames: a probe, a heartbeat, or a new commit position."""
+        probing = progress.flow is Flow.PROBE
+        self._send(seat, progress.probed if probing else LOG_START, ())
+
+    def _send(self, seat: Seat, previous: LogMark, frames: tuple[LogFrame, ...]) -> None:
+        core = self._core
+        message = AppendFrames(
+            leadership_term_id=core.term,
+            previous=previous,
+            frames=frames,
+            commit_position=core.commit_position,
+            round=self._round,
+            end_position=core.log.end.position,
+        )
+        core.send(seat, message)
+
+    def on_log_read(self, seat: Seat, frames: tuple[LogFrame, ...]) -> None:
+        """Send frames that had to be read from the recording."""
+        progress = self.progress.get(seat)
+        if progress is None or not progress.reading:
+            return
+        progress.reading = False
+        if not frames or frames[0].position != progress.next_position:
+            return
+        claimed = progress.probed
+        if claimed.position == frames[0].position and claimed.chain != frames[0].previous_chain:
+            self._contradiction(seat, progress, claimed.position)
+            return
+        if self._may_stream(seat, progress):
+            self._send_frames(seat, progress, frames)
+        self._stream(seat, progress)
+
+    def heartbeat(self) -> None:
+        """Begin a new round: something to everyone, whatever state the stream is in."""
+        core = self._core
+        core.arm(Deadline.HEARTBEAT, core.config.heartbeat_interval_ns)
+        self._round += 1
+        for seat, progress in self.progress.items():
+            self._send_empty(seat, progress)
+            progress.sent_at_round = (self._round, progress.next_position)
+        self._maybe_cure()
+
+    # -- reports --------------------------------------------------------------------------
+
+    def on_report(self, peer: PeerLife, report: AppendReport) -> None:
+        """Take in where a follower stands; the caller has compared terms and lives."""
+        core = self._core
+        progress = self.progress.get(peer.seat)
+        if progress is None or progress.start_nonce != peer.start_nonce:
+            return
+        progress.heard_at = core.now.loop
+        progress.heard = True
+        progress.round = max(progress.round, report.round)
+        progress.service_position = report.service_position
+        progress.recovering = report.recovering
+        core.walls.report(core.now, peer.seat, report.wall)
+        self._note_recovering(progress, report)
+        if not report.matched:
+            self._find_agreement(peer.seat, progress, report)
+        else:
+            self._advance(progress, report)
+        self._maybe_cure()
+        self.maybe_commit()
+        self._stream(peer.seat, progress)
+
+    def _advance(self, progress: Progress, report: AppendReport) -> None:
+        """Take a report that matched: move the stream on, or repeat what was lost."""
+        core = self._core
+        assert report.checked <= core.log.end.position, (report, core.log.end)
+        if progress.flow is Flow.PROBE:
+            if report.checked >= progress.probed.position:
+                progress.replicate(report.checked)
+        else:
+            round_sent, end_sent = progress.sent_at_round
+            if report.round >= round_sent > 0 and report.checked < end_sent:
+                # The member answered a later round without having what was sent before it.
+                progress.replicate(max(report.checked, progress.checked))
+        progress.checked = max(progress.checked, report.checked)
+        counts = report.recovering.reason not in LOST_REASONS
+        if counts and report.durable > self.base:
+            progress.match = max(progress.match, report.durable)
+
+    def _find_agreement(self, seat: Seat, progress: Progress, report: AppendReport) -> None:
+        """Probe where the two term tables say that the logs can still agree."""
+        log = self._core.log
+        mark = agreed_boundary(log, report.end, report.terms)
+        for row in report.terms:
+            own = log.term_row(row.leadership_term_id)
+            if own is not None and own.base == row.base and own.chain != row.chain:
+                self._contradiction(seat, progress, row.base)
+                return
+        if mark.position == report.end.position and mark.chain != report.end.chain:
+            self._contradiction(seat, progress, mark.position)
+            return
+        progress.probe(mark)
+        self._send_empty(seat, progress)
+
+    def _contradiction(self, seat: Seat, progress: Progress, position: LogPosition) -> None:
+        progress.unmatchable = True
+        detail = (
+            f"the recordings of seats {self._core.seat} and {seat} differ before {position} in "
+            "a term that both hold: one is damaged; run `quorate verify` on both"
+        )
+        self._core.alarm("recordings_contradict", detail)
+
+    # -- commit and quorum ----------------------------------------------------------------
+
+    def maybe_commit(self) -> None:
+        """Commit what a quorum holds durably, if it reaches above the base of this term."""
+        core = self._core
+        position = committed_position(core.membership, self._durable_of)
+        if position > self.base and position > core.commit_position:
+            core.commit(position)
+
+    def _durable_of(self, seat: Seat) -> LogPosition:
+        core = self._core
+        if seat == core.seat:
+            return LogPosition(0) if core.is_recovering else core.log.durable
+        return self.progress[seat].match
+
+    def on_persisted(self) -> None:
+        """Count our own disk; the winner of a ballot among the recovering is now sound."""
+        core = self._core
+        if core.persisted >= self._own_cure_sequence and core.node_state.recovering.reason:
+            core.clear_recovering()
+        self.maybe_commit()
+
+    def check_quorum(self) -> bool:
+        """Tell whether a majority was heard within an election timeout; look again in one."""
+        core = self._core
+        timeout = core.config.election_timeout_min_ns
+        core.arm(Deadline.CHECK_QUORUM, timeout)
+        heard = {
+            seat
+            for seat, progress in self.progress.items()
+            if progress.heard and core.now.loop - progress.heard_at < timeout
+        }
+        return has_quorum(core.membership, heard | {core.seat})
+
+    def confirmed_round(self, round_number: int) -> bool:
+        """Tell whether a majority has answered this heartbeat round of our term."""
+        answered = {seat for seat, p in self.progress.items() if p.round >= round_number}
+        return has_quorum(self._core.membership, answered | {self._core.seat})
+
+    # -- links and cures ------------------------------------------------------------------
+
+    def on_link_up(self, peer: PeerLife) -> None:
+        """Start afresh with a member's new connection; a new life has promised nothing."""
+        progress = self.progress.get(peer.seat)
+        if progress is None or not self._core.knows(peer):
+            return
+        row = self._core.log.term_row(self._core.term)
+        assert row is not None, self._core.term
+        base = LogMark(row.base, self._core.log.term_before(row.base), row.chain)
+        fresh = Progress(peer.start_nonce, base)
+        if progress.start_nonce == peer.start_nonce:
+            fresh.match = progress.match
+            fresh.round = progress.round
+            fresh.heard, fresh.heard_at = progress.heard, progress.heard_at
+            fresh.cure_round = progress.cure_round
+            fresh.cure_position = progress.cure_position
+        self.progress[peer.seat] = fresh
+        self._send_empty(peer.seat, fresh)
+
+    def on_link_down(self, peer: PeerLife) -> None:
+        """Stop streaming; what the same life has durably reported still counts."""
+        progress = self.progress.get(peer.seat)
+        if progress is not None and progress.start_nonce == peer.start_nonce:
+            progress.reading = False
+
+    def _note_recovering(self, progress: Progress, report: AppendReport) -> None:
+        """A round that begins after the announcement must be confirmed before a target is set."""
+        if report.recovering.reason is RecoveringReason.NONE:
+            progress.cure_round = None
+            progress.cure_position = None
+            return
+        if report.recovering.reason in LOST_REASONS:
+            progress.match = LogPosition(0)
+        if progress.cure_round is None:
+            progress.cure_round = self._round + 1
+
+    def _maybe_cure(self) -> None:
+        """Tell recovering members how far they must get, once we are sure that we lead."""
+        core = self._core
+        for seat, progress in self.progress.items():
+            if progress.cure_round is None or self._round < progress.cure_round:
+                continue
+            if progress.cure_position is None:
+                if not self.confirmed_round(progress.cure_round):
+                    continue
+                progress.cure_position = core.log.end.position
+            core.send(seat, CureTarget(core.term, progress.cure_position))
+
+    def best_successor(self) -> Seat | None:
+        """Return the voter that is heard, sound and most advanced; the lowest seat of equals."""
+        ranked = [
+            (-progress.match, seat)
+            for seat, progress in self.progress.items()
+            if self.may_succeed(seat)
+        ]
+        return min(ranked)[1] if ranked else None
+
+    def may_succeed(self, seat: Seat) -> bool:
+        """Tell whether leadership could be handed to this seat now."""
+        core = self._core
+        progress = self.progress.get(seat)
+        if progress is None or seat not in core.other_voters or seat not in core.links:
+            return False
+        return not progress.recovering.reason and progress.heard and not progress.unmatchable

@@ -1,0 +1,610 @@
+"""The consensus module: inputs in, effects out; it decides and does nothing.
+
+It owns the state of one member and routes each input to the role that must judge it. No
+clock, no random source, no file, socket, log line or thread: time comes with each input,
+randomness from an injected function, and everything to be done leaves through ``drain``.
+
+::
+
+    on_message, on_link_up/down ─┐                 ┌─▶ StoreNodeState, AppendToLog, TruncateLog
+    on_tick / on_deadline ───────┤ ConsensusModule ├─▶ Send, CloseLink, ReadLog
+    on_persisted, on_log_read ───┤                 ├─▶ CommitTo, RoleChanged, IngressChanged
+    propose, request_… ──────────┘                 └─▶ Alarm, Trace, Halt
+
+A broken invariant is an AssertionError that carries the numbers; the process must end then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+
+from quorate.consensus.codec import FrameCodec
+from quorate.consensus.config import ConsensusConfig, Identity, Recovered
+from quorate.consensus.core import Core, Deadline
+from quorate.consensus.digests import DigestLedger
+from quorate.consensus.effects import (
+    Effect,
+    Halt,
+    IngressChanged,
+    IngressState,
+    ServiceDiverged,
+)
+from quorate.consensus.election import Election, log_order
+from quorate.consensus.follower import Follower
+from quorate.consensus.founding import Founding
+from quorate.consensus.leader import Leader
+from quorate.consensus.messages import (
+    AppendFrames,
+    AppendReport,
+    Canvass,
+    CanvassAnswer,
+    CureTarget,
+    DigestReport,
+    DigestVerdict,
+    Founded,
+    FoundingDiscard,
+    FoundingFrame,
+    FoundingStored,
+    FoundRequest,
+    Hello,
+    Message,
+    Refusal,
+    RequestVote,
+    StandNow,
+    Vote,
+)
+from quorate.consensus.transfer import Transfer
+from quorate.consensus.types import (
+    NO_MEMBERSHIP,
+    FoundingState,
+    FrameType,
+    Instant,
+    LeadershipTermId,
+    LogFrame,
+    LogPosition,
+    Membership,
+    PeerLife,
+    Role,
+    Seat,
+)
+
+NEVER = 1 << 62
+DIGESTS_REPEATED = 4
+"""So many of our latest digests are told again to each new leader."""
+
+
+class Rejection(Enum):
+    """Why nothing was appended."""
+
+    NOT_LEADER = "not leader"
+    PAUSED = "leadership is being handed over"
+    DIVERGED = "the members' services disagree and no majority can tell who is right"
+    HALTED = "this member has stopped"
+
+
+class ConsensusModule:
+    """One member's Raft: see the module's text, and ``effects`` for what must be carried out."""
+
+    def __init__(
+        self,
+        *,
+        config: ConsensusConfig,
+        identity: Identity,
+        recovered: Recovered,
+        codec: FrameCodec,
+        random: Callable[[int, int], int],
+        now: Instant,
+    ) -> None:
+        """Take over what the disk held.
+
+        Args:
+            config: Time-outs and limits, already validated.
+            identity: Who this member is in this life.
+            recovered: What the archive found, all of it durable.
+            codec: Builds frames.
+            random: Returns an integer between two bounds, both included.
+            now: The clocks at start.
+
+        """
+        core = Core(config, identity, recovered, codec, random, now)
+        last_term = recovered.end.leadership_term_id
+        assert core.term >= last_term, (core.term, last_term)
+        self._core = core
+        self._election = Election(core)
+        self._follower = Follower(core)
+        self._founding = Founding(core)
+        self._leader: Leader | None = None
+        self._transfer: Transfer | None = None
+        self._ledger = DigestLedger()
+        self._digests: dict[LogPosition, bytes] = {}
+        self._digests_told: tuple[LeadershipTermId, Seat] | None = None
+        self._diverged = False
+        self._halted = False
+        if core.node_state.founded:
+            self._await_leader()
+
+    # -- what the outside may look at -----------------------------------------------------
+
+    @property
+    def role(self) -> Role:
+        """Leader, candidate or follower."""
+        return self._core.role
+
+    @property
+    def term(self) -> LeadershipTermId:
+        """The highest term adopted."""
+        return self._core.term
+
+    @property
+    def leader(self) -> Seat | None:
+        """Seat of the leader of the present term, where known and heard."""
+        return self._core.leader
+
+    @property
+    def leader_unheard(self) -> bool:
+        """The one flag of elections."""
+        return self._core.leader_unheard
+
+    @property
+    def core(self) -> Core:
+        """The state that all roles share, for reading only."""
+        return self._core
+
+    @property
+    def leading(self) -> Leader | None:
+        """What is known as leader of the present term, for reading only."""
+        return self._leader
+
+    @property
+    def following(self) -> Follower:
+        """What is known as follower of the present term, for reading only."""
+        return self._follower
+
+    @property
+    def election(self) -> Election:
+        """The campaigns of this member, for reading only."""
+        return self._election
+
+    @property
+    def transfer_target(self) -> Seat | None:
+        """Where leadership is being handed to."""
+        return self._transfer.target if self._transfer is not None else None
+
+    @property
+    def membership(self) -> Membership:
+        """Who counts, as the log says."""
+        return self._core.membership
+
+    @property
+    def founding_state(self) -> FoundingState:
+        """How far the birth of the cluster has come here."""
+        return self._core.founding_state
+
+    @property
+    def founding_broken(self) -> str:
+        """Why the founding cannot go on; empty when it can."""
+        return self._core.founding_broken
+
+    @property
+    def is_volume_lost(self) -> bool:
+        """Whether a founded cluster refuses this blank directory."""
+        return Refusal.VOLUME_LOST in self._core.refused_by.values()
+
+    @property
+    def is_recovering(self) -> bool:
+        """Whether this member may have lost what it acknowledged."""
+        return self._core.is_recovering
+
+    @property
+    def commit_position(self) -> LogPosition:
+        """Everything before it is committed."""
+        return self._core.commit_position
+
+    @property
+    def next_deadline(self) -> int:
+        """Loop time in nanoseconds at which ``on_tick`` is wanted."""
+        return min(self._core.deadlines.values(), default=NEVER)
+
+    def deadlines(self) -> dict[Deadline, int]:
+        """Return every deadline set, by name."""
+        return dict(self._core.deadlines)
+
+    # -- time, disk, links ----------------------------------------------------------------
+
+    def on_tick(self, now: Instant) -> None:
+        """Fire every deadline that is due."""
+        due = [d for d, at in self._core.deadlines.items() if at <= now.loop]
+        for deadline in due:
+            if self._core.deadlines.get(deadline, NEVER) <= now.loop:
+                self.on_deadline(now, deadline)
+
+    def on_deadline(self, now: Instant, deadline: Deadline) -> None:
+        """Fire one deadline; one that fires early costs liveness only, never safety."""
+        if not self._begin(now):
+            return
+        core = self._core
+        core.disarm(deadline)
+        match deadline:
+            case Deadline.ELECTION:
+                self._unheard("the leader is silent", fast=False)
+            case Deadline.STAND:
+                self._election.stand()
+            case Deadline.CAMPAIGN:
+                self._election.on_campaign_over()
+            case Deadline.HEARTBEAT if self._leader is not None:
+                self._leader.heartbeat()
+            case Deadline.CHECK_QUORUM if self._leader is not None:
+                if not self._leader.check_quorum():
+                    self._leave_office("no majority was heard within an election timeout")
+                    self._unheard("stepped down without a quorum", fast=True)
+            case Deadline.TRANSFER if self._transfer is not None:
+                self._transfer.abort("not done within an election timeout")
+            case _:
+                pass
+        self._settle_outcome()
+
+    def on_persisted(self, now: Instant, sequence: int) -> None:
+        """Everything asked for up to ``sequence`` is durable (``replicated``: written)."""
+        if not self._begin(now):
+            return
+        core = self._core
+        core.on_persisted(sequence)
+        if self._founding.on_persisted():
+            core.leader_unheard = True
+            self._unheard("the cluster has just been founded", fast=True)
+        was_recovering = core.node_state.recovering.reason
+        if self._leader is not None:
+            self._leader.on_persisted()
+            self._hand_over()
+        else:
+            self._follower.on_persisted()
+        if was_recovering and not core.node_state.recovering.reason:
+            core.greet_all()
+        self._election.on_persisted()
+        self._settle_outcome()
+
+    def on_log_read(self, now: Instant, seat: Seat, frames: tuple[LogFrame, ...]) -> None:
+        """Take the answer to ``ReadLog``."""
+        if self._begin(now) and self._leader is not None:
+            self._leader.on_log_read(seat, frames)
+
+    def on_service_position(self, now: Instant, position: LogPosition) -> None:
+        """Note how far the service has applied; told to the leader with the next report."""
+        if self._begin(now):
+            assert position <= self._core.commit_position, (position, self._core.commit_position)
+            self._core.service_position = position
+
+    def on_link_up(self, now: Instant, peer: PeerLife) -> None:
+        """A link to this life of a member is up; one to an earlier life is gone with that."""
+        if not self._begin(now):
+            return
+        core = self._core
+        previous = core.links.get(peer.seat)
+        core.links[peer.seat] = peer
+        if previous != peer:
+            core.hellos.pop(peer.seat, None)
+            core.refused_by.pop(peer.seat, None)
+        core.send_durable(peer.seat, core.hello(), core.node_state_sequence)
+        if core.leader == peer.seat and self._leader is None and not self._follower.is_of(peer):
+            self._unheard("the leader's process was replaced", fast=True)
+        if self._leader is not None:
+            self._leader.on_link_up(peer)
+        self._settle_outcome()
+
+    def on_link_down(self, now: Instant, peer: PeerLife) -> None:
+        """The link to this life of a member is gone."""
+        if not self._begin(now) or self._core.links.get(peer.seat) != peer:
+            return
+        del self._core.links[peer.seat]
+        if self._leader is not None:
+            self._leader.on_link_down(peer)
+            if self._transfer is not None and self._transfer.target == peer.seat:
+                self._transfer.abort("the link to the target broke")
+
+    def on_reconnect_refused(self, now: Instant, seat: Seat) -> None:
+        """The link to ``seat`` broke and nobody answers at its address."""
+        if self._begin(now) and seat == self._core.leader and seat not in self._core.links:
+            self._unheard("the leader's address refuses connections", fast=True)
+            self._settle_outcome()
+
+    # -- requests of this member ----------------------------------------------------------
+
+    def propose(self, now: Instant, body: bytes, entry_count: int) -> LogPosition | Rejection:
+        """Append one frame of entries, if this member leads.
+
+        Args:
+            now: The clocks.
+            body: Whole entries, at most the frame limit less its header.
+            entry_count: How many.
+
+        Returns:
+            The position of the frame, or why nothing was appended.
+
+        """
+        return self._append(now, FrameType.ENTRIES, body, entry_count)
+
+    def propose_empty(self, now: Instant) -> LogPosition | Rejection:
+        """Append a frame that carries nothing but the log's time, for a timer that is due."""
+        return self._append(now, FrameType.EMPTY, b"", 0)
+
+    def _append(
+        self, now: Instant, frame_type: FrameType, body: bytes, entry_count: int
+    ) -> LogPosition | Rejection:
+        if not self._begin(now):
+            return Rejection.HALTED
+        if self._leader is None or self._transfer is None:
+            return Rejection.NOT_LEADER
+        if self._transfer.is_running:
+            return Rejection.PAUSED
+        if self._diverged and frame_type is FrameType.ENTRIES:
+            return Rejection.DIVERGED
+        return self._leader.append(frame_type, body, entry_count)
+
+    def log_time(self, now: Instant) -> int | None:
+        """Return the log's time in nanoseconds, or None where this member does not lead."""
+        if self._begin(now) and self._leader is not None:
+            return self._leader.log_time()
+        return None
+
+    def request_found(self, now: Instant, *, discard: bool = False) -> str | None:
+        """Found the cluster, or discard an unfinished founding; return the refusal, if any."""
+        if not self._begin(now):
+            return Rejection.HALTED.value
+        refusal = self._founding.request(discard=discard)
+        self._settle_outcome()
+        return refusal
+
+    def request_transfer(self, now: Instant, target: Seat | None) -> str | None:
+        """Hand leadership to ``target``, or to the best voter; return the refusal, if any."""
+        if not self._begin(now):
+            return Rejection.HALTED.value
+        if self._transfer is None:
+            return f"not the leader; seat {self._core.leader} is"
+        return self._transfer.request(target)
+
+    def on_digest(self, now: Instant, position: LogPosition, digest: bytes) -> None:
+        """Take our own service's digest at a position that all members compare."""
+        if not self._begin(now):
+            return
+        self._digests[position] = digest
+        while len(self._digests) > DIGESTS_REPEATED:
+            del self._digests[min(self._digests)]
+        if self._leader is not None:
+            self._judge_digest(self._core.seat, position, digest)
+        elif self._core.leader is not None:
+            self._core.send(self._core.leader, DigestReport(position, digest))
+
+    # -- messages -------------------------------------------------------------------------
+
+    def on_message(self, now: Instant, peer: PeerLife, message: Message) -> None:
+        """Take one message; one of a life that no link is up with is dropped."""
+        if not self._begin(now) or self._core.links.get(peer.seat) != peer:
+            return
+        if not self._on_founding_message(peer, message) and self._is_heard(peer, message):
+            self._dispatch(peer, message)
+        self._settle_outcome()
+
+    def _is_heard(self, peer: PeerLife, message: Message) -> bool:
+        """Only members of a founded cluster speak; who lost its log listens to any leader."""
+        core = self._core
+        if not core.node_state.founded:
+            return False
+        if core.membership == NO_MEMBERSHIP:
+            return isinstance(message, AppendFrames)
+        return core.knows(peer)
+
+    def _on_founding_message(self, peer: PeerLife, message: Message) -> bool:
+        """Take what may be said before the cluster exists; tell whether it was that."""
+        match message:
+            case Hello():
+                self._on_hello(peer, message)
+            case FoundRequest():
+                self._founding.on_request(peer, message)
+            case FoundingFrame():
+                self._founding.on_frame(peer, message)
+            case FoundingStored():
+                self._founding.on_stored(peer, message)
+            case Founded():
+                self._founding.on_founded(peer, message)
+            case FoundingDiscard():
+                self._founding.on_discard(peer)
+            case _:
+                return False
+        return True
+
+    def _dispatch(self, peer: PeerLife, message: Message) -> None:  # noqa: C901, PLR0912 (a flat table)
+        core = self._core
+        match message:
+            case AppendFrames():
+                self._on_append(peer, message)
+            case AppendReport():
+                self._on_report(peer, message)
+            case Canvass():
+                self._election.on_canvass(peer, message)
+            case CanvassAnswer():
+                self._election.on_canvass_answer(peer, message)
+            case RequestVote():
+                self._on_request_vote(peer, message)
+            case Vote() if self._leader is None:
+                self._election.on_vote(peer, message)
+            case CureTarget():
+                self._follower.on_cure_target(peer, message)
+            case StandNow():
+                self._on_stand_now(peer, message)
+            case DigestReport() if self._leader is not None:
+                self._judge_digest(peer.seat, message.position, message.digest)
+            case DigestVerdict() if core.leader == peer.seat:
+                self._on_verdict(message)
+            case _:
+                core.trace("message_without_use", kind=type(message).__name__, seat=peer.seat)
+
+    def _on_hello(self, peer: PeerLife, hello: Hello) -> None:
+        core = self._core
+        core.hellos[peer.seat] = hello
+        self._election.note_end(peer.seat, hello.end)
+        if hello.refusal:
+            core.refused_by[peer.seat] = hello.refusal
+            core.trace("refused_by_member", seat=peer.seat, reason=hello.refusal.name)
+        self._founding.on_hello(peer, hello)
+        if not core.node_state.founded or core.membership == NO_MEMBERSHIP:
+            return
+        if not core.knows(peer):
+            blank = hello.founding is FoundingState.BLANK
+            refusal = Refusal.VOLUME_LOST if blank else Refusal.NOT_A_MEMBER
+            core.send(peer.seat, core.hello(refusal))
+            core.trace("refused_member", seat=peer.seat, reason=refusal.name)
+            return
+        leads_no_more = hello.role is not Role.LEADER or hello.leadership_term_id != core.term
+        if peer.seat == core.leader and self._leader is None and leads_no_more:
+            self._unheard("the leader leads no more", fast=True)
+
+    def _on_append(self, peer: PeerLife, message: AppendFrames) -> None:
+        if message.leadership_term_id > self._core.term:
+            self._leave_office("a leader of a higher term is heard")
+        self._follower.on_append(peer, message)
+        if self._core.leader == peer.seat and not self._core.leader_unheard:
+            self._election.settle()
+            self._repeat_digests()
+
+    def _on_report(self, peer: PeerLife, report: AppendReport) -> None:
+        core = self._core
+        if report.leadership_term_id > core.term:
+            self._leave_office("a follower is in a higher term")
+            core.adopt_term(report.leadership_term_id)
+            self._unheard("adopted a higher term", fast=True)
+        elif self._leader is not None and report.leadership_term_id == core.term:
+            self._leader.on_report(peer, report)
+            self._hand_over()
+
+    def _on_request_vote(self, peer: PeerLife, request: RequestVote) -> None:
+        core = self._core
+        higher = request.candidate_term_id > core.term
+        if higher and self._leader is not None and self._election.is_open_to(request):
+            assert self._transfer is not None, "every leader has its transfer"
+            self._transfer.succeeded(request.candidate_term_id)
+            self._leave_office("handed over")
+        self._election.on_request_vote(peer, request)
+
+    def _on_stand_now(self, peer: PeerLife, message: StandNow) -> None:
+        core = self._core
+        token = message.token
+        in_time = token.leadership_term_id == core.term and core.leader == peer.seat
+        complete = log_order(core.log.end) >= (token.leadership_term_id, token.position)
+        if in_time and complete and self._leader is None and core.role is Role.FOLLOWER:
+            self._election.stand_with(token)
+
+    # -- transitions ----------------------------------------------------------------------
+
+    def _begin(self, now: Instant) -> bool:
+        """Take the time of this input; tell whether the module still runs."""
+        self._core.now = now
+        return not self._halted
+
+    def _await_leader(self) -> None:
+        """Give a leader an election timeout to be heard; alone there is none to wait for."""
+        core = self._core
+        if len(core.membership.voters) == 1:
+            core.leader_unheard = True
+            self._unheard("the only voter", fast=False)
+        else:
+            core.arm(Deadline.ELECTION, core.election_timeout())
+
+    def _unheard(self, reason: str, *, fast: bool) -> None:
+        if self._leader is None:
+            self._election.on_unheard(reason, fast=fast)
+
+    def _settle_outcome(self) -> None:
+        """Take office if the ballot is won."""
+        if self._election.won and self._leader is None:
+            core = self._core
+            assert core.role is Role.CANDIDATE, core.role
+            possible_loss = self._election.loss_possible()
+            self._election.settle()
+            self._follower.forget()
+            core.leader_unheard = False
+            core.set_role(Role.LEADER, core.seat, "elected")
+            self._ledger = DigestLedger()
+            self._diverged = False
+            self._leader = Leader(core, possible_loss=possible_loss)
+            self._transfer = Transfer(core, self._leader)
+            core.effects.append(IngressChanged(IngressState.OPEN))
+            if possible_loss:
+                detail = f"term {core.term} began without all that may have been acknowledged"
+                core.alarm("possible_loss", detail)
+            self._repeat_digests()
+
+    def _leave_office(self, reason: str) -> None:
+        """Stop leading or standing; term and vote stay as they are."""
+        core = self._core
+        if self._leader is None:
+            self._election.yield_to(reason)
+            return
+        assert self._transfer is not None, "every leader has its transfer"
+        self._transfer.lost(reason)
+        self._leader = None
+        self._transfer = None
+        core.disarm(Deadline.HEARTBEAT, Deadline.CHECK_QUORUM, Deadline.TRANSFER)
+        core.set_role(Role.FOLLOWER, None, reason)
+        core.effects.append(IngressChanged(IngressState.CLOSED))
+        core.leader_unheard = False
+        core.arm(Deadline.ELECTION, core.election_timeout())
+        core.greet_all()
+
+    def _hand_over(self) -> None:
+        if self._transfer is not None:
+            self._transfer.maybe_hand_over()
+
+    # -- digests --------------------------------------------------------------------------
+
+    def _repeat_digests(self) -> None:
+        """Tell a new leader (or ourselves as one) the latest digests once more."""
+        core = self._core
+        if core.leader is None or self._digests_told == (core.term, core.leader):
+            return
+        self._digests_told = (core.term, core.leader)
+        for position, digest in self._digests.items():
+            if self._leader is not None:
+                self._judge_digest(core.seat, position, digest)
+            else:
+                core.send(core.leader, DigestReport(position, digest))
+
+    def _judge_digest(self, seat: Seat, position: LogPosition, digest: bytes) -> None:
+        core = self._core
+        self._ledger.report(seat, position, digest)
+        voters = [member.seat for member in core.membership.voters]
+        majority, odd, undecidable = self._ledger.verdict(position, voters)
+        if undecidable and not self._diverged:
+            self._diverged = True
+            detail = f"no majority of members agrees on the digest at {position}"
+            core.alarm("services_disagree", detail)
+        if majority is None:
+            return
+        for odd_seat in odd:
+            if odd_seat == core.seat:
+                self._on_verdict(DigestVerdict(position, majority))
+            else:
+                core.send(odd_seat, DigestVerdict(position, majority))
+
+    def _on_verdict(self, message: DigestVerdict) -> None:
+        own = self._digests.get(message.position)
+        if own is not None and own != message.digest:
+            effect = ServiceDiverged(message.position, own, message.digest)
+            self._core.effects.append(effect)
+
+    # -- output ---------------------------------------------------------------------------
+
+    def drain(self) -> list[Effect]:
+        """Return what is to be done since the last call, in order.
+
+        What was appended or committed meanwhile is sent to the followers in one go here, and
+        a commit position is published before this member applies up to it.
+        """
+        core = self._core
+        if self._leader is not None and not self._halted:
+            self._leader.flush()
+        core.tell_commit()
+        effects, core.effects = core.effects, []
+        if any(isinstance(effect, Halt) for effect in effects):
+            self._halted = True
+        return effects
