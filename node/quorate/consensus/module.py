@@ -22,13 +22,12 @@ from enum import Enum
 from quorate.consensus.codec import FrameCodec
 from quorate.consensus.config import ConsensusConfig, Identity, Recovered
 from quorate.consensus.core import Core, Deadline
-from quorate.consensus.digests import DigestLedger
+from quorate.consensus.digests import DigestComparison
 from quorate.consensus.effects import (
     Effect,
     Halt,
     IngressChanged,
     IngressState,
-    ServiceDiverged,
 )
 from quorate.consensus.election import Election, log_order
 from quorate.consensus.follower import Follower
@@ -70,8 +69,6 @@ from quorate.consensus.types import (
 )
 
 NEVER = 1 << 62
-DIGESTS_REPEATED = 4
-"""So many of our latest digests are told again to each new leader."""
 
 
 class Rejection(Enum):
@@ -116,10 +113,7 @@ class ConsensusModule:
         self._founding = Founding(core)
         self._leader: Leader | None = None
         self._transfer: Transfer | None = None
-        self._ledger = DigestLedger()
-        self._digests: dict[LogPosition, bytes] = {}
-        self._digests_told: tuple[LeadershipTermId, Seat] | None = None
-        self._diverged = False
+        self._digests = DigestComparison(core)
         self._halted = False
         if core.node_state.founded:
             self._await_leader()
@@ -337,7 +331,7 @@ class ConsensusModule:
             return Rejection.NOT_LEADER
         if self._transfer.is_running:
             return Rejection.PAUSED
-        if self._diverged and frame_type is FrameType.ENTRIES:
+        if self._digests.undecided and frame_type is FrameType.ENTRIES:
             return Rejection.DIVERGED
         return self._leader.append(frame_type, body, entry_count)
 
@@ -365,15 +359,8 @@ class ConsensusModule:
 
     def on_digest(self, now: Instant, position: LogPosition, digest: bytes) -> None:
         """Take our own service's digest at a position that all members compare."""
-        if not self._begin(now):
-            return
-        self._digests[position] = digest
-        while len(self._digests) > DIGESTS_REPEATED:
-            del self._digests[min(self._digests)]
-        if self._leader is not None:
-            self._judge_digest(self._core.seat, position, digest)
-        elif self._core.leader is not None:
-            self._core.send(self._core.leader, DigestReport(position, digest))
+        if self._begin(now):
+            self._digests.on_own(position, digest)
 
     # -- messages -------------------------------------------------------------------------
 
@@ -433,9 +420,9 @@ class ConsensusModule:
             case StandNow():
                 self._on_stand_now(peer, message)
             case DigestReport() if self._leader is not None:
-                self._judge_digest(peer.seat, message.position, message.digest)
+                self._digests.judge(peer.seat, message.position, message.digest)
             case DigestVerdict() if core.leader == peer.seat:
-                self._on_verdict(message)
+                self._digests.on_verdict(message)
             case _:
                 core.trace("message_without_use", kind=type(message).__name__, seat=peer.seat)
 
@@ -465,7 +452,7 @@ class ConsensusModule:
         self._follower.on_append(peer, message)
         if self._core.leader == peer.seat and not self._core.leader_unheard:
             self._election.settle()
-            self._repeat_digests()
+            self._digests.repeat()
 
     def _on_report(self, peer: PeerLife, report: AppendReport) -> None:
         core = self._core
@@ -524,15 +511,14 @@ class ConsensusModule:
             self._follower.forget()
             core.leader_unheard = False
             core.set_role(Role.LEADER, core.seat, "elected")
-            self._ledger = DigestLedger()
-            self._diverged = False
+            self._digests.begin_term()
             self._leader = Leader(core, possible_loss=possible_loss)
             self._transfer = Transfer(core, self._leader)
             core.effects.append(IngressChanged(IngressState.OPEN))
             if possible_loss:
                 detail = f"term {core.term} began without all that may have been acknowledged"
                 core.alarm("possible_loss", detail)
-            self._repeat_digests()
+            self._digests.repeat()
 
     def _leave_office(self, reason: str) -> None:
         """Stop leading or standing; term and vote stay as they are."""
@@ -554,43 +540,6 @@ class ConsensusModule:
     def _hand_over(self) -> None:
         if self._transfer is not None:
             self._transfer.maybe_hand_over()
-
-    # -- digests --------------------------------------------------------------------------
-
-    def _repeat_digests(self) -> None:
-        """Tell a new leader (or ourselves as one) the latest digests once more."""
-        core = self._core
-        if core.leader is None or self._digests_told == (core.term, core.leader):
-            return
-        self._digests_told = (core.term, core.leader)
-        for position, digest in self._digests.items():
-            if self._leader is not None:
-                self._judge_digest(core.seat, position, digest)
-            else:
-                core.send(core.leader, DigestReport(position, digest))
-
-    def _judge_digest(self, seat: Seat, position: LogPosition, digest: bytes) -> None:
-        core = self._core
-        self._ledger.report(seat, position, digest)
-        voters = [member.seat for member in core.membership.voters]
-        majority, odd, undecidable = self._ledger.verdict(position, voters)
-        if undecidable and not self._diverged:
-            self._diverged = True
-            detail = f"no majority of members agrees on the digest at {position}"
-            core.alarm("services_disagree", detail)
-        if majority is None:
-            return
-        for odd_seat in odd:
-            if odd_seat == core.seat:
-                self._on_verdict(DigestVerdict(position, majority))
-            else:
-                core.send(odd_seat, DigestVerdict(position, majority))
-
-    def _on_verdict(self, message: DigestVerdict) -> None:
-        own = self._digests.get(message.position)
-        if own is not None and own != message.digest:
-            effect = ServiceDiverged(message.position, own, message.digest)
-            self._core.effects.append(effect)
 
     # -- output ---------------------------------------------------------------------------
 
