@@ -1,0 +1,409 @@
+"""The control port as its callers meet it, over real connections on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import aiohttp
+import pytest
+
+from quorate.consensus.types import Seat
+from quorate.control import admin, server
+from quorate.control.client import ControlClient
+from quorate.control.metrics import Metrics
+from quorate.control.port import Gauges, Health, OnOutcome
+from quorate.control.server import ControlServer, parse_wait
+from quorate.control.status import MemberState, MemberStatus
+from quorate.errors import AdminRejected, AuthenticationRejected, NotConnected, RemoteProtocolError
+
+TOKEN = "a-token-of-some-length"
+STATUS = MemberStatus(1, "0.1.0", "c" * 32, 0, "d" * 32, 1, "e" * 16, MemberState.FOLLOWER)
+
+
+class FakePort:
+    """A member that does as the test says."""
+
+    def __init__(self) -> None:
+        self.current = STATUS
+        self.changed = asyncio.Condition()
+        self.asked: list[tuple[str, object]] = []
+        self.was_asked = asyncio.Event()
+        self.refusal: str | None = None
+        self.on_outcome: OnOutcome | None = None
+        self.health = Health(ok=True, reason="fine")
+
+    def status(self) -> MemberStatus:
+        return self.current
+
+    async def wait_status(self, after: int) -> None:
+        async with self.changed:
+            await self.changed.wait_for(lambda: self.current.status_version != after)
+
+    async def change(self, **fields: object) -> None:
+        async with self.changed:
+            version = self.current.status_version + 1
+            self.current = replace(self.current, status_version=version, **fields)
+            self.changed.notify_all()
+
+    def gauges(self) -> Gauges:
+        return Gauges(sessions=3)
+
+    def found(self, *, discard: bool, on_outcome: OnOutcome) -> str | None:
+        self.asked.append(("found", discard))
+        self.on_outcome = on_outcome
+        self.was_asked.set()
+        return self.refusal
+
+    def transfer(self, target: Seat | None, on_outcome: OnOutcome) -> str | None:
+        self.asked.append(("transfer", target))
+        self.on_outcome = on_outcome
+        self.was_asked.set()
+        return self.refusal
+
+    def alive(self) -> Health:
+        return self.health
+
+    def ready(self) -> Health:
+        return self.health
+
+    def started(self) -> Health:
+        return self.health
+
+
+class World:
+    """A served fake member and a client of it."""
+
+    def __init__(
+        self, port: FakePort, metrics: Metrics, address: str, client: ControlClient
+    ) -> None:
+        self.port, self.metrics, self.address, self.client = port, metrics, address, client
+        self.http = aiohttp.ClientSession()
+
+    async def get(self, path: str) -> tuple[int, str]:
+        async with self.http.get(f"http://{self.address}{path}") as response:
+            return response.status, await response.text()
+
+    async def post(self, path: str, data: bytes | None = None, **headers: str) -> tuple[int, str]:
+        url = f"http://{self.address}{path}"
+        async with self.http.post(url, data=data, headers=headers) as response:
+            return response.status, await response.text()
+
+
+@asynccontextmanager
+async def world(token: bytes | None = None, client_token: str = "") -> AsyncIterator[World]:
+    port, metrics = FakePort(), Metrics()
+    served = ControlServer(port, metrics, token=token)
+    number = await served.start("127.0.0.1", 0)
+    async with ControlClient(client_token) as client:
+        here = World(port, metrics, f"127.0.0.1:{number}", client)
+        try:
+            yield here
+        finally:
+            await here.http.close()
+            await served.close()
+
+
+def run(story: Callable[[], Awaitable[None]]) -> None:
+    async def limited() -> None:
+        async with asyncio.timeout(20):
+            await story()
+
+    asyncio.run(limited())
+
+
+def test_status_is_told_at_once_and_by_long_poll_when_it_changes() -> None:
+    async def story() -> None:
+        async with world() as here:
+            assert await here.client.status(here.address) == STATUS
+            async with asyncio.TaskGroup() as group:
+                waiting = group.create_task(here.client.status(here.address, after=1, wait_s=10))
+                await here.port.change(state=MemberState.LEADER)
+            assert waiting.result().state is MemberState.LEADER
+            assert (await here.client.status(here.address, after=1)).status_version == 2
+
+    run(story)
+
+
+def test_a_long_poll_without_change_ends_with_the_present_status() -> None:
+    async def story() -> None:
+        async with world() as here:
+            code, text = await here.get("/status?after=1&wait=10ms")
+            assert (code, json.loads(text)["status_version"]) == (200, 1)
+
+    run(story)
+
+
+@pytest.mark.parametrize("query", ["after=x", "after=-1", "after=1&wait=1h", "after=" + "9" * 50])
+def test_a_bad_query_is_told(query: str) -> None:
+    async def story() -> None:
+        async with world() as here:
+            code, text = await here.get(f"/status?{query}")
+            assert code == 400
+            assert "is not a whole number" in text
+            assert here.metrics.refusals() == {("control", "http 400"): 1}
+
+    run(story)
+
+
+def test_too_many_long_polls_are_refused_and_the_others_go_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(server, "POLLS_MAX", 1)
+
+    async def story() -> None:
+        async with world() as here, asyncio.TaskGroup() as group:
+            first = group.create_task(here.client.status(here.address, after=1, wait_s=10))
+            while (answer := await here.get("/status?after=1&wait=1ms"))[0] != 503:
+                pass
+            assert "long polls" in answer[1]
+            await here.port.change()
+            assert (await first).status_version == 2
+
+    run(story)
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/startupz"])
+def test_probes_say_yes_or_why_not(path: str) -> None:
+    async def story() -> None:
+        async with world() as here:
+            assert await here.get(path) == (200, "fine\n")
+            here.port.health = Health(ok=False, reason="no leader in term 3")
+            assert await here.get(path) == (503, "no leader in term 3\n")
+
+    run(story)
+
+
+def test_metrics_are_prometheus_text() -> None:
+    async def story() -> None:
+        async with world() as here, here.http.get(f"http://{here.address}/metrics") as response:
+            text = await response.text()
+            assert response.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+            assert "\nquorate_sessions 3.0\n" in text
+            assert "\nquorate_commit_position_bytes 0.0\n" in text
+            assert "\nprocess_resident_memory_bytes " in text
+
+    run(story)
+
+
+def test_an_admin_action_is_followed_to_its_outcome() -> None:
+    async def story() -> None:
+        async with world(TOKEN.encode(), TOKEN) as here, asyncio.TaskGroup() as group:
+            asking = group.create_task(here.client.transfer(here.address, Seat(2)))
+            await here.port.was_asked.wait()
+            here.port.on_outcome(True, "seat 2 leads")  # type: ignore[misc]
+            assert await asking == "seat 2 leads"
+            assert here.port.asked == [("transfer", 2)]
+
+    run(story)
+
+
+def test_an_action_that_fails_or_is_refused_says_why() -> None:
+    async def story() -> None:
+        async with world() as here:
+            here.port.refusal = "this member does not lead"
+            with pytest.raises(AdminRejected, match="transfer: this member does not lead"):
+                await here.client.transfer(here.address)
+            assert here.port.asked == [("transfer", None)]
+            assert here.metrics.refusals() == {("control", "transfer refused"): 1}
+            here.port.refusal = None
+            here.port.was_asked.clear()
+            with pytest.raises(ExceptionGroup) as raised:
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(here.client.found(here.address, discard=True))
+                    await here.port.was_asked.wait()
+                    here.port.on_outcome(False, "seat 1 is not there")  # type: ignore[misc]
+            assert raised.group_contains(AdminRejected, match="found: seat 1 is not there")
+            assert here.port.asked[-1] == ("found", True)
+
+    run(story)
+
+
+def test_an_outcome_that_never_comes_ends_as_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admin, "RESULT_TIMEOUT_S", 0.01)
+
+    async def story() -> None:
+        async with world() as here:
+            with pytest.raises(AdminRejected, match="no outcome within"):
+                await here.client.found(here.address)
+            assert await here.get("/admin/results/none") == (
+                404,
+                "no such result in this life of the process\n",
+            )
+
+    run(story)
+
+
+def test_results_are_bounded_and_the_oldest_ended_one_makes_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(admin, "RESULTS_MAX", 2)
+
+    async def story() -> None:
+        async with world() as here:
+            answers = [json.loads((await here.post("/admin/found"))[1]) for _ in range(2)]
+            code, text = await here.post("/admin/found")
+            assert (code, text) == (429, "too many admin actions are pending\n")
+            here.port.on_outcome(True, "done")  # type: ignore[misc]
+            assert (await here.post("/admin/found"))[0] == 202
+            assert (await here.get(f"/admin/results/{answers[0]['id']}"))[0] == 202
+            assert (await here.get(f"/admin/results/{answers[1]['id']}"))[0] == 404
+
+    run(story)
+
+
+@pytest.mark.parametrize("path", ["/admin/found", "/admin/transfer", "/admin/results/1"])
+@pytest.mark.parametrize(
+    "authorization", ["", "Bearer", "Bearer wrong", f"Basic {TOKEN}", TOKEN, f"Bearer {TOKEN}x"]
+)
+def test_without_the_token_nothing_is_asked(path: str, authorization: str) -> None:
+    async def story() -> None:
+        async with world(TOKEN.encode()) as here:
+            headers = {"Authorization": authorization} if authorization else {}
+            for method in ("GET", "POST"):
+                async with here.http.request(
+                    method, f"http://{here.address}{path}", headers=headers
+                ) as response:
+                    assert response.status == 401
+                    assert response.headers["WWW-Authenticate"].startswith("Bearer")
+                    assert TOKEN not in await response.text()
+            assert here.port.asked == []
+            assert here.metrics.refusals() == {("control", "http 401"): 2}
+            with pytest.raises(AuthenticationRejected, match="bearer token"):
+                await here.client.found(here.address)
+
+    run(story)
+
+
+def test_without_a_secret_a_web_page_may_not_act_through_a_browser() -> None:
+    async def story() -> None:
+        async with world() as here:
+            code, _ = await here.post("/admin/found", Origin="http://evil.example")
+            assert code == 403
+            assert here.port.asked == []
+
+    run(story)
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/admin/transfer", b""),
+        ("/admin/transfer", b"{}"),
+        ("/admin/transfer", b"not json"),
+        ("/admin/transfer", b"[" * 4000),
+        ("/admin/transfer", b'{"to": true}'),
+        ("/admin/transfer", b'{"to": -1}'),
+        ("/admin/transfer", b'{"to": 256}'),
+        ("/admin/transfer", b'{"to": "2"}'),
+        ("/admin/transfer", b'{"to": 1, "force": true}'),
+        ("/admin/transfer", b'[{"to": 1}]'),
+        ("/admin/found", b'{"discard": 1}'),
+        ("/admin/found", b"\xff"),
+    ],
+)
+def test_a_bad_body_is_refused_and_counted(path: str, body: bytes) -> None:
+    async def story() -> None:
+        async with world() as here:
+            code, text = await here.post(path, body)
+            assert code == 400
+            assert text.count("\n") == 1
+            assert here.port.asked == []
+            assert here.metrics.refusals() == {("control", "http 400"): 1}
+
+    run(story)
+
+
+def test_a_large_body_and_unknown_paths_and_methods_are_refused() -> None:
+    async def story() -> None:
+        async with world() as here:
+            assert (await here.post("/admin/found", b" " * 5000))[0] == 413
+            assert (await here.get("/admin/found"))[0] == 405
+            assert (await here.get("/nothing"))[0] == 404
+            assert (await here.post("/status"))[0] == 405
+            assert sum(here.metrics.refusals().values()) == 4
+
+    run(story)
+
+
+def test_connections_and_silence_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "CONNECTIONS_MAX", 2)
+    monkeypatch.setattr(server, "FIRST_REQUEST_TIMEOUT_S", 0.2)
+
+    async def story() -> None:
+        async with world() as here:
+            host, _, port = here.address.rpartition(":")
+            await here.get("/livez")  # stays open, and has spoken
+            silent, silent_writer = await asyncio.open_connection(host, int(port))
+            refused, refused_writer = await asyncio.open_connection(host, int(port))
+            assert await refused.read() == b""
+            assert here.metrics.refusals() == {("control", "connections"): 1}
+            assert await silent.read() == b""
+            assert here.metrics.refusals()["control", "silent"] == 1
+            assert (await here.get("/livez"))[0] == 200
+            for writer in (silent_writer, refused_writer):
+                writer.close()
+
+    run(story)
+
+
+@pytest.mark.parametrize(
+    "noise", [b"\0" * 100, b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 9000, b"\r\n"]
+)
+def test_bytes_that_are_not_http_do_no_harm(noise: bytes) -> None:
+    async def story() -> None:
+        async with world() as here:
+            host, _, port = here.address.rpartition(":")
+            _, writer = await asyncio.open_connection(host, int(port))
+            writer.write(noise)
+            assert (await here.get("/livez"))[0] == 200
+            writer.close()
+
+    run(story)
+
+
+def test_nobody_there_is_not_connected_and_a_stranger_is_a_protocol_error() -> None:
+    async def babble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        writer.write(b"220 mail.example ESMTP\r\n")
+        writer.close()
+
+    async def story() -> None:
+        stranger = await asyncio.start_server(babble, "127.0.0.1", 0)
+        address = f"127.0.0.1:{stranger.sockets[0].getsockname()[1]}"
+        async with ControlClient() as client, stranger:
+            with pytest.raises((RemoteProtocolError, NotConnected)):
+                await client.status(address)
+        async with ControlClient() as client:
+            with pytest.raises(NotConnected, match=address):
+                await client.status(address)
+
+    run(story)
+
+
+def test_a_page_that_is_no_member_is_a_protocol_error() -> None:
+    async def story() -> None:
+        async with world() as here:
+            with pytest.raises(RemoteProtocolError, match="HTTP 405"):
+                await here.client._act(here.address, "../status", {}, 1)
+
+    run(story)
+
+
+def test_a_port_in_use_is_an_os_error() -> None:
+    async def story() -> None:
+        async with world() as here:
+            second = ControlServer(here.port, here.metrics, token=None)
+            with pytest.raises(OSError, match="address already in use"):
+                await second.start("127.0.0.1", int(here.address.rpartition(":")[2]))
+            await second.close()
+
+    run(story)
+
+
+def test_waits_are_read_with_their_unit_and_bounded() -> None:
+    assert (parse_wait("20s"), parse_wait("500ms"), parse_wait("3")) == (20, 0.5, 3)
+    assert parse_wait("999999s") == server.WAIT_MAX_S
