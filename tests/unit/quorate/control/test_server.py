@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -32,6 +32,7 @@ class FakePort:
         self.changed = asyncio.Condition()
         self.asked: list[tuple[str, object]] = []
         self.was_asked = asyncio.Event()
+        self.was_polled = asyncio.Event()
         self.refusal: str | None = None
         self.on_outcome: OnOutcome | None = None
         self.health = Health(ok=True, reason="fine")
@@ -40,6 +41,7 @@ class FakePort:
         return self.current
 
     async def wait_status(self, after: int) -> None:
+        self.was_polled.set()
         async with self.changed:
             await self.changed.wait_for(lambda: self.current.status_version != after)
 
@@ -107,6 +109,18 @@ async def world(token: bytes | None = None, client_token: str = "") -> AsyncIter
             await served.close()
 
 
+async def answered(
+    action: Coroutine[None, None, str], port: FakePort, completed: bool, reason: str
+) -> str:
+    """Give the outcome once the member was asked for it, and return what the client says."""
+    async with asyncio.TaskGroup() as group:
+        asking = group.create_task(action)
+        await port.was_asked.wait()
+        assert port.on_outcome is not None
+        port.on_outcome(completed, reason)
+    return asking.result()
+
+
 def run(story: Callable[[], Awaitable[None]]) -> None:
     async def limited() -> None:
         async with asyncio.timeout(20):
@@ -157,9 +171,10 @@ def test_too_many_long_polls_are_refused_and_the_others_go_on(
     async def story() -> None:
         async with world() as here, asyncio.TaskGroup() as group:
             first = group.create_task(here.client.status(here.address, after=1, wait_s=10))
-            while (answer := await here.get("/status?after=1&wait=1ms"))[0] != 503:
-                pass
-            assert "long polls" in answer[1]
+            await here.port.was_polled.wait()
+            code, text = await here.get("/status?after=1&wait=1ms")
+            assert code == 503
+            assert "long polls" in text
             await here.port.change()
             assert (await first).status_version == 2
 
@@ -191,11 +206,9 @@ def test_metrics_are_prometheus_text() -> None:
 
 def test_an_admin_action_is_followed_to_its_outcome() -> None:
     async def story() -> None:
-        async with world(TOKEN.encode(), TOKEN) as here, asyncio.TaskGroup() as group:
-            asking = group.create_task(here.client.transfer(here.address, Seat(2)))
-            await here.port.was_asked.wait()
-            here.port.on_outcome(True, "seat 2 leads")  # type: ignore[misc]
-            assert await asking == "seat 2 leads"
+        async with world(TOKEN.encode(), TOKEN) as here:
+            transfer = here.client.transfer(here.address, Seat(2))
+            assert await answered(transfer, here.port, True, "seat 2 leads") == "seat 2 leads"
             assert here.port.asked == [("transfer", 2)]
 
     run(story)
@@ -211,11 +224,9 @@ def test_an_action_that_fails_or_is_refused_says_why() -> None:
             assert here.metrics.refusals() == {("control", "transfer refused"): 1}
             here.port.refusal = None
             here.port.was_asked.clear()
+            found = here.client.found(here.address, discard=True)
             with pytest.raises(ExceptionGroup) as raised:
-                async with asyncio.TaskGroup() as group:
-                    group.create_task(here.client.found(here.address, discard=True))
-                    await here.port.was_asked.wait()
-                    here.port.on_outcome(False, "seat 1 is not there")  # type: ignore[misc]
+                await answered(found, here.port, False, "seat 1 is not there")
             assert raised.group_contains(AdminRejected, match="found: seat 1 is not there")
             assert here.port.asked[-1] == ("found", True)
 
