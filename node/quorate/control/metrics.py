@@ -8,7 +8,7 @@ Everything that can be read from the member's status is read when metrics are sc
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
@@ -65,6 +65,7 @@ class Metrics:
     """What is counted on the way. The runtime and the edges add to it; only it is passed on."""
 
     __slots__ = (
+        "_refusal_sources",
         "_refused",
         "egress_bytes",
         "egress_messages",
@@ -90,6 +91,7 @@ class Metrics:
         self.sync = DurationHistogram(SYNC_BUCKETS_S)
         self.loop_turn = DurationHistogram(TURN_BUCKETS_S)
         self._refused: dict[tuple[str, str], int] = {}
+        self._refusal_sources: dict[str, Callable[[], Mapping[str, int]]] = {}
 
     def refused(self, boundary: str, reason: str, count: int = 1) -> None:
         """Count what a boundary (client, member, control, service) has refused, by reason."""
@@ -98,9 +100,23 @@ class Metrics:
             key = ("other", "other")
         self._refused[key] = self._refused.get(key, 0) + count
 
+    def watch_refusals(self, boundary: str, read: Callable[[], Mapping[str, int]]) -> None:
+        """Include the counts by reason that a boundary keeps itself, read at each scrape."""
+        self._refusal_sources[boundary] = read
+
+    def set_refused(self, boundary: str, reason: str, count: int) -> None:
+        """Take over what a boundary has counted by itself."""
+        key = (boundary, reason)
+        if key in self._refused or len(self._refused) < REFUSED_LABELS_MAX:
+            self._refused[key] = count
+
     def refusals(self) -> dict[tuple[str, str], int]:
         """Return the counts by boundary and reason."""
-        return dict(self._refused)
+        counts = dict(self._refused)
+        for boundary, read in self._refusal_sources.items():
+            for reason, count in read().items():
+                counts[boundary, reason] = counts.get((boundary, reason), 0) + count
+        return counts
 
 
 class _Gauge(NamedTuple):

@@ -109,6 +109,14 @@ def test_refusals_are_counted_by_boundary_and_reason_and_bounded() -> None:
     assert metrics.refusals()["client", "too large"] == 4
 
 
+def test_a_boundary_that_counts_for_itself_is_read_at_each_scrape() -> None:
+    metrics, counts = Metrics(), {"gap": 1}
+    metrics.watch_refusals("client", lambda: counts)
+    metrics.refused("client", "gap")
+    counts["gap"] = 5
+    assert scrape(metrics, STATUS)["quorate_refused_total{boundary=client}{reason=gap}"] == 6
+
+
 def test_an_alarm_raised_twice_is_one_series() -> None:
     alarms = (AlarmRow("clocks", "a"), AlarmRow("clocks", "b"))
     assert scrape(Metrics(), replace(STATUS, alarms=alarms))["quorate_alarm{name=clocks}"] == 1

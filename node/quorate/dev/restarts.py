@@ -1,0 +1,31 @@
+"""When a member that ended is started again."""
+
+from __future__ import annotations
+
+from quorate.runtime.exit_codes import ExitCode
+
+FIRST_DELAY_S = 0.1
+DELAY_MAX_S = 5.0
+STEADY_S = 10.0
+"""A member that ran this long was well: its next end counts as a first one."""
+
+
+class RestartPolicy:
+    """Doubles the delay from failure to failure, and stops where a restart cannot help."""
+
+    def __init__(self) -> None:
+        """Begin without failures."""
+        self._failures = 0
+
+    def delay_after(self, exit_code: int, ran_s: float) -> float | None:
+        """Return the seconds to wait before the next start, None for no start at all.
+
+        Args:
+            exit_code: As asyncio tells it: negative for a signal.
+            ran_s: How long the process ran.
+
+        """
+        if any(exit_code == code and not code.restart_helps for code in ExitCode):
+            return None
+        self._failures = 0 if ran_s >= STEADY_S else self._failures + 1
+        return min(DELAY_MAX_S, FIRST_DELAY_S * 2.0 ** max(0, self._failures - 1))
