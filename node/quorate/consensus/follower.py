@@ -39,8 +39,13 @@ class Follower:
 
     @property
     def durable(self) -> LogPosition:
-        """End of what is durable here and checked against this term's leader."""
+        """End of what is durable here and checked against the leader that we follow."""
         return min(self.checked, self._core.log.durable)
+
+    @property
+    def _follows_this_term(self) -> bool:
+        """Whether ``checked`` and ``_round`` speak of the present term, not of one before it."""
+        return self._leader_term == self._core.term
 
     @property
     def caught_up_lag(self) -> int:
@@ -212,15 +217,17 @@ class Follower:
         terms: tuple[TermRecord, ...] = ()
         if not matched:
             end, terms = self._terms_shown(probed)
-        self._reported = self.durable
+        # What was checked against the leader of another term must not count in this one.
+        counts = self._follows_this_term
+        self._reported = self.durable if counts else START_POSITION
         report = AppendReport(
             leadership_term_id=core.term,
             matched=matched,
-            durable=self.durable,
-            checked=self.checked,
+            durable=self.durable if counts else START_POSITION,
+            checked=self.checked if counts else START_POSITION,
             end=end,
             terms=terms,
-            round=self._round,
+            round=self._round if counts else 0,
             service_position=core.service_position,
             recovering=core.node_state.recovering,
             wall=core.now.wall,
