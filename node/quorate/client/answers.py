@@ -1,0 +1,102 @@
+"""Who waits for what: requests for their answers, others for acknowledgements or credit."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from quorate.client.session_events import Ended
+from quorate.errors import OutcomeUnknown, ServiceError, SessionClosed
+
+
+class Answers:
+    """The futures of one client; each is resolved exactly once, or was cancelled before."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Begin with nobody waiting."""
+        self.requests: dict[int, asyncio.Future[bytes | None]] = {}
+        """By ingress sequence, ascending."""
+        self._loop = loop
+        self._acknowledgements: list[tuple[int, asyncio.Future[None]]] = []
+        self._credit: list[asyncio.Future[None]] = []
+
+    async def answer(self, sequence: int) -> bytes | None:
+        """Wait for the first answer to a message; None if it is applied without any."""
+        future: asyncio.Future[bytes | None] = self._loop.create_future()
+        self.requests[sequence] = future
+        try:
+            return await future
+        finally:
+            self.requests.pop(sequence, None)
+
+    async def acknowledged(self, sequence: int) -> None:
+        """Wait until a message is acknowledged."""
+        future: asyncio.Future[None] = self._loop.create_future()
+        self._acknowledgements.append((sequence, future))
+        await future
+
+    async def credit(self) -> None:
+        """Wait until there may be credit."""
+        future: asyncio.Future[None] = self._loop.create_future()
+        self._credit.append(future)
+        await future
+
+    def resolve(self, sequence: int, payload: bytes) -> bool:
+        """Answer a request; tell whether anybody waited for it."""
+        future = self.requests.pop(sequence, None)
+        if future is None or future.done():
+            return False
+        future.set_result(payload)
+        return True
+
+    def fail(self, sequence: int, error: ServiceError) -> bool:
+        """Fail a request; tell whether anybody waited for it."""
+        future = self.requests.pop(sequence, None)
+        if future is None or future.done():
+            return False
+        future.set_exception(error)
+        return True
+
+    def on_acknowledged(self, sequence: int) -> None:
+        """Everything up to here is applied: whoever has no answer by now gets none."""
+        requests = self.requests
+        while requests and (first := next(iter(requests))) <= sequence:
+            future = requests.pop(first)
+            if not future.done():
+                future.set_result(None)
+        if not self._acknowledgements:
+            return
+        waiting, self._acknowledgements = self._acknowledgements, []
+        for awaited, waiter in waiting:
+            if awaited > sequence:
+                self._acknowledgements.append((awaited, waiter))
+            elif not waiter.done():
+                waiter.set_result(None)
+
+    def on_credit(self, *, has_credit: Callable[[], bool]) -> None:
+        """Wake who waits for credit, if there is any."""
+        if self._credit and has_credit():
+            waiters, self._credit = self._credit, []
+            for waiter in waiters:
+                if not waiter.done():
+                    waiter.set_result(None)
+
+    def end(self, ended: Ended) -> None:
+        """Nothing more will be answered."""
+        for sequence, request in self.requests.items():
+            if not request.done():
+                request.set_exception(end_error(ended, sequence))
+        for sequence, waiter in self._acknowledgements:
+            if not waiter.done():
+                waiter.set_exception(end_error(ended, sequence))
+        self.on_credit(has_credit=lambda: True)
+
+
+def end_error(ended: Ended, sequence: int) -> OutcomeUnknown | SessionClosed:
+    """Return what the end of the session means for a message without acknowledgement."""
+    if sequence <= ended.ingress_sent:
+        return OutcomeUnknown(
+            f"the session has ended ({ended.reason}) with message {sequence} unanswered: "
+            "it may or may not be applied"
+        )
+    return SessionClosed(f"the session has ended: {ended.reason}")
