@@ -1,0 +1,1 @@
+"""Client sessions over TCP: ingress in, egress out, redirects, credit, expiry."""

@@ -1,0 +1,117 @@
+"""Writes numbered egress and acknowledgements to connections, each message in order.
+
+What a connection cannot take now is not queued here: the container keeps egress until the
+client acknowledges it, and the connection catches up from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from quorate.gateway.connection import ClientConnection, ConnectionState
+from quorate.gateway.ports import IngressPort
+from quorate.protocol.session_codec import egress_header, encode_credit
+from quorate.service.outbox import EgressBatch
+
+
+class EgressPublisher:
+    """Sends what the service produced, and what of a client's ingress is applied."""
+
+    def __init__(self, port: IngressPort) -> None:
+        """Publish from the container of ``port``."""
+        self._port = port
+        self.messages = 0
+        self.bytes = 0
+        self._awaiting: dict[ClientConnection, bool] = {}
+        """True: look at it in the coming turn even if nothing more has been applied."""
+        self._service_position = -1
+
+    def expect(self, connection: ClientConnection) -> None:
+        """Acknowledge to this connection, and renew its credit, as its ingress is applied."""
+        self._awaiting.setdefault(connection, False)
+
+    def forget(self, connection: ClientConnection) -> None:
+        """Stop; the connection has no session any more."""
+        self._awaiting.pop(connection, None)
+
+    def publish(self, connection: ClientConnection, batches: Sequence[EgressBatch]) -> None:
+        """Send new egress of a session, the acknowledgement with the last batch only.
+
+        An acknowledgement tells the client that every answer to the message has been sent, so
+        it must not travel before them.
+        """
+        if connection.is_lagging or batches[0].first_egress_sequence > connection.egress_sent + 1:
+            # Something before it has not been sent yet, and is taken from what is kept.
+            self.catch_up(connection)
+            return
+        new = [b for b in batches if b.last_egress_sequence > connection.egress_sent]
+        if not new:
+            return
+        pieces: list[bytes] = []
+        for batch in new[:-1]:
+            self._add(pieces, connection, batch, connection.ingress_said)
+        self._add(pieces, connection, new[-1], new[-1].last_ingress_sequence)
+        connection.write_pieces(pieces)
+
+    def catch_up(self, connection: ClientConnection) -> None:
+        """Send kept egress until everything is sent or the connection has enough."""
+        kept = self._port.container.egress_after(connection.session_id, connection.egress_sent)
+        for batch in kept:
+            if connection.is_lagging or connection.state is not ConnectionState.ATTACHED:
+                return
+            pieces: list[bytes] = []
+            self._add(pieces, connection, batch, connection.ingress_said)
+            connection.write_pieces(pieces)
+        self._awaiting[connection] = True
+
+    def on_turn(self, window: int, service_position: int) -> None:
+        """Acknowledge ingress that the service did not answer, and renew credit.
+
+        Args:
+            window: Batch bytes that one connection may have under way now.
+            service_position: Up to where the container has applied the log.
+
+        """
+        has_applied = service_position != self._service_position
+        self._service_position = service_position
+        for connection, is_urgent in list(self._awaiting.items()):
+            is_said = (has_applied or is_urgent) and self._acknowledge(connection)
+            self._renew_credit(connection, window)
+            if is_said and connection.credit.is_settled:
+                del self._awaiting[connection]
+            elif is_urgent:
+                self._awaiting[connection] = False
+
+    def _acknowledge(self, connection: ClientConnection) -> bool:
+        """Tell whether the client has been told all that is applied of its ingress."""
+        view = self._port.container.session(connection.session_id)
+        if view is None:
+            return False
+        applied = view.last_ingress_sequence
+        connection.credit.on_applied(applied)
+        is_sent = view.is_flushed and view.last_egress_sequence <= connection.egress_sent
+        if connection.is_lagging or not is_sent:
+            return False
+        if applied > connection.ingress_said:
+            connection.ingress_said = applied
+            connection.write(egress_header(applied, view.last_egress_sequence, 0, 0))
+        return True
+
+    def _renew_credit(self, connection: ClientConnection, window: int) -> None:
+        credit = connection.credit
+        limit = credit.grant(window)
+        if limit is not None:
+            connection.write(encode_credit(limit))
+        if not credit.is_used_up:
+            connection.resume_reading("overrun")
+
+    def _add(
+        self, pieces: list[bytes], connection: ClientConnection, batch: EgressBatch, applied: int
+    ) -> None:
+        _, _, first, count, data = batch
+        connection.egress_sent = first + count - 1
+        connection.ingress_said = max(connection.ingress_said, applied)
+        pieces.append(egress_header(applied, first, count, len(data)))
+        pieces.append(data)
+        self.messages += count
+        self.bytes += len(data)

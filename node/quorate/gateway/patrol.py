@@ -1,0 +1,101 @@
+"""Looks at all connections and sessions now and then, and ends those that take too long."""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+from quorate.config import GatewayConfig
+from quorate.gateway.connection import ClientConnection, ConnectionState
+from quorate.gateway.doorkeeper import Doorkeeper
+from quorate.gateway.ports import IngressPort
+from quorate.gateway.refusals import Refusal, RefusalCounts
+from quorate.gateway.session_clocks import SessionClocks
+from quorate.protocol.entry_bodies import CloseReason
+from quorate.protocol.session_messages import LinkError
+
+_MS: Final = 1_000_000
+_INTERVAL_NS: Final = 250 * _MS
+"""Rare enough for ten thousand sessions, often enough for time-outs of seconds."""
+_NOT_READ_NS: Final = 10_000 * _MS
+"""How long a client may leave a full buffer unread."""
+
+
+class Precinct(Protocol):
+    """What is patrolled."""
+
+    connections: set[ClientConnection]
+    refusals: RefusalCounts
+
+    def refuse(self, connection: ClientConnection, reason: Refusal, code: LinkError) -> None:
+        """Count, say why, and end the connection."""
+
+    def append_close(self, session_id: int, reason: CloseReason) -> None:
+        """Put a session's close into the log."""
+
+
+class Patrol:
+    """Judges time-outs in loop time."""
+
+    def __init__(self, config: GatewayConfig, port: IngressPort, doorkeeper: Doorkeeper) -> None:
+        """Begin with the first call."""
+        self.clocks = SessionClocks()
+        self._open_timeout_ns = config.open_timeout_ms * _MS
+        self._port = port
+        self._doorkeeper = doorkeeper
+        self._next_at = 0
+
+    def is_due(self, now: int) -> bool:
+        """Tell whether it is time for another walk."""
+        return now >= self._next_at
+
+    def walk(self, precinct: Precinct, now: int, *, serves: bool) -> None:
+        """End what is overdue.
+
+        Args:
+            precinct: Connections, and how to end them.
+            now: Loop time in nanoseconds.
+            serves: Whether this member may append: only then do sessions expire.
+
+        """
+        timeout_ns = self._port.container.settings.session_timeout_ns
+        self._next_at = now + min(_INTERVAL_NS, timeout_ns // 8, self._open_timeout_ns // 8)
+        for connection in list(precinct.connections):
+            self._judge(precinct, connection, now)
+        if not serves:
+            return
+        session_ids = [view.session_id for view in self._port.container.sessions()]
+        for session_id in self.clocks.silent(
+            session_ids, self._doorkeeper.attached, now, timeout_ns
+        ):
+            precinct.append_close(session_id, CloseReason.EXPIRED)
+
+    def _judge(self, precinct: Precinct, connection: ClientConnection, now: int) -> None:
+        since = now - connection.state_since
+        match connection.state:
+            case ConnectionState.ENDED:
+                if since > self._open_timeout_ns:
+                    # The client takes neither the rest nor the end of the connection.
+                    connection.abort()
+            case ConnectionState.NEW:
+                if since > self._open_timeout_ns and connection.is_reading:
+                    precinct.refuse(connection, Refusal.OPEN_TIMEOUT, LinkError.OPEN_TIMEOUT)
+            case ConnectionState.OPENING | ConnectionState.DETACHED:
+                self._judge_waiting(precinct, connection, now)
+            case ConnectionState.ATTACHED:
+                pass
+        if connection.is_lagging and now - connection.lagging_since > _NOT_READ_NS:
+            precinct.refusals.count(Refusal.NOT_READ)
+            connection.abort()
+
+    def _judge_waiting(self, precinct: Precinct, connection: ClientConnection, now: int) -> None:
+        if not connection.is_reading:
+            return
+        timeout_ns = self._port.container.settings.session_timeout_ns
+        if now - connection.heard_at > timeout_ns:
+            precinct.refuse(connection, Refusal.SILENT, LinkError.OPEN_TIMEOUT)
+        elif (
+            self._port.leader_client_address is not None
+            and not self._port.serving
+            and now - connection.state_since > self._open_timeout_ns
+        ):
+            precinct.refuse(connection, Refusal.REDIRECTED, LinkError.OPEN_TIMEOUT)
