@@ -18,8 +18,11 @@ class ParrotService(ClusteredService):
         """Session and message of everything applied, in order."""
         self.closed: list[tuple[int, CloseReason]] = []
 
-    def on_session_message(self, session: ClientSession, timestamp: int, message: bytes) -> None:
+    def on_session_message(
+        self, session: ClientSession | None, timestamp: int, message: bytes
+    ) -> None:
         """Do what the message says."""
+        assert session is not None, "nobody here sends messages to itself"
         self.heard.append((session.session_id, message))
         word = message.split(b" ", 1)[0]
         if word.startswith(b"quiet"):
