@@ -41,6 +41,7 @@ class HaltCode(IntEnum):
     STORAGE_FAILED = 4
     DAMAGED = 5
     INVARIANT_BROKEN = 6
+    SERVICE_FAILED = 7
 
 
 @dataclass(frozen=True, slots=True)

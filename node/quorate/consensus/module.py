@@ -166,6 +166,12 @@ class ConsensusModule:
         return self._transfer.target if self._transfer is not None else None
 
     @property
+    def seat_in_log(self) -> Seat | None:
+        """Where the log has this directory; None where it does not know it."""
+        member = self._core.membership.by_id(self._core.identity.member_id)
+        return None if member is None else member.seat
+
+    @property
     def membership(self) -> Membership:
         """Who counts, as the log says."""
         return self._core.membership
@@ -186,6 +192,11 @@ class ConsensusModule:
         return Refusal.VOLUME_LOST in self._core.refused_by.values()
 
     @property
+    def is_not_a_member(self) -> bool:
+        """Whether a founded cluster knows this seat under another directory."""
+        return Refusal.NOT_A_MEMBER in self._core.refused_by.values()
+
+    @property
     def is_recovering(self) -> bool:
         """Whether this member may have lost what it acknowledged."""
         return self._core.is_recovering
@@ -194,6 +205,11 @@ class ConsensusModule:
     def commit_position(self) -> LogPosition:
         """Everything before it is committed."""
         return self._core.commit_position
+
+    @property
+    def is_undecided(self) -> bool:
+        """Whether the members' services disagree and no majority can tell who is right."""
+        return self._digests.undecided
 
     @property
     def next_deadline(self) -> int:
@@ -424,7 +440,7 @@ class ConsensusModule:
             case DigestVerdict() if core.leader == peer.seat:
                 self._digests.on_verdict(message)
             case _:
-                core.trace("message_without_use", kind=type(message).__name__, seat=peer.seat)
+                pass  # Overtaken: meant for a role or a leader that is no more.
 
     def _on_hello(self, peer: PeerLife, hello: Hello) -> None:
         core = self._core

@@ -6,7 +6,7 @@ these types; this module knows none of them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import NamedTuple, NewType
 
@@ -174,17 +174,18 @@ class Membership:
 
     voter_sets: tuple[tuple[Member, ...], ...]
     learners: tuple[Member, ...] = ()
+    voters: tuple[Member, ...] = field(init=False, compare=False, repr=False)
+    """Every voter once, by seat; made once, since every message asks for it."""
+    members: tuple[Member, ...] = field(init=False, compare=False, repr=False)
+    """Voters and learners, by seat."""
 
-    @property
-    def voters(self) -> tuple[Member, ...]:
-        """Every voter once, by seat."""
+    def __post_init__(self) -> None:
+        """Lay out the sets by seat."""
         by_seat = {member.seat: member for voters in self.voter_sets for member in voters}
-        return tuple(by_seat[seat] for seat in sorted(by_seat))
-
-    @property
-    def members(self) -> tuple[Member, ...]:
-        """Voters and learners, by seat."""
-        return tuple(sorted((*self.voters, *self.learners), key=lambda member: member.seat))
+        voters = tuple(by_seat[seat] for seat in sorted(by_seat))
+        members = tuple(sorted((*voters, *self.learners), key=lambda member: member.seat))
+        object.__setattr__(self, "voters", voters)
+        object.__setattr__(self, "members", members)
 
     def by_id(self, member_id: MemberId) -> Member | None:
         """Return the member with this id, or None where the log knows no such member."""

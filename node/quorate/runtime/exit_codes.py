@@ -15,6 +15,8 @@ class ExitCode(IntEnum):
     STORAGE_FAILED = 4
     DAMAGED = 5
     INVARIANT_BROKEN = 6
+    SERVICE_FAILED = 7
+    """The service cannot start, or a callback failed and the cluster's policy is to halt."""
 
     @property
     def meaning(self) -> str:
@@ -39,6 +41,7 @@ _MEANINGS = {
     ExitCode.STORAGE_FAILED: "storage failed",
     ExitCode.DAMAGED: "damaged and not repairable alone",
     ExitCode.INVARIANT_BROKEN: "a broken invariant: a bug, or a disk that lied",
+    ExitCode.SERVICE_FAILED: "the service failed, and the policy is to halt",
 }
 
 

@@ -1,0 +1,313 @@
+"""The consensus agent: sole owner of the module, carrying out what it decides.
+
+Everything arrives as a callback of the one loop. The first input of an iteration begins a
+*turn*: the clocks are read once, and the end of the turn is put behind the other inputs of
+that iteration. So all that arrived together becomes one log frame, one message to each
+follower and one data sync, and an idle member answers at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+from quorate.clock import Clock, LoopTime
+from quorate.consensus.effects import Alarm, Effect, HaltCode, IngressState
+from quorate.consensus.messages import Message
+from quorate.consensus.module import ConsensusModule, Rejection
+from quorate.consensus.types import Instant, LogFrame, LogPosition, PeerLife, Role, Seat
+from quorate.control.metrics import Metrics
+from quorate.protocol.log_codec import entries_length_max
+from quorate.runtime.applying import Applier
+from quorate.service.outbox import Outbound
+
+TICK_MAX_NS = 50_000_000
+"""The loop never sleeps longer, so that loop time is never far behind."""
+STALL_ROUNDS = 2
+"""So many polls of all sockets after a stall before a time-out is judged."""
+NS = 1_000_000_000
+
+
+class GatewayPort(Protocol):
+    """What the agent needs of the gateway."""
+
+    def on_outbox(self, outbox: list[Outbound]) -> None:
+        """Send what applying has produced."""
+
+    def on_serving_changed(self) -> None:
+        """Ask the agent anew whether it serves, and who leads."""
+
+    def on_turn(self, now_ns: int, written_position: int, service_position: int) -> None:
+        """Acknowledge, grant credit, expire sessions."""
+
+    def pause(self) -> None:
+        """Leave clients' bytes waiting."""
+
+    def resume(self) -> None:
+        """Take clients' bytes again."""
+
+
+class EffectCarrier(Protocol):
+    """Whoever carries out what the module decided, in its order."""
+
+    def carry_out(self, effects: list[Effect]) -> None:
+        """Do all of it, or arrange for it to be done."""
+
+
+class ConsensusAgent:
+    """Turns inputs into effects and committed frames into a running service."""
+
+    def __init__(
+        self,
+        module: ConsensusModule,
+        applier: Applier,
+        clock: Clock,
+        metrics: Metrics,
+        segment_length: int,
+        on_halt: Callable[[HaltCode, str], None],
+    ) -> None:
+        """Own ``module``; ``attach`` completes the wiring before anything arrives."""
+        self.module = module
+        self.applier = applier
+        self.metrics = metrics
+        self.is_stopping = False
+        self.diverged_at: LogPosition | None = None
+        self.on_digest: Callable[[LogPosition, bytes], None] = lambda _position, _digest: None
+        """Called with each digest that members compare."""
+        self.callback_alarm_ns = 10 * NS
+        self.on_news: Callable[[], None] = lambda: None
+        """Called when something worth telling in the status has changed."""
+        self._clock = clock
+        self._loop_time = LoopTime(clock.monotonic())
+        self._on_halt = on_halt
+        self._body_bytes_max = entries_length_max(segment_length)
+        self._entries: list[bytes] = []
+        self._in_turn = False
+        self._instant = Instant(0, clock.boottime(), clock.wall())
+        self._turn_began = 0
+        self._stall_rounds = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0
+        self._was_serving = False
+        self._loop: asyncio.AbstractEventLoop
+        self._carrier: EffectCarrier
+        self._gateway: GatewayPort
+
+    def attach(
+        self, loop: asyncio.AbstractEventLoop, carrier: EffectCarrier, gateway: GatewayPort
+    ) -> None:
+        """Give the agent what it acts through, and begin to watch the time."""
+        self._loop = loop
+        self._carrier = carrier
+        self._gateway = gateway
+        self._arm_timer(0)
+
+    # -- turns ----------------------------------------------------------------------------
+
+    def begin_turn(self) -> Instant:
+        """Return the clocks of the present turn, beginning one if none is under way."""
+        if not self._in_turn:
+            self._in_turn = True
+            began = self._clock.monotonic()
+            self._turn_began = began
+            if self._loop_time.turn(began):
+                self._stall_rounds = STALL_ROUNDS
+            self._instant = Instant(self._loop_time.now, self._clock.boottime(), self._clock.wall())
+            self._loop.call_soon(self._end_turn)
+        return self._instant
+
+    def wake(self) -> None:
+        """Ask for a turn."""
+        self.begin_turn()
+
+    def _end_turn(self) -> None:
+        self._append_entries()
+        self._carry_out()
+        self._apply()
+        self._fire_timers()
+        self._update_serving()
+        if not self._stall_rounds:
+            self._gateway.on_turn(
+                self._instant.loop, self.module.core.log.end.position, self.applier.position
+            )
+            self._append_entries()
+        self._carry_out()
+        self._in_turn = False
+        self.metrics.loop_turn.observe_ns(self._clock.monotonic() - self._turn_began)
+        if self.applier.can_go_on and self.diverged_at is None:
+            self._loop.call_soon(self.wake)
+        self._arm_timer(self._next_delay())
+
+    def _carry_out(self) -> None:
+        effects = self.module.drain()
+        if effects:
+            self._carrier.carry_out(effects)
+
+    def _next_delay(self) -> int:
+        """Return after how many nanoseconds time itself is the next input."""
+        if self._stall_rounds:
+            return 1_000_000
+        delay = min(self.module.next_deadline - self._instant.loop, TICK_MAX_NS)
+        due = self._timer_due_in()
+        return max(0, delay if due is None else min(delay, due))
+
+    def _arm_timer(self, delay_ns: int) -> None:
+        at = self._clock.monotonic() + delay_ns
+        if self._timer is not None:
+            if self._timer_at <= at:
+                return
+            self._timer.cancel()
+        self._timer_at = at
+        self._timer = self._loop.call_later(delay_ns / NS, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        now = self.begin_turn()
+        if self._stall_rounds:
+            self._stall_rounds -= 1
+        else:
+            self.module.on_tick(now)
+
+    # -- what clients send ----------------------------------------------------------------
+
+    def append_entry(self, entry: bytes) -> None:
+        """Put one entry into this turn's frame."""
+        self.begin_turn()
+        self._entries.append(entry)
+
+    def _append_entries(self) -> None:
+        """Make the turn's entries frames, as few as the frame limit allows."""
+        entries = self._entries
+        if not entries:
+            return
+        self._entries = []
+        first, size = 0, 0
+        for index, entry in enumerate(entries):
+            if size and size + len(entry) > self._body_bytes_max:
+                self._propose(entries[first:index])
+                first, size = index, 0
+            size += len(entry)
+        self._propose(entries[first:])
+
+    def _propose(self, entries: list[bytes]) -> None:
+        outcome = self.module.propose(self._instant, b"".join(entries), len(entries))
+        if isinstance(outcome, Rejection):
+            # Nothing was acknowledged: their clients resume and send them again.
+            self.metrics.refused("client", outcome.value, len(entries))
+        else:
+            self.metrics.log_frames += 1
+
+    # -- applying -------------------------------------------------------------------------
+
+    def _apply(self) -> None:
+        applier = self.applier
+        if self.diverged_at is not None or not applier.is_behind:
+            return
+        before = applier.position
+        applier.apply_slice()
+        if applier.slowest_step_ns > self.callback_alarm_ns:
+            detail = f"a callback took {applier.slowest_step_ns // 1_000_000} ms"
+            self._carrier.carry_out([Alarm("callback_slow", detail)])
+        applier.slowest_step_ns = 0
+        outbox = applier.container.take_outbox()
+        if applier.position != before:
+            self.module.on_service_position(self._instant, applier.position)
+            for position, digest in applier.container.take_digests():
+                self.module.on_digest(self._instant, position, digest)
+                self.on_digest(position, digest)
+        self._update_serving()
+        if outbox and self.module.role is Role.LEADER:
+            self._gateway.on_outbox(outbox)
+
+    def _timer_due_in(self) -> int | None:
+        """Return in how many nanoseconds a pending timer wants a frame; None for never."""
+        deadline = self.applier.container.next_timer_deadline
+        if deadline is None or self.module.leading is None:
+            return None
+        log = self.module.core.log
+        if log.end.position > self.applier.position and log.last_timestamp >= deadline:
+            return None
+        log_time = self.module.log_time(self._instant)
+        return None if log_time is None else max(0, deadline - log_time)
+
+    def _fire_timers(self) -> None:
+        """As leader give a timer that is due the frame in whose apply step it fires."""
+        if self._timer_due_in() == 0:
+            self.module.propose_empty(self._instant)
+
+    # -- serving --------------------------------------------------------------------------
+
+    @property
+    def serving(self) -> bool:
+        """Whether clients' sessions are answered here: leader, own term frame applied."""
+        leading = self.module.leading
+        return (
+            leading is not None
+            and self.applier.position >= leading.term_frame_end
+            and self.module.transfer_target is None
+            and self.diverged_at is None
+            and not self.module.is_undecided
+        )
+
+    def _update_serving(self) -> None:
+        serving = self.serving
+        if serving != self._was_serving:
+            self._was_serving = serving
+            self._gateway.on_serving_changed()
+            self.on_news()
+
+    def on_ingress_state(self, state: IngressState) -> None:
+        """Pause or take ingress as the module says."""
+        if state is IngressState.PAUSED:
+            self._gateway.pause()
+        elif state is IngressState.OPEN:
+            self._gateway.resume()
+        else:
+            self._gateway.resume()
+            self._was_serving = False
+            self._gateway.on_serving_changed()
+
+    def on_leader_changed(self) -> None:
+        """Tell the clients that wait here who leads."""
+        self._was_serving = self.serving
+        self._gateway.on_serving_changed()
+        self.on_news()
+
+    # -- links, disk, admin ---------------------------------------------------------------
+
+    def on_link_up(self, peer: PeerLife) -> None:
+        """Pass on that a link to this life of a member stands."""
+        self.module.on_link_up(self.begin_turn(), peer)
+
+    def on_link_down(self, peer: PeerLife) -> None:
+        """Pass on that a link is gone."""
+        self.module.on_link_down(self.begin_turn(), peer)
+
+    def on_reconnect_refused(self, seat: Seat) -> None:
+        """Pass on that nobody answers at a member's address."""
+        self.module.on_reconnect_refused(self.begin_turn(), seat)
+
+    def on_message(self, peer: PeerLife, message: Message) -> None:
+        """Pass on a member's message."""
+        self.module.on_message(self.begin_turn(), peer, message)
+
+    def on_persisted(self, sequence: int) -> None:
+        """Pass on that everything up to ``sequence`` is durable."""
+        self.module.on_persisted(self.begin_turn(), sequence)
+
+    def on_log_read(self, seat: Seat, frames: tuple[LogFrame, ...]) -> None:
+        """Pass on frames that were read for a follower."""
+        self.module.on_log_read(self.begin_turn(), seat, frames)
+
+    def request_found(self, *, discard: bool) -> str | None:
+        """Ask the module to found the cluster; return why not."""
+        return self.module.request_found(self.begin_turn(), discard=discard)
+
+    def request_transfer(self, target: Seat | None) -> str | None:
+        """Ask the module to hand leadership over; return why not."""
+        return self.module.request_transfer(self.begin_turn(), target)
+
+    def halt(self, code: HaltCode, detail: str) -> None:
+        """End the process: nothing is written or sent any more."""
+        self._on_halt(code, detail)

@@ -1,0 +1,102 @@
+"""The member as its operator sees it: status, probes, admin actions."""
+
+from __future__ import annotations
+
+import asyncio
+
+from quorate.consensus.types import Seat
+from quorate.control.port import Gauges, Health, OnOutcome
+from quorate.control.status import MemberStatus
+from quorate.runtime.member import Member
+
+
+class MemberControl:
+    """Implements ``ControlPort`` for one member."""
+
+    def __init__(self, member: Member) -> None:
+        """Read from, and ask, the parts of ``member``."""
+        self._member = member
+        self._version = 1
+        self._changed = asyncio.Event()
+        member.agent.on_news = self.on_news
+
+    def on_news(self) -> None:
+        """Something worth telling has changed: answer those that wait for it."""
+        self._version += 1
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    def status(self) -> MemberStatus:
+        """Return the present status."""
+        return self._member.report.read(self._version)
+
+    async def wait_status(self, after: int) -> None:
+        """Return as soon as the status version differs from ``after``.
+
+        Blocking: until then; the caller sets the bound.
+        """
+        while self._version == after:
+            await self._changed.wait()
+
+    def gauges(self) -> Gauges:
+        """Bring the counters of the edges up to date, and return what is counted there."""
+        member = self._member
+        metrics, gateway, container = member.metrics, member.gateway, member.agent.applier.container
+        metrics.ingress_messages = gateway.ingress_messages
+        metrics.ingress_bytes = gateway.ingress_bytes
+        metrics.egress_messages = gateway.egress_messages
+        metrics.egress_bytes = gateway.egress_bytes
+        metrics.spares_exhausted = member.archive.spares_run_out_count
+        for reason, count in gateway.refusals.by_reason.items():
+            metrics.set_refused("client", str(reason), count)
+        for refusal, count in member.links.refusals.items():
+            metrics.set_refused("member", refusal.name.lower(), count)
+        for name, count in container.counters.items():
+            metrics.set_refused("service", name, count)
+        sessions = container.sessions()
+        return Gauges(
+            sessions=len(sessions),
+            client_connections=len(gateway.connections),
+            kept_egress_bytes=sum(view.kept_egress_bytes for view in sessions),
+            timers=container.timers_count,
+            spares=member.archive.spares.ready_count,
+        )
+
+    def found(self, *, discard: bool, on_outcome: OnOutcome) -> str | None:
+        """Ask for the founding; return why not."""
+        outcomes = self._member.effects.founding_outcomes
+        outcomes.append(on_outcome)
+        refused = self._member.agent.request_found(discard=discard)
+        if refused is not None:
+            outcomes.remove(on_outcome)
+        return refused
+
+    def transfer(self, target: Seat | None, on_outcome: OnOutcome) -> str | None:
+        """Hand leadership to this seat or, with None, to the best voter; return why not."""
+        outcomes = self._member.effects.transfer_outcomes
+        outcomes.append(on_outcome)
+        refused = self._member.agent.request_transfer(target)
+        if refused is not None:
+            outcomes.remove(on_outcome)
+        return refused
+
+    def alive(self) -> Health:
+        """Say yes: whoever can answer has a loop that turns."""
+        return Health(ok=True, reason="the loop turns")
+
+    def ready(self) -> Health:
+        """Tell whether the leader of this term is known and its log applied up to a bound."""
+        member = self._member
+        if member.agent.is_stopping:
+            return Health(ok=False, reason="stopping")
+        if member.agent.diverged_at is not None:
+            return Health(ok=False, reason="the service has diverged")
+        if member.report.is_caught_up(member.config.control.ready_lag_bytes_max):
+            return Health(ok=True, reason="follows or leads the present term, and is caught up")
+        status = self.status()
+        reason = f"{status.state}: leader {status.leader}, service {status.service_position} of "
+        return Health(ok=False, reason=f"{reason}{status.commit_position} committed")
+
+    def started(self) -> Health:
+        """Say yes: the directory is read before this port listens."""
+        return Health(ok=True, reason="the directory has been read")

@@ -1,0 +1,204 @@
+"""Carries out what the consensus module decides, in the order in which it decided it.
+
+Writes go to the archive's one thread in a batch, messages to the links, commit positions to
+the applier. Events are logged here, once, with the member's ids.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from quorate.consensus.effects import (
+    Alarm,
+    AppendToLog,
+    CloseLink,
+    CommitTo,
+    Effect,
+    FoundingEnded,
+    Halt,
+    HaltCode,
+    IngressChanged,
+    ReadLog,
+    RoleChanged,
+    Send,
+    ServiceDiverged,
+    StoreNodeState,
+    Trace,
+    TransferEnded,
+    TruncateLog,
+)
+from quorate.consensus.messages import Message
+from quorate.consensus.types import LogPosition, Role, Seat
+from quorate.protocol.log_codec import decode_frames
+from quorate.runtime.agent import ConsensusAgent
+from quorate.runtime.applying import Spawn
+from quorate.runtime.events import Event, event_named, log_event
+
+PersistEffect = StoreNodeState | AppendToLog | TruncateLog
+LOGGER = logging.getLogger("quorate.runtime")
+
+
+class Recorder(Protocol):
+    """The archive's writer and reader threads."""
+
+    def submit(self, effects: Sequence[PersistEffect]) -> None:
+        """Queue for the writer thread."""
+
+    async def read(self, position: LogPosition, bytes_max: int) -> bytes:
+        """Read whole frames below the last completed write."""
+
+
+class Links(Protocol):
+    """The links to the other members."""
+
+    def send(self, seat: Seat, message: Message) -> bool:
+        """Send with the other messages of this loop iteration; False when dropped."""
+
+    def close_link(self, seat: Seat, reason: str) -> None:
+        """Close, count the reason, and dial anew."""
+
+
+Outcome = Callable[[bool, str], None]
+
+
+class EffectRunner:
+    """Implements ``EffectCarrier`` for one member."""
+
+    def __init__(
+        self, agent: ConsensusAgent, recorder: Recorder, links: Links, spawn: Spawn
+    ) -> None:
+        """Carry out what ``agent.module`` decides."""
+        self.alarms: dict[str, str] = {}
+        self.founding_outcomes: list[Outcome] = []
+        self.transfer_outcomes: list[Outcome] = []
+        self._agent = agent
+        self._recorder = recorder
+        self._links = links
+        self._spawn = spawn
+        self._role = Role.FOLLOWER
+        self._halted = False
+
+    def carry_out(self, effects: list[Effect]) -> None:
+        """Do everything in order; persist effects of the call reach the writer as one batch."""
+        batch: list[PersistEffect] = []
+        for effect in effects:
+            if self._halted:
+                return
+            match effect:
+                case Send():
+                    self._links.send(effect.seat, effect.message)
+                case StoreNodeState() | AppendToLog() | TruncateLog():
+                    batch.append(effect)
+                case CommitTo():
+                    self._agent.applier.commit_to(effect.position)
+                case _:
+                    self._carry_out_rare(effect)
+        if batch and not self._halted:
+            self._recorder.submit(batch)
+
+    def _carry_out_rare(self, effect: Effect) -> None:
+        agent = self._agent
+        match effect:
+            case Trace():
+                self._log(event_named(effect.event), **dict(effect.fields))
+            case RoleChanged():
+                self._on_role(effect)
+            case IngressChanged():
+                self._log(Event.INGRESS_CHANGED, state=effect.state.name.lower())
+                agent.on_ingress_state(effect.state)
+            case ReadLog():
+                self._spawn(self._read(effect), f"read log for seat {effect.seat}")
+            case CloseLink():
+                self._log(Event.FRAME_REFUSED, seat=effect.seat, reason=effect.reason)
+                agent.metrics.refused("member", effect.reason)
+                self._links.close_link(effect.seat, effect.reason)
+            case Alarm():
+                self._on_alarm(effect)
+            case TransferEnded() | FoundingEnded():
+                self._on_outcome(effect)
+            case ServiceDiverged():
+                self._on_diverged(effect)
+            case Halt():
+                self.halt(effect.code, effect.detail)
+            case _:
+                self.halt(HaltCode.INVARIANT_BROKEN, f"no way to carry out {effect}")
+
+    def halt(self, code: HaltCode, detail: str) -> None:
+        """Carry out nothing more and end the process."""
+        self._halted = True
+        self._log(Event.MEMBER_HALTED, exit_code=int(code), detail=detail)
+        self._agent.halt(code, detail)
+
+    def _on_role(self, effect: RoleChanged) -> None:
+        agent = self._agent
+        self._log(
+            Event.ROLE_CHANGED,
+            role=effect.role.name.lower(),
+            leader=effect.leader,
+            reason=effect.reason,
+        )
+        if effect.role is Role.CANDIDATE:
+            agent.metrics.elections += 1
+        if effect.role is not self._role:
+            self._role = effect.role
+            if agent.diverged_at is None:
+                agent.applier.container.set_role(effect.role)
+        if effect.leader is not None:
+            self.alarms.pop("waiting_for_quorum", None)
+        agent.on_leader_changed()
+
+    def _on_alarm(self, effect: Alarm) -> None:
+        if not effect.raised:
+            self.alarms.pop(effect.name, None)
+            self._log(Event.ALARM_CLEARED, alarm=effect.name)
+        elif self.alarms.get(effect.name) != effect.detail:
+            self.alarms[effect.name] = effect.detail
+            self._log(Event.ALARM_RAISED, alarm=effect.name, detail=effect.detail)
+        self._agent.on_news()
+
+    def _on_outcome(self, effect: TransferEnded | FoundingEnded) -> None:
+        if isinstance(effect, TransferEnded):
+            waiting, event = self.transfer_outcomes, Event.TRANSFER_ENDED
+        else:
+            waiting, event = self.founding_outcomes, Event.FOUNDING_ENDED
+        self._log(event, completed=effect.completed, reason=effect.reason)
+        outcomes = list(waiting)
+        waiting.clear()
+        for outcome in outcomes:
+            outcome(effect.completed, effect.reason)
+        self._agent.on_news()
+
+    def _on_diverged(self, effect: ServiceDiverged) -> None:
+        """Stop applying and serving here; the log goes on being replicated."""
+        agent = self._agent
+        if agent.diverged_at is not None:
+            return
+        agent.diverged_at = effect.position
+        detail = (
+            f"at {effect.position} this member's service has digest {effect.own.hex()}, a "
+            f"majority of voters {effect.majority.hex()}: it is rebuilt by a restart with the "
+            "same code as theirs"
+        )
+        self._log(Event.SERVICE_DIVERGED, position=effect.position)
+        self._on_alarm(Alarm("service_diverged", detail))
+        if agent.module.role is Role.LEADER:
+            agent.request_transfer(None)
+
+    async def _read(self, effect: ReadLog) -> None:
+        data = await self._recorder.read(effect.position, effect.bytes_max)
+        self._agent.on_log_read(effect.seat, tuple(decode_frames(data)))
+
+    def _log(self, event: Event, **fields: object) -> None:
+        module = self._agent.module
+        log_event(
+            LOGGER,
+            event,
+            **{
+                "seat": module.core.seat,
+                "leadership_term_id": module.term,
+                "log_position": module.core.log.end.position,
+                **fields,
+            },
+        )
