@@ -52,7 +52,7 @@ def cut_egress(batch: bytes, message_count: int) -> list[EgressItem]:
         uniform = message_count * (EGRESS_HEADER_LENGTH + length) == len(batch)
         if uniform and length <= _UNIFORM_BYTES_MAX:
             items = list(_uniform_layout(length).iter_unpack(batch))
-            if all(item[0] == length for item in items):
+            if {item[0] for item in items} == {length}:
                 return items
     return _cut_one_by_one(batch, message_count)
 

@@ -51,6 +51,28 @@ class IngressWindow:
         ``acknowledged`` is held here, as a message or in a batch.
     """
 
+    # Slots: `offer` is on the path of every message and reads seven of them.
+    __slots__ = (
+        "_acknowledged_total",
+        "_base",
+        "_batch_bytes_max",
+        "_batched_sequence",
+        "_batched_total",
+        "_credit",
+        "_kept",
+        "_offer_limit",
+        "_offered_total",
+        "_on_unsent",
+        "_sent_here",
+        "_size_max",
+        "_to_send",
+        "_unsent",
+        "_window_bytes",
+        "acknowledged",
+        "last_sequence",
+        "sent_sequence",
+    )
+
     def __init__(self, window_bytes: int, on_unsent: Callable[[], None]) -> None:
         """Hold at most about ``window_bytes``; nothing may be offered before ``resume``."""
         self.last_sequence = 0
@@ -113,7 +135,7 @@ class IngressWindow:
         """
         size = len(message) + LENGTH_FIELD
         total = self._offered_total
-        if total >= self._offer_limit or size > self._size_max or message.__class__ is not bytes:
+        if total >= self._offer_limit or size > self._size_max or type(message) is not bytes:
             self._refuse(message)
         self._offered_total = total + size
         unsent = self._unsent
