@@ -131,6 +131,8 @@ class ServiceHarness:
         """Callbacks that have raised."""
         self.time = START_TIME
         """Log time of the next frame, in nanoseconds."""
+        self.applied: list[AppliedFrame] = []
+        """The log so far, and what came of each frame."""
         self._make_service = make_service
         self._tolerate_failures = tolerate_failures
         self._messages_per_step = messages_per_step
@@ -138,9 +140,10 @@ class ServiceHarness:
         self._opened = 0
         self._position = LogPosition(0)
         self._chain = Chain(0)
-        self._applied: list[AppliedFrame] = []
         self._start(None)
-        self._append(FrameType.FOUNDING, _founding(settings or ClusterSettings()), 0, timestamp=0)
+        self.append_frame(
+            FrameType.FOUNDING, _founding(settings or ClusterSettings()), 0, timestamp=0
+        )
 
     @property
     def service(self) -> ClusteredService:
@@ -204,7 +207,24 @@ class ServiceHarness:
             message_count=message_count,
             egress_acknowledged=egress_acknowledged,
         )
-        self._append(FrameType.ENTRIES, entry, 1, timestamp=self.time)
+        self.append_frame(FrameType.ENTRIES, entry, 1, timestamp=self.time)
+
+    def append_frame(
+        self, frame_type: FrameType, body: bytes, entry_count: int, *, timestamp: int
+    ) -> None:
+        """Make the next frame of the log and apply it: for tests that need the unusual."""
+        term = LeadershipTermId(0 if frame_type is FrameType.FOUNDING else 1)
+        frame = encode_frame(
+            self._position, term, timestamp, self._chain, frame_type, body, entry_count
+        )
+        self._position = frame.end
+        self._chain = frame.chain
+        failed = len(self.failures)
+        outbox = apply_whole(self._container, frame, self._messages_per_step)
+        self.applied.append(AppliedFrame(frame, self._container.digest, tuple(outbox)))
+        for event in outbox:
+            self._deliver(event)
+        self._raise_failure(failed)
 
     def advance(self, duration: int) -> None:
         """Let log time pass, in nanoseconds, and fire what is due in the order of deadlines.
@@ -219,7 +239,7 @@ class ServiceHarness:
             # A timer that keeps setting itself in the past fires once a turn, not for ever.
             due = deadline if deadline > self.time else self.time + TURN
             self.time = min(due, end)
-            self._append(FrameType.EMPTY, b"", 0, timestamp=self.time)
+            self.append_frame(FrameType.EMPTY, b"", 0, timestamp=self.time)
             if self.time == end:
                 return
 
@@ -240,7 +260,7 @@ class ServiceHarness:
         a member restarts.
         """
         self._start(snapshot)
-        for row in self._applied:
+        for row in self.applied:
             if row.frame.position >= self._container.position:
                 apply_whole(self._container, row.frame, self._messages_per_step)
 
@@ -255,29 +275,12 @@ class ServiceHarness:
             NonDeterministic: Names the first frame that led to other results.
 
         """
-        compare_runs(self._make_service, self._applied, self.take_snapshot())
+        compare_runs(self._make_service, self.applied, self.take_snapshot())
 
     def _start(self, snapshot: bytes | None) -> None:
         self._service = self._make_service()
         self._container = ServiceContainer(self._service, self.failures.append)
         self._container.start(snapshot)
-
-    def _append(
-        self, frame_type: FrameType, body: bytes, entry_count: int, *, timestamp: int
-    ) -> None:
-        """Make the next frame of the log and apply it."""
-        term = LeadershipTermId(0 if frame_type is FrameType.FOUNDING else 1)
-        frame = encode_frame(
-            self._position, term, timestamp, self._chain, frame_type, body, entry_count
-        )
-        self._position = frame.end
-        self._chain = frame.chain
-        failed = len(self.failures)
-        outbox = apply_whole(self._container, frame, self._messages_per_step)
-        self._applied.append(AppliedFrame(frame, self._container.digest, tuple(outbox)))
-        for event in outbox:
-            self._deliver(event)
-        self._raise_failure(failed)
 
     def _deliver(self, event: Outbound) -> None:
         """Hand a client what its gateway would send it."""
