@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from quorate_simulation.founding import term_of
 from quorate_simulation.history import ClusterHistory, InvariantViolation
 from quorate_simulation.message_checks import MessageChecks
 from quorate_simulation.shadow import ShadowMember, is_recovering
@@ -24,6 +25,7 @@ from quorate.consensus.effects import (
 from quorate.consensus.log_view import LogView
 from quorate.consensus.types import (
     NO_MEMBER,
+    Chain,
     FrameType,
     LeadershipTermId,
     LogFrame,
@@ -33,7 +35,7 @@ from quorate.consensus.types import (
 )
 from quorate.errors import RemoteProtocolError
 from quorate.protocol.log_codec import decode_frame, follows, frame_body
-from quorate.protocol.term_codec import TermBody, decode_founding, decode_term
+from quorate.protocol.term_codec import TermBody, decode_founding
 
 
 class CoreView(Protocol):
@@ -275,14 +277,14 @@ class ConsensusChecker(MessageChecks):
         first = next((f for f in reversed(frames) if f.frame_type is TERM_FRAME), None)
         if first is None or first.leadership_term_id != term:
             raise InvariantViolation("I8", f"leader of {term} has no term frame")
-        body = decode_term(frame_body(first))
+        body = term_of(first.data)
         self._check_elected(member, term, body)
         committed = history.committed_before(term)
         if committed:
             last = history.committed.frames[committed - 1]
             history.require(member.log.holds(last), "I4", "leader of", term, "lacks", last.end)
         history.leader_marks[term] = {
-            end: frames[count - 1].chain if count else 0
+            end: frames[count - 1].chain if count else Chain(0)
             for end, count in member.log.marks.items()
         }
         history.marks.add("election won")

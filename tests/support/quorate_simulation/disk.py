@@ -217,7 +217,7 @@ class SimulatedDisk:
         if name in self._names:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name)
         self._begin_or_crash(Operation("create", name, 0, 0))
-        self.take_space(name, 0)
+        self.take_space(name, 1)
         node = _Node()
         self._change("", name, node)
         return SimulatedFile(self, name, node, writable=True)
@@ -263,8 +263,9 @@ class SimulatedDisk:
 
     def power_cut(self, random: Random) -> None:
         """End the process and lose the page cache: any part of what was not synced survives."""
-        nodes = {id(node): node for node in (*self._names.values(), *self._durable_names.values())}
         names = dict(self._durable_names)
+        changed = [node for _, _, node in self._unsynced if node is not None]
+        nodes = {id(node): node for node in (*self._names.values(), *names.values(), *changed)}
         for old, new, node in self._unsynced:
             if random.random() < 0.5:
                 _apply(names, old, new, node)
@@ -325,10 +326,10 @@ class SimulatedDisk:
         return False
 
     def take_space(self, name: str, growth: int) -> None:
-        """Refuse growth beyond the capacity; a new name needs a byte to spare."""
-        if self.capacity is not None and growth >= 0:
+        """Refuse growth beyond the capacity."""
+        if self.capacity is not None and growth > 0:
             used = sum(len(node.data) for node in self._names.values())
-            if used + growth > self.capacity or (growth == 0 and used >= self.capacity):
+            if used + growth > self.capacity:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), name)
 
     def _begin_or_crash(self, operation: Operation) -> None:

@@ -20,9 +20,8 @@ from quorate.consensus.types import (
     Seat,
 )
 from quorate.protocol.frame_codec import LogFrameCodec
-
-
-REMEMBERED_MAX = 1000
+from quorate.protocol.log_codec import decode_frame, frame_body
+from quorate.protocol.term_codec import TermBody, decode_term
 
 
 @lru_cache(maxsize=1024)
@@ -40,16 +39,22 @@ class CachingCodec:
         self.founding_body = codec.founding_body
         self.term_body = codec.term_body
         self._codec = codec
-        self._memberships: dict[bytes, Membership] = {}
+        self._foundings: dict[bytes, Membership] = {}
 
     def membership_of(self, frame: LogFrame) -> Membership:
         """Return the membership that a founding or term frame states."""
-        known = self._memberships.get(frame.data)
+        if frame.frame_type is FrameType.NEW_LEADERSHIP_TERM:
+            return term_of(frame.data).membership
+        known = self._foundings.get(frame.data)
         if known is None:
-            if len(self._memberships) >= REMEMBERED_MAX:
-                self._memberships.clear()
-            known = self._memberships[frame.data] = self._codec.membership_of(frame)
+            known = self._foundings[frame.data] = self._codec.membership_of(frame)
         return known
+
+
+@lru_cache(maxsize=256)
+def term_of(data: bytes) -> TermBody:
+    """Return what the first frame of a term says; ``data`` is the frame with its header."""
+    return decode_term(frame_body(decode_frame(data)))
 
 
 @lru_cache(maxsize=64)

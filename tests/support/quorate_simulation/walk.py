@@ -21,7 +21,8 @@ from quorate_simulation.history import InvariantViolation
 from quorate_simulation.swarm import Swarm, draw_swarm
 
 STEPS = 400
-LOOKS = 4
+LOOKS = 3
+TRIES = 4
 
 
 @dataclass(slots=True)
@@ -58,6 +59,7 @@ class Walker:
         self._fifo = swarm.fifo
         self._body_max = swarm.body_max
         self._count = swarm.seats
+        self._nothing_arrives = False
         weights = {name: weight for name, weight in swarm.weights.items() if weight}
         makers: dict[str, Callable[[], Choice | None]] = {
             name: getattr(self, f"_{name}", self._on_seat(name)) for name in weights
@@ -66,13 +68,19 @@ class Walker:
         self._bounds = list(accumulate(weights.values()))
 
     def choose(self) -> Choice:
-        """Return the next choice; it is possible at this moment as far as that is cheap to see."""
-        total = self._bounds[-1]
-        while True:
-            maker = self._makers[bisect_right(self._bounds, self._random() * total)]
+        """Return the next choice, possible now as far as that is cheap to see.
+
+        Where nothing of what was drawn is possible, time passes for somebody: a walk that waits
+        has nothing else to wait for.
+        """
+        bounds, random = self._bounds, self._random
+        self._nothing_arrives = False
+        for _ in range(TRIES):
+            maker = self._makers[bisect_right(bounds, random() * bounds[-1])]
             choice = maker()
             if choice is not None:
                 return choice
+        return ("tick", int(random() * self._count))
 
     def _below(self, bound: int) -> int:
         return int(self._random() * bound)
@@ -99,6 +107,8 @@ class Walker:
 
     def _packet(self, name: str, keep: tuple[int, ...] = ()) -> Choice | None:
         """Return a choice about a message that can arrive, or None after a few looks."""
+        if self._nothing_arrives:
+            return None
         cluster, count = self._cluster, self._count
         start = int(self._random() * count)
         for receiver in range(start, start + count):
@@ -110,6 +120,7 @@ class Walker:
                 if cluster.can_arrive(receiver % count, bag[index]):
                     return (name, receiver % count, index, *keep)
                 index = (index + 1) % len(bag)
+        self._nothing_arrives = True
         return None
 
     def _deliver(self) -> Choice | None:
@@ -122,8 +133,12 @@ class Walker:
         return self._packet("drop")
 
     def _persist(self) -> Choice | None:
-        seat = self._seat(_writes)
-        return None if seat is None else ("persist", seat, 1 + self._below(3))
+        nodes, count = self._cluster.nodes, self._count
+        start = int(self._random() * count)
+        for seat in range(start - count, start):
+            if nodes[seat].member.pending and nodes[seat].module is not None:
+                return ("persist", seat % count, 1 + int(self._random() * 3))
+        return None
 
     def _fire(self) -> Choice:
         return ("fire", self._below(self._count), self._below(6))
@@ -191,10 +206,6 @@ def _runs(node: Node) -> object:
 
 def _is_down(node: Node) -> bool:
     return node.module is None
-
-
-def _writes(node: Node) -> object:
-    return node.module is not None and node.member.pending
 
 
 def _leads(node: Node) -> object:

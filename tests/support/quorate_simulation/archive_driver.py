@@ -1,0 +1,286 @@
+"""An archive on a simulated disk beside a model of what it must still know after any cut.
+
+The model is deliberately dumb: a list of frames whose persist has returned, a node state, and
+the one effect under way. ``reopen`` starts a new life and says what is wrong, if anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from random import Random
+
+from quorate.archive.archive import Archive, PersistEffect
+from quorate.archive.inspect import iterate_frames
+from quorate.archive.verify import FindingSeverity, verify_directory
+from quorate.config import ClusterConstants, Durability
+from quorate.consensus.effects import AppendToLog, StoreNodeState, TruncateLog
+from quorate.consensus.types import (
+    BLANK_NODE_STATE,
+    LOG_START,
+    ClusterId,
+    LeadershipTermId,
+    LogFrame,
+    LogMark,
+    LogPosition,
+    MemberId,
+    NodeState,
+    RecoveringReason,
+    TermRecord,
+)
+from quorate_simulation.disk import SimulatedDisk
+from quorate_simulation.logs import LogBuilder
+
+CLUSTER = ClusterId(b"cluster-of-tests")
+CANDIDATES = tuple(MemberId(bytes([n]) * 16) for n in range(1, 4))
+
+
+class ModelBroken(AssertionError):
+    """The archive knows something else than it must."""
+
+
+class ArchiveDriver:
+    """Runs operations on an archive and compares each new life with the model."""
+
+    def __init__(
+        self,
+        disk: SimulatedDisk,
+        *,
+        segment_length: int = 4096,
+        durability: Durability = Durability.FSYNC,
+    ) -> None:
+        """Use a disk that may be empty; ``reopen`` opens it."""
+        self.disk = disk
+        self.segment_length = segment_length
+        self.durability = durability
+        self.builder = LogBuilder(segment_length)
+        self.frames: list[LogFrame] = []
+        self.state = BLANK_NODE_STATE
+        self.synced_count = 0
+        """Frames that a power cut must not take."""
+        self.generation = 0
+        self.under_way: PersistEffect | None = None
+        self.may_be_clean = False
+        """Whether the clean mark may be on the disk."""
+        self.boot = 0
+        self.lives = 0
+        self.now_s = 0.0
+        self.sequence = 0
+        self._archive: Archive | None = None
+
+    @property
+    def archive(self) -> Archive:
+        """The archive of this life."""
+        assert self._archive is not None
+        return self._archive
+
+    # ------------------------------------------------------------------------ operations
+
+    def append(self, bodies: Sequence[bytes], term: int | None = None) -> None:
+        """Append one frame for each body, all in one effect."""
+        term = self.state.candidate_term_id if term is None else term
+        frames = [frame for body in bodies for frame in self.builder.frame(body, term)]
+        self._persist(AppendToLog(self._next(), tuple(frames)))
+        self.frames.extend(frames)
+        self._confirm()
+
+    def store(self, state: NodeState) -> None:
+        """Store a node state."""
+        self._persist(StoreNodeState(self._next(), state))
+        self.state = state
+        self._confirm()
+
+    def truncate(self, count: int) -> None:
+        """Keep the first ``count`` frames."""
+        self._persist(TruncateLog(self._next(), self.mark(count)))
+        del self.frames[count:]
+        self._rewind()
+        self._confirm()
+
+    def idle(self, seconds: float) -> None:
+        """Let time pass."""
+        self.now_s += seconds
+        self.archive.idle(self.now_s)
+        self._confirm()
+
+    def prepare_spare(self) -> None:
+        """Prepare one piece of a spare."""
+        self.archive.prepare_spare()
+
+    def close_clean(self) -> None:
+        """End this life properly."""
+        self.may_be_clean = True
+        self.archive.close_clean()
+        self.synced_count = len(self.frames)
+        self._archive = None
+
+    def random_operation(self, random: Random) -> None:
+        """Do something that a member could do now."""
+        choice = random.randrange(20)
+        if choice < 11:
+            count = random.choice((1, 1, 1, 2, 5))
+            longest = random.choice((0, 60, 300, self.segment_length // 4 - 64))
+            self.append([random.randbytes(random.randint(0, longest)) for _ in range(count)])
+        elif choice < 13:
+            self._random_vote(random)
+        elif choice < 15 and self.frames:
+            # Once founded, the founding frame is committed: nobody takes it away.
+            lowest = max(random.choice((0, len(self.frames) // 2)), int(self.state.founded))
+            self.truncate(random.randint(lowest, len(self.frames)))
+        elif choice < 17:
+            self.idle(random.choice((0.1, 1.5)))
+        elif choice < 19:
+            self.prepare_spare()
+        else:
+            self.close_clean()
+            self.reopen()
+
+    def _random_vote(self, random: Random) -> None:
+        state = self.state
+        if random.random() < 0.7:
+            term = LeadershipTermId(state.candidate_term_id + random.randint(1, 2))
+            state = state._replace(candidate_term_id=term, vote=random.choice(CANDIDATES))
+        elif self.frames:
+            state = state._replace(founded=True)
+        self.store(state)
+
+    # ------------------------------------------------------------------------------ lives
+
+    def crash(self, power: Random | None) -> None:
+        """End this life: the process only, or the machine where a random source is given."""
+        if power is None:
+            self.disk.crash_process()
+        else:
+            self.disk.power_cut(power)
+            self.boot += 1
+        self._archive = None
+
+    def reopen(self, *, power_was_cut: bool = False) -> None:
+        """Open the directory anew and compare what it knows with the model.
+
+        Raises:
+            ModelBroken: It knows something else.
+
+        """
+        self.lives += 1
+        self._archive = archive = Archive.open(
+            self.disk,
+            cluster_id=CLUSTER,
+            constants=ClusterConstants(segment_length=self.segment_length),
+            durability=self.durability,
+            boot_id=self.boot.to_bytes(16, "big"),
+            new_member_id=MemberId(self.lives.to_bytes(16, "big")),
+        )
+        self._check_log(power_was_cut=power_was_cut)
+        self._check_state(power_was_cut=power_was_cut)
+        if archive.watermark.generation < self.generation:
+            raise ModelBroken(f"{archive.watermark} fell below generation {self.generation}")
+        severe = [
+            finding
+            for finding in verify_directory(self.disk)
+            if finding.severity is not FindingSeverity.NOTE
+        ]
+        if severe:
+            raise ModelBroken(f"after a start the verifier finds {severe}")
+        self.under_way = None
+        self.may_be_clean = False
+        self._rewind()
+        self._confirm()
+
+    def mark(self, count: int) -> LogMark:
+        """Return the boundary behind the first ``count`` frames."""
+        if count == 0:
+            return LOG_START
+        last = self.frames[count - 1]
+        return LogMark(last.end, last.leadership_term_id, last.chain)
+
+    # ----------------------------------------------------------------------------- checks
+
+    def _check_log(self, *, power_was_cut: bool) -> None:
+        recovered = self.archive.recovered
+        shortest, longest = self._bounds(power_was_cut=power_was_cut)
+        found = list(iterate_frames(self.disk))
+        if found != longest[: len(found)]:
+            raise ModelBroken("the log holds frames that were never written there")
+        if len(found) < shortest:
+            raise ModelBroken(f"{shortest - len(found)} frames lost below {shortest}")
+        self.frames = found
+        expected = (self.mark(len(found)), _terms(found), found[-1].timestamp if found else 0)
+        if (recovered.end, recovered.terms, recovered.last_timestamp) != expected:
+            raise ModelBroken(f"recovered {recovered}, but the frames say {expected}")
+        if recovered.founding != (found[0] if found else None):
+            raise ModelBroken("the founding frame is not the first one")
+        if self._read_all() != b"".join(frame.data for frame in found):
+            raise ModelBroken("reading the log gives other bytes than its frames")
+
+    def _bounds(self, *, power_was_cut: bool) -> tuple[int, list[LogFrame]]:
+        """Return how many frames must be there, and the longest log that may."""
+        longest, shortest = list(self.frames), len(self.frames)
+        if isinstance(self.under_way, AppendToLog):
+            longest.extend(self.under_way.frames)
+        elif isinstance(self.under_way, TruncateLog):
+            end = self.under_way.end.position
+            shortest = sum(frame.position < end for frame in self.frames)
+        if power_was_cut:
+            shortest = min(shortest, self.synced_count)
+        return shortest, longest
+
+    def _read_all(self) -> bytes:
+        data = b""
+        while piece := self.archive.read(LogPosition(len(data)), 1000):
+            data += piece
+        return data
+
+    def _check_state(self, *, power_was_cut: bool) -> None:
+        state = self.archive.recovered.node_state
+        allowed = [self.state]
+        if isinstance(self.under_way, StoreNodeState):
+            allowed.append(self.under_way.state)
+        reason = state.recovering.reason
+        plain = state._replace(recovering=self.state.recovering)
+        if plain not in allowed:
+            raise ModelBroken(f"node state {state}, expected one of {allowed}")
+        was_recovering = self.state.recovering.reason is not RecoveringReason.NONE
+        may_have_lost = state.founded and (self.durability is Durability.REPLICATED)
+        if reason is RecoveringReason.UNSYNCED and not (may_have_lost or was_recovering):
+            raise ModelBroken(f"recovering without a cause: {state}")
+        if reason is RecoveringReason.DAMAGED and (self.frames or not state.founded):
+            raise ModelBroken(f"recovering from damage that nobody did: {state}")
+        must_say = power_was_cut and may_have_lost and not self.may_be_clean
+        if must_say and reason is RecoveringReason.NONE:
+            raise ModelBroken("not recovering after a power cut in durability replicated")
+        self.state = state
+
+    # ----------------------------------------------------------------------------- common
+
+    def _persist(self, effect: PersistEffect) -> None:
+        self.under_way = effect
+        done = self.archive.persist([effect])
+        assert done == effect.sequence
+
+    def _confirm(self) -> None:
+        """Take over what an operation that has returned promises."""
+        self.under_way = None
+        synced = self.archive.synced.position
+        self.synced_count = sum(frame.position < synced for frame in self.frames)
+        if self.durability is Durability.FSYNC:
+            assert self.synced_count == len(self.frames)
+            self.generation = self.archive.watermark.generation
+
+    def _rewind(self) -> None:
+        timestamp = self.frames[-1].timestamp if self.frames else 0
+        self.builder.back_to(self.mark(len(self.frames)), timestamp)
+
+    def _next(self) -> int:
+        self.sequence += 1
+        return self.sequence
+
+
+def _terms(frames: Sequence[LogFrame]) -> tuple[TermRecord, ...]:
+    """Return the term table as anyone would derive it."""
+    records: list[TermRecord] = []
+    for frame in frames:
+        if not records or records[-1].leadership_term_id != frame.leadership_term_id:
+            records.append(
+                TermRecord(frame.leadership_term_id, frame.position, frame.previous_chain)
+            )
+    return tuple(records)
