@@ -1,0 +1,176 @@
+"""Files full of zeros, ready to become segments, prepared ahead of need.
+
+A thread of its own (or the simulator) calls ``step`` again and again; each call writes one
+small piece and syncs it, because zeros that gather in the page cache stall the syncs of the
+log. The writer takes spares; when there are none it fills the next segment itself, which is
+slow, works, and is counted.
+"""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import re
+from collections import deque
+
+from quorate.archive.files import DataFile, FileSystem
+from quorate.archive.segment import FRAMES_OFFSET, PIECE_LENGTH, is_zero, zero_pieces
+
+_NAME = re.compile(r"spare-(\d+)\.seg")
+_TEMPORARY = re.compile(r"spare-(\d+)\.tmp")
+_PROBE_LENGTH = 4096
+
+
+def is_spare_name(name: str) -> bool:
+    """Tell whether this is the name of a finished spare."""
+    return _NAME.fullmatch(name) is not None
+
+
+def is_temporary_name(name: str) -> bool:
+    """Tell whether this is the name of a spare that was still being written."""
+    return _TEMPORARY.fullmatch(name) is not None
+
+
+class SparePool:
+    """The spares of one recording. ``step`` and ``take`` may run in two threads."""
+
+    def __init__(self, files: FileSystem, segment_length: int, wanted: int) -> None:
+        """Start with none; ``adopt`` adds those of an earlier life.
+
+        Args:
+            files: The data directory.
+            segment_length: Bytes of frames in a segment.
+            wanted: How many spares ``step`` keeps ready; at least one.
+
+        """
+        self._files = files
+        self._file_length = FRAMES_OFFSET + segment_length
+        self._wanted = wanted
+        self._ready: deque[str] = deque()
+        self._numbers = itertools.count()
+        self._under_way: tuple[DataFile, int] | None = None
+        self.space_low = False
+        """The last attempt to prepare a spare met a full disk."""
+        self.run_out_count = 0
+        """How often the writer had to fill a segment itself."""
+
+    @property
+    def ready_count(self) -> int:
+        """Spares that can be taken at once."""
+        return len(self._ready)
+
+    @property
+    def is_short(self) -> bool:
+        """Whether fewer spares are ready than are wanted."""
+        return len(self._ready) < self._wanted
+
+    def adopt(self, name: str) -> bool:
+        """Take over a spare of an earlier life; False where it is not one of ours."""
+        match = _NAME.fullmatch(name)
+        fits = self._is_sound(name)
+        if fits and match:
+            self._ready.append(name)
+            self._numbers = itertools.count(max(int(match.group(1)) + 1, next(self._numbers)))
+        return fits
+
+    def step(self) -> bool:
+        """Write one piece of the next spare that is wanted.
+
+        Returns:
+            True while more is wanted now. False when there are enough spares, or when the disk
+            is full: ``space_low`` tells which, and the next call tries anew.
+
+        Raises:
+            OSError: Anything but a full disk.
+
+        """
+        if self._under_way is None and not self.is_short:
+            return False
+        try:
+            finished = self._write_piece()
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            self._give_up()
+            return False
+        if finished is not None:
+            self._ready.append(finished)
+            self.space_low = False
+        return finished is None or self.is_short
+
+    def take(self) -> str:
+        """Return the name of a spare, made on the spot where none is ready.
+
+        Blocking:
+            On zero-filling and syncing a whole segment, where none is ready.
+
+        Raises:
+            OSError: ENOSPC where none is ready and the disk is full.
+
+        """
+        while self._ready:
+            name = self._ready.popleft()
+            if self._is_sound(name):
+                return name
+            self._files.remove(name)
+        self.run_out_count += 1
+        file = self._files.create(self._next_temporary())
+        try:
+            file.write(0, zero_pieces(self._file_length))
+            file.sync()
+        except OSError:
+            file.close()
+            self._files.remove(file.name)
+            raise
+        file.close()
+        return self._finished(file.name)
+
+    def close(self) -> None:
+        """Let go of a spare under way; the next start removes it."""
+        under_way, self._under_way = self._under_way, None
+        if under_way is not None:
+            under_way[0].close()
+
+    def _write_piece(self) -> str | None:
+        """Write and sync the next piece; return the spare's name when it was the last one."""
+        if self._under_way is None:
+            self._under_way = (self._files.create(self._next_temporary()), 0)
+        file, written = self._under_way
+        length = min(PIECE_LENGTH, self._file_length - written)
+        file.write(written, zero_pieces(length))
+        file.sync()
+        self._under_way = (file, written + length)
+        if written + length < self._file_length:
+            return None
+        self._under_way = None
+        file.close()
+        return self._finished(file.name)
+
+    def _give_up(self) -> None:
+        """Give back what a full disk let us take: votes and watermarks may need it."""
+        self.space_low = True
+        under_way, self._under_way = self._under_way, None
+        if under_way is not None:
+            under_way[0].close()
+            self._files.remove(under_way[0].name)
+
+    def _next_temporary(self) -> str:
+        return f"spare-{next(self._numbers)}.tmp"
+
+    def _finished(self, temporary: str) -> str:
+        """Give a synced file its name: whatever bears that name is zeros from end to end."""
+        name = temporary.removesuffix(".tmp") + ".seg"
+        self._files.rename(temporary, name)
+        return name
+
+    def _is_sound(self, name: str) -> bool:
+        """Look at length, header and first frame: a segment must not look used before it is.
+
+        A power cut may keep the header of a segment and not the name that it was given.
+        """
+        file = self._files.open(name, writable=False)
+        try:
+            fits = file.size() == self._file_length
+            return fits and is_zero(file.read(0, FRAMES_OFFSET + _PROBE_LENGTH))
+        finally:
+            file.close()
