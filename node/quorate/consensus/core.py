@@ -95,6 +95,7 @@ class Core:
         self.role = Role.FOLLOWER
         self.leader: Seat | None = None
         self.leader_unheard = False
+        self.storage_stalled = False
         self.commit_position = LogPosition(0)
         self.service_position = LogPosition(0)
         self.links: dict[Seat, PeerLife] = {}

@@ -116,6 +116,9 @@ class Election:
         if core.role is Role.LEADER or not core.is_voter or not core.leader_unheard:
             self.state = ElectionState.IDLE
             return
+        if core.storage_stalled:
+            self._fail("the disk is stalled")
+            return
         self.unanimous = self._needs_every_vote()
         if core.is_recovering and not self.unanimous:
             self._say_whom_we_wait_for()

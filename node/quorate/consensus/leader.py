@@ -35,7 +35,6 @@ class Leader:
         self.possible_loss = possible_loss
         self.base = core.log.end.position
         self._round = 0
-        self._began = core.now.loop
         self._commit_sent = core.commit_position
         self._clock = LogClock(core.now, core.log.last_timestamp, self._majority_walls())
         base_mark = core.log.end
@@ -47,9 +46,9 @@ class Leader:
             if member.seat != core.seat:
                 peer = core.links.get(member.seat)
                 nonce = peer.start_nonce if peer is not None and core.knows(peer) else None
-                self.progress[member.seat] = Progress(nonce, base_mark)
+                self.progress[member.seat] = Progress(nonce, base_mark, heard_at=core.now.loop)
         core.disarm(Deadline.ELECTION, Deadline.STAND, Deadline.CAMPAIGN)
-        core.arm(Deadline.CHECK_QUORUM, core.config.election_timeout_min_ns)
+        core.arm(Deadline.CHECK_QUORUM, core.config.heartbeat_interval_ns)
         self.heartbeat()
 
     # -- the log --------------------------------------------------------------------------
@@ -265,15 +264,14 @@ class Leader:
         self.maybe_commit()
 
     def check_quorum(self) -> bool:
-        """Tell whether a majority was heard within an election timeout; look again in one."""
+        """Tell whether a majority was heard within an election timeout; look again soon.
+
+        The beginning of the term counts as having heard everyone.
+        """
         core = self._core
-        timeout = core.config.election_timeout_min_ns
-        core.arm(Deadline.CHECK_QUORUM, timeout)
-        heard = {
-            seat
-            for seat, progress in self.progress.items()
-            if progress.heard and core.now.loop - progress.heard_at < timeout
-        }
+        core.arm(Deadline.CHECK_QUORUM, core.config.heartbeat_interval_ns)
+        since = core.now.loop - core.config.election_timeout_min_ns
+        heard = {seat for seat, progress in self.progress.items() if progress.heard_at > since}
         return has_quorum(core.membership, heard | {core.seat})
 
     def confirmed_round(self, round_number: int) -> bool:
@@ -291,11 +289,11 @@ class Leader:
         row = self._core.log.term_row(self._core.term)
         assert row is not None, self._core.term
         base = LogMark(row.base, self._core.log.term_before(row.base), row.chain)
-        fresh = Progress(peer.start_nonce, base)
+        fresh = Progress(peer.start_nonce, base, heard_at=progress.heard_at)
         if progress.start_nonce == peer.start_nonce:
             fresh.match = progress.match
             fresh.round = progress.round
-            fresh.heard, fresh.heard_at = progress.heard, progress.heard_at
+            fresh.heard = progress.heard
             fresh.cure_round = progress.cure_round
             fresh.cure_position = progress.cure_position
         self.progress[peer.seat] = fresh

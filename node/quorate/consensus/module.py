@@ -249,7 +249,10 @@ class ConsensusModule:
                     self._leave_office("no majority was heard within an election timeout")
                     self._unheard("stepped down without a quorum", fast=True)
             case Deadline.TRANSFER if self._transfer is not None:
-                self._transfer.abort("not done within an election timeout")
+                if core.storage_stalled:
+                    self._leave_office("the disk is stalled, and the hand-over failed")
+                else:
+                    self._transfer.abort("not done within an election timeout")
             case _:
                 pass
         self._settle_outcome()
@@ -273,6 +276,20 @@ class ConsensusModule:
             core.greet_all()
         self._election.on_persisted()
         self._settle_outcome()
+
+    def on_storage_stalled(self, now: Instant, *, stalled: bool) -> None:
+        """Take note that a write has been running for too long, or that it has ended.
+
+        A leader that cannot write hands over, or steps down where nobody can take over; until
+        its disk moves again it does not stand.
+        """
+        if not self._begin(now) or stalled == self._core.storage_stalled:
+            return
+        self._core.storage_stalled = stalled
+        if stalled and self._transfer is not None and self._core.other_voters:
+            refusal = self._transfer.request(None)
+            if refusal is not None and not self._transfer.is_running:
+                self._leave_office(f"the disk is stalled, and no hand-over: {refusal}")
 
     def on_log_read(self, now: Instant, seat: Seat, frames: tuple[LogFrame, ...]) -> None:
         """Take the answer to ``ReadLog``."""

@@ -76,6 +76,10 @@ class ConsensusAgent:
         self.on_digest: Callable[[LogPosition, bytes], None] = lambda _position, _digest: None
         """Called with each digest that members compare."""
         self.callback_alarm_ns = 10 * NS
+        self.storage_busy_ns: Callable[[], int] = lambda: 0
+        """Returns for how long the write that is running has been running, in real time."""
+        self.storage_stall_ns = NS
+        """A write that takes longer makes a leader hand over."""
         self.on_news: Callable[[], None] = lambda: None
         """Called when something worth telling in the status has changed."""
         self._clock = clock
@@ -166,8 +170,10 @@ class ConsensusAgent:
         now = self.begin_turn()
         if self._stall_rounds:
             self._stall_rounds -= 1
-        else:
-            self.module.on_tick(now)
+            return
+        stalled = self.storage_busy_ns() > self.storage_stall_ns
+        self.module.on_storage_stalled(now, stalled=stalled)
+        self.module.on_tick(now)
 
     # -- what clients send ----------------------------------------------------------------
 

@@ -158,6 +158,8 @@ class _Bootstrap:
             module, applier, self._clock, metrics, archive.segment_length, self._halt
         )
         agent.callback_alarm_ns = config.member.callback_alarm_ms * MS
+        agent.storage_busy_ns = lambda: writer.busy_ns
+        agent.storage_stall_ns = config.consensus.election_timeout_min_ms * MS // 2
         self._agent = agent
         links = self._links(identity, agent)
         effects = EffectRunner(agent, writer, links, self._spawn)
