@@ -248,11 +248,8 @@ class ConsensusModule:
                 if not self._leader.check_quorum():
                     self._leave_office("no majority was heard within an election timeout")
                     self._unheard("stepped down without a quorum", fast=True)
-            case Deadline.TRANSFER if self._transfer is not None:
-                if core.storage_stalled:
-                    self._leave_office("the disk is stalled, and the hand-over failed")
-                else:
-                    self._transfer.abort("not done within an election timeout")
+            case Deadline.TRANSFER:
+                self._on_transfer_timeout()
             case _:
                 pass
         self._settle_outcome()
@@ -394,6 +391,12 @@ class ConsensusModule:
         """Take our own service's digest at a position that all members compare."""
         if self._begin(now):
             self._digests.on_own(position, digest)
+
+    def _on_transfer_timeout(self) -> None:
+        if self._core.storage_stalled:
+            self._leave_office("the disk is stalled, and the hand-over failed")
+        elif self._transfer is not None:
+            self._transfer.abort("not done within an election timeout")
 
     # -- messages -------------------------------------------------------------------------
 
