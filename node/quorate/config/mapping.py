@@ -97,14 +97,6 @@ def configuration_hash(config: NodeConfig) -> bytes:
     return hashlib.sha256("\n".join(lines).encode()).digest()[:16]
 
 
-def field_reader(group: str, name: str) -> Callable[[object], object] | None:
-    """Return what checks and converts this field's plain value, None for an unknown field."""
-    for item in fields(getattr(NodeConfig(), group)):
-        if item.name == name:
-            return _READERS[str(item.type)]
-    return None
-
-
 def _read_group(
     where: str, default: _Group, table: Mapping[str, object], problems: list[str]
 ) -> _Group:

@@ -51,8 +51,9 @@ class ControlServer:
         self._seat_max = seat_max
         self._results = AdminResults()
         self._registry = make_registry(MetricsCollector(metrics, port.status, port.gauges))
-        self._polls = 0
+        self._polls: set[asyncio.Timeout] = set()
         self._silent: dict[object, asyncio.TimerHandle] = {}
+        self._closing = False
         self._server: asyncio.Server | None = None
         guard = web.middleware(functools.partial(self._guard))
         app = web.Application(client_max_size=BODY_BYTES_MAX, middlewares=[guard])
@@ -91,6 +92,9 @@ class ControlServer:
             self._server.close()
         for timer in self._silent.values():
             timer.cancel()
+        self._closing = True
+        for limit in self._polls:
+            limit.reschedule(asyncio.get_running_loop().time())
         await self._runner.cleanup()
 
     def _accept(self) -> asyncio.Protocol:
@@ -150,16 +154,17 @@ class ControlServer:
         return answer
 
     async def _wait(self, begin: Callable[[], Awaitable[object]], wait_s: float) -> None:
-        if self._polls >= POLLS_MAX:
+        if len(self._polls) >= POLLS_MAX:
             raise web.HTTPServiceUnavailable(text=f"more than {POLLS_MAX} long polls are waiting\n")
-        self._polls += 1
+        limit = asyncio.timeout(0.0 if self._closing else wait_s)
+        self._polls.add(limit)
         try:
-            async with asyncio.timeout(wait_s):
+            async with limit:
                 await begin()
         except TimeoutError:
             pass
         finally:
-            self._polls -= 1
+            self._polls.discard(limit)
 
     # -- acting -------------------------------------------------------------------------
 

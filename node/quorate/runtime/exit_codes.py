@@ -8,7 +8,7 @@ from enum import IntEnum
 class ExitCode(IntEnum):
     """The codes of ``quorate run``; the other verbs use 0, 1 and 2."""
 
-    ASKED_TO = 0
+    ASKED = 0
     FAILED = 1
     CONFIGURATION = 2
     FOREIGN_DATA = 3
@@ -30,11 +30,11 @@ class ExitCode(IntEnum):
         A bad configuration, foreign or damaged data, a broken invariant and a service that
         halts at a message are the same after a restart; a human has to look.
         """
-        return self in (ExitCode.ASKED_TO, ExitCode.FAILED, ExitCode.STORAGE_FAILED)
+        return self in (ExitCode.ASKED, ExitCode.FAILED, ExitCode.STORAGE_FAILED)
 
 
 _MEANINGS = {
-    ExitCode.ASKED_TO: "asked to end, or done",
+    ExitCode.ASKED: "asked to end, or done",
     ExitCode.FAILED: "failed",
     ExitCode.CONFIGURATION: "bad configuration or arguments",
     ExitCode.FOREIGN_DATA: "data directory of another cluster or member, or in use",

@@ -404,6 +404,21 @@ def test_a_page_that_is_no_member_is_a_protocol_error() -> None:
     run(story)
 
 
+def test_closing_answers_those_who_wait_at_once() -> None:
+    async def story() -> None:
+        port, metrics = FakePort(), Metrics()
+        served = ControlServer(port, metrics, token=None)
+        address = f"127.0.0.1:{await served.start('127.0.0.1', 0)}"
+        async with ControlClient() as client, asyncio.TaskGroup() as group:
+            waiting = group.create_task(client.status(address, after=1, wait_s=60))
+            await port.was_polled.wait()
+            async with asyncio.timeout(0.5):
+                await served.close()
+            assert (await waiting).status_version == 1
+
+    run(story)
+
+
 def test_a_port_in_use_is_an_os_error() -> None:
     async def story() -> None:
         async with world() as here:

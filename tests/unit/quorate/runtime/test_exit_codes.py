@@ -7,7 +7,7 @@ from quorate.runtime.exit_codes import ExitCode, describe_exit
 
 
 def test_the_numbers_never_change() -> None:
-    assert [code.value for code in ExitCode] == list(range(7))
+    assert [code.value for code in ExitCode] == list(range(8))
     assert {code.name: code.value for code in HaltCode}.items() <= {
         code.name: code.value for code in ExitCode
     }.items()

@@ -1,0 +1,1 @@
+"""The command line: arguments, file and environment in, exit code out; one file a verb."""

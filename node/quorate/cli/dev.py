@@ -1,0 +1,140 @@
+"""``quorate dev``: a cluster on this machine, in the foreground."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from quorate.config import Durability
+from quorate.dev.layout import DEFAULT_MEMBERS, DEFAULT_SERVICE, DevOptions
+
+if TYPE_CHECKING:
+    from quorate.dev.cluster import DevCluster
+
+DEFAULT_DIRECTORY = Path("quorate-dev")
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the verb."""
+    parser = verbs.add_parser(
+        "dev",
+        help="run a whole cluster on this machine",
+        description=(
+            "Runs a cluster of member processes on this machine and stays in the foreground: "
+            "founds it, starts again what dies, and stops it cleanly on Ctrl-C (a second Ctrl-C "
+            "kills). Started again on the same directory it goes on where it was. Other verbs "
+            "find the running cluster by themselves."
+        ),
+        epilog=(
+            "The directory belongs to one service, as its log does, so the default is a folder "
+            "beside your code. It holds for each member its file, log and data."
+        ),
+    )
+    parser.add_argument(
+        "--service", metavar="MODULE:CLASS", help=f"default for a new one: {DEFAULT_SERVICE}"
+    )
+    parser.add_argument("--service-config", metavar="TEXT", help="handed to the service")
+    parser.add_argument(
+        "--members", type=int, help=f"one to nine; default for a new one: {DEFAULT_MEMBERS}"
+    )
+    parser.add_argument(
+        "--directory",
+        type=Path,
+        default=DEFAULT_DIRECTORY,
+        help=f"default: ./{DEFAULT_DIRECTORY}",
+    )
+    parser.add_argument(
+        "--durability",
+        choices=[item.name.lower() for item in Durability],
+        help="default: fsync; replicated is faster and loses data in a power cut",
+    )
+    parser.add_argument(
+        "--base-port",
+        type=int,
+        metavar="PORT",
+        help="clients from here on, members from 10 and control from 20 higher; default: free ones",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the cluster until a signal."""
+    durability = None if options.durability is None else Durability[options.durability.upper()]
+    return asyncio.run(
+        _run(
+            DevOptions(
+                directory=options.directory,
+                service=options.service,
+                service_config=options.service_config,
+                members=options.members,
+                durability=durability,
+                base_port=options.base_port,
+            )
+        )
+    )
+
+
+async def _run(options: DevOptions) -> int:
+    from quorate.dev.cluster import DevCluster
+    from quorate.dev.run_file import RunningDev, published
+
+    cluster = DevCluster(options, lambda event: print(event.text, flush=True))
+    foreground = _Foreground(cluster)
+    try:
+        async with cluster:
+            foreground.starting = False
+            running = RunningDev(
+                str(cluster.directory.path),
+                cluster.directory.cluster_id.hex(),
+                cluster.client_addresses,
+                cluster.control_addresses,
+            )
+            with published(running):
+                _introduce(cluster)
+                await foreground.asked_to_stop.wait()
+                print("stopping; once more to kill", flush=True)
+    except asyncio.CancelledError:
+        if not foreground.asked_to_stop.is_set():
+            raise
+    print("stopped", flush=True)
+    return 0
+
+
+class _Foreground:
+    """Turns signals into the wish to stop, and a second one into impatience."""
+
+    def __init__(self, cluster: DevCluster) -> None:
+        self._cluster = cluster
+        self._task = asyncio.current_task()
+        self.asked_to_stop = asyncio.Event()
+        self.starting = True
+        for number in _SIGNALS:
+            asyncio.get_running_loop().add_signal_handler(number, self._on_signal)
+
+    def _on_signal(self) -> None:
+        if self.asked_to_stop.is_set():
+            self._cluster.kill_all()
+            return
+        self.asked_to_stop.set()
+        if self.starting and self._task is not None:
+            self._task.cancel()
+
+
+def _introduce(cluster: DevCluster) -> None:
+    """Say where everything is."""
+    directory = cluster.directory
+    print(
+        f"{directory.service} runs on {len(directory.seats)} member(s), durability "
+        f"{directory.durability.name.lower()}, in {directory.path}"
+    )
+    for row in directory.seats:
+        control = f"http://{row.control_address}"
+        print(
+            f"  member {row.seat}  clients {row.client_address}  status {control}/status  "
+            f"metrics {control}/metrics  log {directory.log_path(row.seat)}"
+        )
+    print("try: quorate status, quorate send MESSAGE; Ctrl-C stops", flush=True)

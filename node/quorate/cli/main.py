@@ -1,0 +1,73 @@
+"""Finds the verb, runs it, and turns errors into one line and an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from quorate import __version__
+from quorate.cli import dev, found, log, recover, run, send, status, verify
+from quorate.errors import ConfigurationError, QuorateError
+from quorate.runtime.exit_codes import ExitCode
+
+VERBS = (dev, run, found, status, send, log, verify, recover)
+
+EXIT_INTERRUPTED = 130
+"""As a shell tells of a process that SIGINT ended."""
+
+EPILOG = "exit codes:\n" + "\n".join(
+    [
+        *(f"  {code.value:3}  {code.meaning}" for code in ExitCode),
+        f"  {EXIT_INTERRUPTED}  interrupted",
+        "Codes from 3 on come from `run` alone, and 5 from `verify` as well.",
+    ]
+)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
+    parser = argparse.ArgumentParser(
+        prog="quorate",
+        description="Runs a deterministic Python service as a fault-tolerant cluster.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"quorate {__version__}")
+    verbs = parser.add_subparsers(title="verbs", dest="verb", metavar="VERB", required=True)
+    for verb in VERBS:
+        verb.add_parser(verbs)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit code.
+
+    Errors of ours end in one line each on standard error. Anything else is a bug and shows
+    its traceback.
+    """
+    if not __debug__:
+        _complain("refusing to run under `python -O`: it removes the checks that protect the data")
+        return ExitCode.CONFIGURATION
+    options = build_parser().parse_args(arguments)
+    try:
+        code: int = options.run(options)
+    except ConfigurationError as error:
+        for problem in error.problems:
+            _complain(problem)
+        return ExitCode.CONFIGURATION
+    except QuorateError as error:
+        _complain(str(error))
+        return ExitCode.FAILED
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has gone; the interpreter must not complain of it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.FAILED
+    return code
+
+
+def _complain(text: str) -> None:
+    print(f"quorate: {' '.join(text.split())}", file=sys.stderr)

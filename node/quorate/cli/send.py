@@ -1,0 +1,128 @@
+"""``quorate send``: messages from arguments or standard input, answers on standard output."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+import threading
+from collections.abc import AsyncIterator
+
+from quorate.cli.targets import add_target_arguments, client_addresses
+from quorate.config import CLIENT_PORT
+from quorate.errors import MessageTooLarge, ServiceError
+
+_CHUNK_BYTES = 64 * 1024
+
+
+def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the verb."""
+    parser = verbs.add_parser(
+        "send",
+        help="send messages to the service and print its answers",
+        description=(
+            "Sends each argument as one message or, without any, each line of standard input; "
+            "prints each answer as a line, as it comes. All go through one session, in order. "
+            "Ends when everything was applied and answered; exit code 1 if the service failed "
+            "for a message, or the outcome of one is unknown."
+        ),
+    )
+    parser.add_argument("message", nargs="*", help="default: the lines of standard input")
+    add_target_arguments(parser, what="client address", example_port=CLIENT_PORT)
+    parser.add_argument(
+        "--timeout", type=float, default=10.0, metavar="S", help="to find a leader; default 10"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Send everything, wait until it is applied, and tell whether all went well."""
+    addresses = client_addresses(options)
+    return asyncio.run(_Sender(options.message, options.timeout).run(addresses))
+
+
+class _Sender:
+    """One session from the first message to the last acknowledgement."""
+
+    def __init__(self, messages: list[str], timeout_s: float) -> None:
+        self._messages = messages
+        self._timeout_s = timeout_s
+        self._failures = 0
+        self._output_closed = asyncio.Event()
+
+    async def run(self, addresses: tuple[str, ...]) -> int:
+        """Send all messages, until the reader of the output has gone."""
+        from quorate.client.cluster_client import ClusterClient
+
+        connecting = ClusterClient.connect(
+            addresses,
+            name=f"quorate send {os.getpid()}",
+            timeout=self._timeout_s,
+            on_egress=self._on_egress,
+            on_error=self._on_error,
+        )
+        async with connecting as client:
+            async for message in self._read():
+                await client.ready()
+                try:
+                    client.offer(message)
+                except MessageTooLarge as error:
+                    self._complain(str(error))
+                if self._output_closed.is_set():
+                    break
+            await client.flush()
+        if self._output_closed.is_set():
+            raise BrokenPipeError
+        return 1 if self._failures else 0
+
+    async def _read(self) -> AsyncIterator[bytes]:
+        if self._messages:
+            for message in self._messages:
+                yield os.fsencode(message)
+        else:
+            async for line in read_lines():
+                yield line
+
+    def _on_egress(self, _: int, message: bytes) -> None:
+        try:
+            sys.stdout.buffer.write(message + b"\n")
+            sys.stdout.buffer.flush()
+        except BrokenPipeError:
+            self._output_closed.set()
+
+    def _on_error(self, _: int, error: ServiceError) -> None:
+        self._complain(str(error))
+
+    def _complain(self, text: str) -> None:
+        self._failures += 1
+        print(f"quorate: {text}", file=sys.stderr)
+
+
+async def read_lines(descriptor: int = 0) -> AsyncIterator[bytes]:
+    """Yield the lines of a descriptor without their ends, as they arrive.
+
+    A thread reads, because an event loop cannot wait for a plain file, and it is a daemon,
+    because nothing else ends a read from a terminal. It reads one chunk ahead at most.
+    """
+    loop = asyncio.get_running_loop()
+    chunks: asyncio.Queue[bytes] = asyncio.Queue(maxsize=1)
+
+    def read() -> None:
+        while True:
+            chunk = os.read(descriptor, _CHUNK_BYTES)
+            try:
+                asyncio.run_coroutine_threadsafe(chunks.put(chunk), loop).result()
+            except (RuntimeError, asyncio.CancelledError):
+                return  # the loop has ended, and nobody wants the rest
+            if not chunk:
+                return
+
+    threading.Thread(target=read, name="quorate-send-input", daemon=True).start()
+    rest = b""
+    while chunk := await chunks.get():
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            yield line.removesuffix(b"\r")
+    if rest:
+        yield rest

@@ -1,0 +1,115 @@
+"""``quorate status``: a table of members."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+from collections.abc import Coroutine, Sequence
+from dataclasses import asdict
+
+from quorate.cli.targets import Target, add_target_arguments, control_target
+from quorate.config import CONTROL_PORT
+from quorate.control.status import MemberStatus
+from quorate.errors import NotConnected, RemoteProtocolError
+
+COLUMNS = (
+    "SEAT", "STATE", "TERM", "LEADER", "WRITTEN", "APPEND", "COMMIT", "SERVICE", "LAG",
+    "DURABILITY", "CONTROL",
+)  # fmt: skip
+
+
+def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the verb."""
+    parser = verbs.add_parser(
+        "status",
+        help="show every member's role, term and positions",
+        description=(
+            "Shows what each member says of itself. Positions are bytes in the log: in the file "
+            "(written), durable (append), held by a quorum (commit), applied (service). Lag is "
+            "the distance from the leader's written position to the member's append position. "
+            "Exit code 1 when a member does not answer or nobody leads."
+        ),
+    )
+    add_target_arguments(parser, what="control address", example_port=CONTROL_PORT)
+    parser.add_argument("--json", action="store_true", help="print a JSON list, null for no answer")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Ask all members at once and print the table."""
+    target = control_target(options)
+    statuses = asyncio.run(_ask(target))
+    if options.json:
+        print(json.dumps([None if status is None else asdict(status) for status in statuses]))
+    else:
+        print("\n".join(render(target.addresses, statuses)))
+    leads = any(status is not None and status.role == "leader" for status in statuses)
+    return 0 if leads and None not in statuses else 1
+
+
+async def _ask(target: Target) -> list[MemberStatus | None]:
+    from quorate.control.client import ControlClient
+
+    async with ControlClient() as client, asyncio.TaskGroup() as group:
+        tasks = [
+            group.create_task(_ask_one(client.status(address)), name=f"status of {address}")
+            for address in target.addresses
+        ]
+    return [task.result() for task in tasks]
+
+
+async def _ask_one(asking: Coroutine[None, None, MemberStatus]) -> MemberStatus | None:
+    try:
+        return await asking
+    except (NotConnected, RemoteProtocolError):
+        return None
+
+
+def render(addresses: Sequence[str], statuses: Sequence[MemberStatus | None]) -> list[str]:
+    """Return the lines of the table, and one line for each thing that needs words."""
+    leader_end = max(
+        (status.written_position for status in statuses if status and status.role == "leader"),
+        default=None,
+    )
+    rows: list[Sequence[str]] = [COLUMNS]
+    for address, status in zip(addresses, statuses, strict=True):
+        rows.append(_row(address, status, leader_end))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+    for status in statuses:
+        if status is not None:
+            lines += _remarks(status)
+    return lines
+
+
+def _row(address: str, status: MemberStatus | None, leader_end: int | None) -> Sequence[str]:
+    if status is None:
+        return ("?", "no answer", *["-"] * (len(COLUMNS) - 3), address)
+    lag = "-" if leader_end is None else str(max(0, leader_end - status.append_position))
+    return (
+        str(status.seat),
+        status.state.value,
+        str(status.leadership_term_id),
+        "-" if status.leader is None else str(status.leader),
+        str(status.written_position),
+        str(status.append_position),
+        str(status.commit_position),
+        str(status.service_position),
+        lag,
+        status.durability,
+        address,
+    )
+
+
+def _remarks(status: MemberStatus) -> list[str]:
+    lines = []
+    if status.reason:
+        lines.append(f"seat {status.seat}: {status.state.value}: {status.reason}")
+    if status.possible_loss:
+        lines.append(f"seat {status.seat}: this term may lack messages acknowledged before it")
+    lines += [f"seat {status.seat}: ALARM {alarm.name}: {alarm.detail}" for alarm in status.alarms]
+    return lines
