@@ -1,8 +1,8 @@
 """A pocket calculator for every session: keys go in, ``=`` answers.
 
 The keys ``8``, ``x5``, ``+2``, ``=`` answer ``42``. A number starts anew; ``+``, ``-``, ``x`` and
-``/`` (rounding down) with a number apply to what is shown; ``=`` answers that; ``C`` clears it. Most
-keys are not answered: a client learns that they were applied from the acknowledgement.
+``/`` (rounding down) with a number apply to what is shown; ``=`` answers that; ``C`` clears it.
+Most keys are not answered: a client learns from the acknowledgement that they were applied.
 
 What to learn here: state per session, answers only where there is something to say, bad input
 as an answer and never as an exception, and a snapshot of fixed-size records.

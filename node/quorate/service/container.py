@@ -24,7 +24,7 @@ from quorate.protocol.log_codec import UnknownFormat
 from quorate.service.api import ClusteredService
 from quorate.service.applier import FrameApplier
 from quorate.service.callbacks import CallbackFailure, CallbackRunner
-from quorate.service.collector import Collector
+from quorate.service.collector import OUTSIDE, Collector
 from quorate.service.outbox import (
     EgressBatch,
     Outbound,
@@ -97,6 +97,7 @@ class ServiceContainer:
             raise ServiceFailed(
                 f"on_start failed with {type(error).__name__} at log position {self.position}"
             ) from error
+        self._collector.forbidden = OUTSIDE
 
     def set_role(self, role: Role) -> None:
         """Tell the service what this member has become."""
@@ -126,7 +127,32 @@ class ServiceContainer:
                 f"on_take_snapshot failed with {type(error).__name__} at log position "
                 f"{self.position}"
             ) from error
+        finally:
+            self._collector.forbidden = OUTSIDE
         return encode_snapshot(self._state, writer.records)
+
+    def query(self, session_id: int, message: bytes) -> bytes:
+        """Return the service's answer to a read, which leaves no trace in state or log.
+
+        Raises:
+            ServiceFailed: ``on_query`` raised, or there is no such session; whoever asked is
+                told, and nothing else has happened.
+
+        """
+        session = self._state.sessions.get(session_id)
+        if session is None:
+            raise ServiceFailed(f"query of session {session_id}, which is not open")
+        self._collector.forbidden = "on_query"
+        try:
+            return self._service.on_query(session, message)
+        except MemoryError:
+            raise
+        except Exception as error:
+            raise ServiceFailed(
+                f"on_query failed with {type(error).__name__} at log position {self.position}"
+            ) from error
+        finally:
+            self._collector.forbidden = OUTSIDE
 
     # ------------------------------------------------------------------ applying
 
@@ -229,6 +255,11 @@ class ServiceContainer:
     def next_timer_deadline(self) -> int | None:
         """The earliest deadline that a frame to come must reach, in log time."""
         return self._state.timers.next_deadline
+
+    @property
+    def timers_count(self) -> int:
+        """How many timers are pending."""
+        return len(self._state.timers)
 
     def sessions(self) -> list[SessionView]:
         """Return all open sessions by id."""

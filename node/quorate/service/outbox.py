@@ -77,3 +77,6 @@ class SessionView(NamedTuple):
     egress_acknowledged: int
     """By the client, as far as the log says."""
     kept_egress_bytes: int
+    is_flushed: bool
+    """Whether all egress that these numbers stand for is numbered and in the outbox. False
+    between two slices of one batch; what is applied must not be acknowledged before."""

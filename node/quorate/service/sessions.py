@@ -147,6 +147,7 @@ class Session(ClientSession):
             last_egress_sequence=self.last_egress_sequence,
             egress_acknowledged=self.egress_acknowledged,
             kept_egress_bytes=self.kept_bytes,
+            is_flushed=not self.parts,
         )
 
     def ingress_bytes_max(self, cluster_max: int) -> int:

@@ -1,0 +1,475 @@
+"""Properties of the whole container: slices, batches and snapshots never show in the results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from quorate.config import ClusterSettings, OnError
+from quorate.consensus.types import FrameType, LogPosition, Role
+from quorate.errors import ConfigurationError, InvariantBroken, ServiceFailed, SnapshotError
+from quorate.protocol.entry_bodies import CloseReason, encode_session_close
+from quorate.protocol.log_codec import EntryType
+from quorate.protocol.term_codec import encode_settings
+from quorate.service import (
+    Cluster,
+    ClusteredService,
+    NotAllowedHere,
+    SnapshotInput,
+    SnapshotOutput,
+)
+from quorate.service.container import ServiceContainer
+from quorate.testing import HarnessSession, ServiceHarness
+from quorate.testing.determinism import apply_whole
+from quorate_services import Scripted
+
+COMMANDS = st.sampled_from(
+    [
+        b"say a",
+        b"say bb;say ccc",
+        b"tell 0 news",
+        b"tell 1 x;say y;fail",
+        b"timer 1 5;say t",
+        b"timer 2 0",
+        b"timer 3 -2",
+        b"at 1 timer 1 0;tell 0 again",
+        b"at 2 self tell 1 from a timer",
+        b"cancel 1",
+        b"self say nobody hears;self timer 4 3",
+        b"say first;self tell 0 second;self kick 1",
+        b"self fail",
+        b"loop",
+        b"say farewell;close",
+        b"kick 1;tell 1 last words",
+        b"timer 9 1;fail",
+        b"answer",
+        b"quiet",
+    ]
+)
+Step = Callable[[ServiceHarness, list[HarnessSession]], None]
+
+
+def _open(script: bytes) -> Step:
+    def step(harness: ServiceHarness, sessions: list[HarnessSession]) -> None:
+        sessions.append(harness.open_session(name=script.decode(), principal=b"tell 0 one left"))
+
+    return step
+
+
+def _send(index: int, messages: list[bytes]) -> Step:
+    def step(harness: ServiceHarness, sessions: list[HarnessSession]) -> None:
+        if sessions:
+            sessions[index % len(sessions)].send(*messages)
+
+    return step
+
+
+def _acknowledge(index: int) -> Step:
+    def step(harness: ServiceHarness, sessions: list[HarnessSession]) -> None:
+        if sessions:
+            sessions[index % len(sessions)].acknowledge()
+
+    return step
+
+
+def _close(index: int) -> Step:
+    def step(harness: ServiceHarness, sessions: list[HarnessSession]) -> None:
+        if sessions:
+            sessions[index % len(sessions)].close()
+
+    return step
+
+
+def _advance(duration: int) -> Step:
+    def step(harness: ServiceHarness, sessions: list[HarnessSession]) -> None:
+        harness.advance(duration)
+
+    return step
+
+
+def _settings(kept_max: int) -> Step:
+    def step(harness: ServiceHarness, sessions: list[HarnessSession]) -> None:
+        changed = ClusterSettings(kept_egress_bytes_max=kept_max, self_messages_max=3)
+        harness.append_entry(EntryType.SETTINGS, None, encode_settings(changed))
+
+    return step
+
+
+INDEX = st.integers(0, 3)
+STEPS = st.lists(
+    st.builds(_open, st.sampled_from([b"", b"say welcome", b"fail", b"timer 7 4"]))
+    | st.builds(_send, INDEX, st.lists(COMMANDS, min_size=1, max_size=6))
+    | st.builds(_send, INDEX, st.lists(COMMANDS, min_size=1, max_size=6))
+    | st.builds(_acknowledge, INDEX)
+    | st.builds(_close, INDEX)
+    | st.builds(_advance, st.integers(0, 8))
+    | st.builds(_settings, st.integers(60, 400)),
+    max_size=20,
+)
+SMALL = ClusterSettings(
+    self_messages_max=4,
+    kept_egress_bytes_max=200,
+    kept_egress_total_bytes_max=300,
+    timers_max=4,
+    sessions_max=4,
+    message_bytes_max=60,
+    digest_interval_bytes=512,
+)
+
+
+def run(steps: list[Step], messages_per_step: int = 1000) -> ServiceHarness:
+    harness = ServiceHarness(
+        Scripted, settings=SMALL, tolerate_failures=True, messages_per_step=messages_per_step
+    )
+    sessions = [harness.open_session(), harness.open_session()]
+    for step in steps:
+        step(harness, sessions)
+    return harness
+
+
+@settings(max_examples=60)
+@given(STEPS, st.integers(1, 5))
+def test_slices_do_not_show(steps: list[Step], messages_per_step: int) -> None:
+    whole, sliced = run(steps), run(steps, messages_per_step)
+    assert [row.outbox for row in whole.applied] == [row.outbox for row in sliced.applied]
+    assert [row.digest for row in whole.applied] == [row.digest for row in sliced.applied]
+    assert whole.take_snapshot() == sliced.take_snapshot()
+    assert whole.container.take_digests() == sliced.container.take_digests()
+
+
+@settings(max_examples=60)
+@given(STEPS, st.integers(0, 30))
+def test_a_restored_container_goes_on_identically(steps: list[Step], cut: int) -> None:
+    harness = run(steps)
+    first = ServiceContainer(Scripted(), lambda _: None)
+    first.start(None)
+    rows = harness.applied
+    cut = min(cut, len(rows))
+    for row in rows[:cut]:
+        apply_whole(first, row.frame, 1000)
+    snapshot = first.take_snapshot()
+    second = ServiceContainer(Scripted(), lambda _: None)
+    second.start(snapshot)
+    assert second.take_snapshot() == snapshot
+    assert second.position == first.position
+    assert second.next_timer_deadline == first.next_timer_deadline
+    assert second.sessions() == first.sessions()
+    for row in rows[cut:]:
+        assert tuple(apply_whole(second, row.frame, 1000)) == row.outbox
+        assert second.digest == row.digest
+    assert second.take_snapshot() == harness.take_snapshot()
+
+
+@given(st.lists(COMMANDS, max_size=12), st.data())
+def test_how_a_client_batches_does_not_show(scripts: list[bytes], data: st.DataObject) -> None:
+    wide = ClusterSettings(self_messages_max=4)
+    results = []
+    cuts = sorted(data.draw(st.sets(st.integers(1, max(1, len(scripts) - 1)), max_size=5)))
+    for bounds in ([0, len(scripts)], [0, *cuts, len(scripts)]):
+        harness = ServiceHarness(Scripted, settings=wide, tolerate_failures=True)
+        client, other = harness.open_session(), harness.open_session()
+        for begin, end in pairwise(bounds):
+            if begin < end and client.closed is None:
+                client.send(*scripts[begin:end])
+        service = harness.service
+        assert isinstance(service, Scripted)
+        results.append(
+            (
+                service.journal,
+                [message for message in client.egress if not message.error_code],
+                [message for message in other.egress if not message.error_code],
+                [(f.callback, f.ingress_sequence) for f in harness.failures],
+            )
+        )
+    # A timer set in the past fires with the next frame, so batches show there and must.
+    if not any(b"timer" in script for script in scripts):
+        assert results[0] == results[1]
+
+
+BATCHES = st.lists(st.tuples(st.integers(-6, 3), st.integers(0, 5)), min_size=1, max_size=12)
+
+
+@given(BATCHES)
+def test_every_message_is_applied_once_and_in_order(batches: list[tuple[int, int]]) -> None:
+    harness = ServiceHarness(Scripted)
+    client = harness.open_session()
+    applied = 0
+    for offset, count in batches:
+        first = max(0, applied + 1 + offset)
+        client.sequence = first - 1
+        client.send(*(b"say %d" % sequence for sequence in range(first, first + count)))
+        if first > applied + 1:
+            assert client.sequence == applied, "told where to go back to"
+        else:
+            applied = max(applied, first + count - 1)
+        view = harness.container.session(client.session_id)
+        assert view is not None
+        assert view.last_ingress_sequence == applied
+    assert [(m.payload, m.ingress_sequence) for m in client.egress] == [
+        (b"%d" % sequence, sequence) for sequence in range(1, applied + 1)
+    ]
+
+
+def test_the_digest_sees_egress_timers_and_ends_of_sessions() -> None:
+    digests = set()
+    scripts = [b"quiet", b"say a", b"say b", b"timer 1 9", b"timer 2 9", b"cancel 5", b"fail"]
+    scripts += [b"close", b"kick 1"]
+    for script in scripts:
+        harness = ServiceHarness(Scripted, tolerate_failures=True)
+        client = harness.open_session()
+        harness.open_session()
+        client.send(b"timer 5 9")
+        client.send(script)
+        digests.add(harness.digest)
+    assert len(digests) == len(scripts)
+
+
+def test_digests_are_taken_where_a_frame_crosses_the_interval() -> None:
+    interval = 1024
+    harness = ServiceHarness(Scripted, settings=ClusterSettings(digest_interval_bytes=interval))
+    client = harness.open_session()
+    for _ in range(40):
+        client.send(b"say x")
+    expected = [
+        (row.frame.end, row.digest)
+        for row in harness.applied
+        if row.frame.position // interval < row.frame.end // interval
+    ]
+    assert expected
+    assert harness.container.take_digests() == expected
+    assert harness.container.take_digests() == []
+
+
+def test_an_interval_of_zero_takes_no_digests() -> None:
+    harness = ServiceHarness(Scripted, settings=ClusterSettings(digest_interval_bytes=0))
+    harness.open_session()
+    assert harness.container.take_digests() == []
+
+
+def test_the_first_frame_is_the_founding_and_frames_follow_each_other() -> None:
+    harness = ServiceHarness(Scripted)
+    harness.open_session()
+    founding, opening = (row.frame for row in harness.applied)
+    container = ServiceContainer(Scripted(), lambda _: None)
+    container.start(None)
+    with pytest.raises(InvariantBroken):
+        container.begin(opening)
+    container.begin(founding)
+    with pytest.raises(InvariantBroken):
+        container.begin(founding)
+    assert container.position == 0
+    assert container.step(1)
+    assert container.position == founding.end
+    assert len(container.membership.voters) == 1
+
+
+def test_log_time_never_falls() -> None:
+    harness = ServiceHarness(Scripted)
+    harness.advance(5)
+    with pytest.raises(InvariantBroken):
+        harness.append_frame(FrameType.EMPTY, b"", 0, timestamp=harness.time - 1)
+
+
+class Meddling(ClusteredService):
+    """Tries to have effects where none are allowed."""
+
+    def __init__(self, where: str, what: str) -> None:
+        self.where = where
+        self.what = what
+        self.cluster: Cluster | None = None
+
+    def meddle(self, callback: str) -> None:
+        if self.where != callback or self.cluster is None:
+            return
+        session = next(iter(self.cluster.sessions.values()), None)
+        if self.what == "offer" and session is not None:
+            session.offer(b"x")
+        elif self.what == "close" and session is not None:
+            session.close()
+        elif self.what == "timer":
+            self.cluster.schedule_timer(1, 0)
+        elif self.what == "cancel":
+            self.cluster.cancel_timer(1)
+        else:
+            self.cluster.offer(b"x")
+
+    def on_start(self, cluster: Cluster, snapshot: SnapshotInput | None) -> None:
+        self.cluster = cluster
+        if snapshot is not None:
+            self.meddle("on_start")
+
+    def on_role_change(self, role: Role) -> None:
+        self.meddle("on_role_change")
+
+    def on_new_leadership_term(self, term: object) -> None:
+        self.meddle("on_new_leadership_term")
+
+    def on_take_snapshot(self, snapshot: SnapshotOutput) -> None:
+        snapshot.write(b"state")
+        self.meddle("on_take_snapshot")
+
+    def on_query(self, session: object, message: bytes) -> bytes:
+        self.meddle("on_query")
+        return message
+
+    def on_terminate(self) -> None:
+        self.meddle("on_terminate")
+
+
+WHAT = pytest.mark.parametrize("what", ["offer", "close", "timer", "cancel", "self"])
+
+
+@WHAT
+@pytest.mark.parametrize("where", ["on_role_change", "on_terminate"])
+def test_callbacks_of_one_member_may_have_no_effects(where: str, what: str) -> None:
+    harness = ServiceHarness(lambda: Meddling(where, what), tolerate_failures=True)
+    harness.open_session()
+    before = harness.take_snapshot(), harness.digest
+    if where == "on_role_change":
+        harness.change_role(Role.LEADER)
+    else:
+        harness.container.terminate()
+    (failure,) = harness.failures
+    assert isinstance(failure.error, NotAllowedHere)
+    assert (harness.take_snapshot(), harness.digest) == before
+
+
+@WHAT
+def test_taking_a_snapshot_may_have_no_effects(what: str) -> None:
+    harness = ServiceHarness(lambda: Meddling("on_take_snapshot", what))
+    harness.open_session()
+    with pytest.raises(SnapshotError) as raised:
+        harness.take_snapshot()
+    assert isinstance(raised.value.__cause__, NotAllowedHere)
+
+
+@WHAT
+def test_starting_may_have_no_effects(what: str) -> None:
+    harness = ServiceHarness(lambda: Meddling("on_start", what))
+    harness.open_session()
+    snapshot = harness.take_snapshot()
+    with pytest.raises(ServiceFailed) as raised:
+        harness.load_snapshot(snapshot)
+    assert isinstance(raised.value.__cause__, NotAllowedHere)
+
+
+@WHAT
+def test_a_query_answers_and_may_have_no_effects(what: str) -> None:
+    harness = ServiceHarness(lambda: Meddling("on_query", what))
+    client = harness.open_session()
+    with pytest.raises(ServiceFailed) as raised:
+        harness.container.query(client.session_id, b"question")
+    assert isinstance(raised.value.__cause__, NotAllowedHere)
+    quiet = ServiceHarness(lambda: Meddling("nowhere", what))
+    assert quiet.container.query(quiet.open_session().session_id, b"question") == b"question"
+
+
+def test_effects_between_callbacks_are_refused() -> None:
+    harness = ServiceHarness(Scripted)
+    harness.open_session()
+    service = harness.service
+    assert isinstance(service, Scripted)
+    with pytest.raises(NotAllowedHere):
+        service.cluster.offer(b"x")
+    with pytest.raises(NotAllowedHere):
+        next(iter(service.cluster.sessions.values())).offer(b"x")
+
+
+def test_a_role_change_inside_a_frame_may_not_answer_for_the_message_being_applied() -> None:
+    harness = ServiceHarness(Scripted)
+    client = harness.open_session()
+    client.send(b"say 1", b"say 2")
+    failures: list[object] = []
+    container = ServiceContainer(Meddling("on_role_change", "offer"), failures.append)
+    container.start(None)
+    for row in harness.applied[:-1]:
+        apply_whole(container, row.frame, 1)
+    container.begin(harness.applied[-1].frame)
+    assert not container.step(1)
+    container.set_role(Role.LEADER)
+    assert len(failures) == 2  # the message, which Meddling does not handle, and the role
+    with pytest.raises(AssertionError):
+        container.take_snapshot()
+
+
+@pytest.mark.parametrize("on_error", OnError)
+def test_a_service_that_cannot_start_fails_whatever_the_policy(on_error: OnError) -> None:
+    class Broken(ClusteredService):
+        def on_start(self, cluster: Cluster, snapshot: SnapshotInput | None) -> None:
+            raise ValueError(on_error)
+
+    container = ServiceContainer(Broken(), lambda _: None)
+    with pytest.raises(ServiceFailed):
+        container.start(None)
+
+
+def test_asynchronous_callbacks_are_refused_all_at_once() -> None:
+    class Awaited(ClusteredService):
+        async def on_session_message(self, *_: object) -> None:  # type: ignore[override]
+            """Never runs."""
+
+        def on_timer(self, timer_id: int, timestamp: int) -> None:  # type: ignore[misc]
+            yield
+
+    with pytest.raises(ConfigurationError) as raised:
+        ServiceContainer(Awaited(), lambda _: None)
+    assert len(raised.value.problems) == 2
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), KeyboardInterrupt(), SystemExit(), GeneratorExit()]
+)
+@pytest.mark.parametrize("through_itself", [False, True])
+def test_out_of_memory_and_what_is_no_exception_ends_the_process(
+    error: BaseException, through_itself: bool
+) -> None:
+    class Dying(Scripted):
+        def _run(self, session: object, script: bytes) -> None:
+            if script == b"die":
+                raise error
+            super()._run(session, script)  # type: ignore[arg-type]
+
+    harness = ServiceHarness(Dying, tolerate_failures=True)
+    client = harness.open_session()
+    with pytest.raises(type(error)):
+        client.send(b"self die" if through_itself else b"die")
+
+
+def test_views_are_of_open_sessions_only() -> None:
+    harness = ServiceHarness(Scripted)
+    client = harness.open_session(name="", principal=b"")
+    container = harness.container
+    view = container.session(client.session_id)
+    assert view is not None
+    assert container.sessions() == [view]
+    assert container.find_session(view.key_hash) == view
+    client.send(b"say a", b"say b")
+    assert [batch.message_count for batch in container.egress_after(client.session_id, 1)] == [1]
+    harness.append_entry(EntryType.SESSION_CLOSE, client, encode_session_close(CloseReason.EXPIRED))
+    assert client.closed is CloseReason.EXPIRED
+    assert container.session(client.session_id) is None
+    assert container.find_session(view.key_hash) is None
+    assert container.egress_after(client.session_id, 0) == []
+    assert container.sessions() == []
+
+
+def test_cluster_time_and_position_are_those_of_the_log() -> None:
+    harness = ServiceHarness(Scripted)
+    seen: list[tuple[int, LogPosition, Role]] = []
+
+    class Watching(Scripted):
+        def on_timer(self, timer_id: int, timestamp: int) -> None:
+            seen.append((self.cluster.time, self.cluster.log_position, self.cluster.role))
+
+    harness = ServiceHarness(Watching)
+    harness.change_role(Role.LEADER)
+    harness.open_session().send(b"timer 1 5")
+    harness.advance(9)
+    empty = harness.applied[-2].frame
+    assert seen == [(empty.timestamp, empty.position, Role.LEADER)]
+    assert harness.container.time == harness.time
+    assert harness.container.settings == ClusterSettings()
