@@ -21,7 +21,7 @@ import secrets
 import socket
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self, cast
+from typing import Self
 
 from quorate.config import (
     CLIENT_PORT,
@@ -202,7 +202,9 @@ def _load(kept: Path, options: DevOptions) -> NodeConfig:
         mapping = json.loads(kept.read_bytes())
     except ValueError as error:
         raise ConfigurationError([f"{kept} is not JSON: {error}"]) from error
-    config = from_mapping(cast("dict[str, object]", mapping))
+    if not isinstance(mapping, dict):
+        raise ConfigurationError([f"{kept} is not a JSON object"])
+    config = from_mapping(mapping)
     asked = {
         "--service": (options.service, config.member.service),
         "--members": (options.members, len(config.member.seats)),

@@ -1,0 +1,148 @@
+"""One seat's processes, with shell scripts in the place of members."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from quorate.consensus.types import Seat
+from quorate.dev import restarts
+from quorate.dev.member import SupervisedMember
+from quorate.errors import NotConnected
+
+FOREVER = "echo up; exec tail -f /dev/null"
+
+
+class Watched:
+    """A supervised script with everything that is told of it."""
+
+    def __init__(self, folder: Path, script: str) -> None:
+        self.told: list[str] = []
+        self.changed = asyncio.Condition()
+        self.log = folder / "log"
+        self.member = SupervisedMember(
+            Seat(1),
+            ("sh", "-c", script),
+            config=folder / "member.toml",
+            log=self.log,
+            tell=lambda text, _: self.told.append(text),
+            on_change=self._on_change,
+        )
+
+    async def _on_change(self, seat: Seat, runs: bool) -> None:
+        async with self.changed:
+            self.changed.notify_all()
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        async with self.changed:
+            await self.changed.wait_for(holds)
+
+
+def run(folder: Path, script: str, story: Callable[[Watched], Awaitable[None]]) -> None:
+    async def limited() -> None:
+        async with asyncio.timeout(20):
+            watched = Watched(folder, script)
+            await watched.member.start()
+            async with asyncio.TaskGroup() as group:
+                group.create_task(watched.member.supervise())
+                await story(watched)
+                watched.member.stop(signal.SIGKILL)
+
+    asyncio.run(limited())
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(restarts, "FIRST_DELAY_S", 0.01)
+
+
+def test_a_killed_process_is_started_again(tmp_path: Path) -> None:
+    async def story(watched: Watched) -> None:
+        first = watched.member.pid
+        watched.member.kill(signal.SIGKILL)
+        await watched.until(lambda: watched.member.starts == 2)
+        assert watched.member.pid not in (None, first)
+        assert watched.told == ["member 1 ended (signal 9); starting it again in 0.01 s"]
+
+    run(tmp_path, FOREVER, story)
+
+
+@pytest.mark.parametrize("code", [2, 3, 5, 6, 7])
+def test_one_that_no_restart_helps_stays_down_and_says_why(tmp_path: Path, code: int) -> None:
+    async def story(watched: Watched) -> None:
+        await watched.until(lambda: bool(watched.told))
+        assert watched.member.pid is None
+        assert watched.member.starts == 1
+        (told,) = watched.told
+        assert told.startswith(f"member 1 ended (exit code {code}: ")
+        assert f"the reason; it stays down, its log is {tmp_path}/log" in told
+        with pytest.raises(NotConnected):
+            watched.member.kill(signal.SIGTERM)
+
+    run(tmp_path, f"echo first; echo the reason >&2; echo; exit {code}", story)
+
+
+def test_one_that_was_given_up_starts_when_it_is_wanted(tmp_path: Path) -> None:
+    async def story(watched: Watched) -> None:
+        await watched.until(lambda: bool(watched.told))
+        watched.member.want()
+        await watched.until(lambda: watched.member.starts == 2)
+
+    run(tmp_path, "exit 2", story)
+
+
+def test_while_restarts_are_paused_it_waits_to_be_wanted(tmp_path: Path) -> None:
+    async def story(watched: Watched) -> None:
+        watched.member.restarting = False
+        watched.member.kill(signal.SIGKILL)
+        await watched.until(lambda: bool(watched.told))
+        assert watched.told == ["member 1 ended (signal 9); it stays down until asked for"]
+        watched.member.want()
+        await watched.until(lambda: watched.member.starts == 2)
+
+    run(tmp_path, FOREVER, story)
+
+
+def test_a_stopped_one_is_not_started_again(tmp_path: Path) -> None:
+    async def story(watched: Watched) -> None:
+        assert watched.member.stop(signal.SIGTERM)
+        assert await watched.member.wait() == -signal.SIGTERM
+        assert not watched.member.stop(signal.SIGTERM)
+        assert watched.member.starts == 1
+
+    run(tmp_path, FOREVER, story)
+
+
+def test_the_log_keeps_every_life_and_last_words_are_of_the_last_one(tmp_path: Path) -> None:
+    async def story(watched: Watched) -> None:
+        await watched.until(lambda: watched.member.starts == 3)
+        lines = (tmp_path / "log").read_text().splitlines()
+        assert len(set(lines)) == len(lines) >= 2
+
+    run(tmp_path, "echo life $$; exit 1", story)
+
+
+def test_a_process_has_its_own_session_its_file_and_none_of_our_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QUORATE_MEMBER__SEAT", "7")
+    monkeypatch.setenv("OTHER", "kept")
+
+    async def story(watched: Watched) -> None:
+        await watched.until(lambda: bool(watched.told))
+        words = (tmp_path / "log").read_text().split()
+        assert words == [
+            "--config",
+            f"{tmp_path}/member.toml",
+            "--parent",
+            str(os.getpid()),
+            "unset",
+            "kept",
+        ]
+
+    run(tmp_path, 'echo $0 "$@" ${QUORATE_MEMBER__SEAT:-unset} $OTHER; exit 2', story)
