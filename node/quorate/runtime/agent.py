@@ -73,6 +73,8 @@ class ConsensusAgent:
         self.metrics = metrics
         self.is_stopping = False
         self.diverged_at: LogPosition | None = None
+        self.watch: Callable[[], None] = lambda: None
+        """Called at every tick, for what changes without an event of its own."""
         self.on_digest: Callable[[LogPosition, bytes], None] = lambda _position, _digest: None
         """Called with each digest that members compare."""
         self.callback_alarm_ns = 10 * NS
@@ -174,6 +176,7 @@ class ConsensusAgent:
         stalled = self.storage_busy_ns() > self.storage_stall_ns
         self.module.on_storage_stalled(now, stalled=stalled)
         self.module.on_tick(now)
+        self.watch()
 
     # -- what clients send ----------------------------------------------------------------
 

@@ -18,13 +18,22 @@ class MemberControl:
         self._member = member
         self._version = 1
         self._changed = asyncio.Event()
+        self._seen = member.report.standing()
         member.agent.on_news = self.on_news
+        member.agent.watch = self._watch
 
     def on_news(self) -> None:
         """Something worth telling has changed: answer those that wait for it."""
         self._version += 1
         self._changed.set()
         self._changed = asyncio.Event()
+
+    def _watch(self) -> None:
+        """Notice what changes without anybody saying so, within a tick."""
+        standing = self._member.report.standing()
+        if standing != self._seen:
+            self._seen = standing
+            self.on_news()
 
     def status(self) -> MemberStatus:
         """Return the present status."""

@@ -99,6 +99,19 @@ class StatusReport:
             input_hash=config.member.input_hash,
         )
 
+    def standing(self) -> tuple[object, ...]:
+        """Return what is worth telling when it changes; positions are not, they always do."""
+        module = self._agent.module
+        return (
+            self._state(),
+            module.term,
+            module.leader,
+            module.core.node_state,
+            frozenset(module.core.links),
+            self.is_caught_up(self._config.control.ready_lag_bytes_max),
+            len(self._effects.alarms),
+        )
+
     def _digest_now(self) -> DigestRow:
         container = self._agent.applier.container
         return DigestRow(container.position, container.digest.hex())

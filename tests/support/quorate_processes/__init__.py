@@ -1,0 +1,1 @@
+"""Real member processes under a checked load."""

@@ -1,0 +1,90 @@
+"""A client that never stops: one session, numbered messages, every answer kept."""
+
+from __future__ import annotations
+
+import asyncio
+from types import TracebackType
+from typing import Self
+
+from quorate.client.cluster_client import ClusterClient
+from quorate_processes.journal import expected_answers
+
+RATE_PER_S = 2_000
+TURN_S = 0.005
+
+
+class Load:
+    """Offers messages at a steady rate inside its block; knows what was answered."""
+
+    def __init__(self, addresses: tuple[str, ...], rate_per_s: int = RATE_PER_S) -> None:
+        """Send to the cluster at these client addresses."""
+        self.answers: list[bytes] = []
+        self.sent: list[bytes] = []
+        self.gap_s = 0.0
+        """Longest time without an answer, while messages were waiting for one."""
+        self._per_turn = max(1, int(rate_per_s * TURN_S))
+        self._addresses = addresses
+        self._client: ClusterClient
+        self._sending = True
+        self._sender: asyncio.Task[None]
+        self._receiver: asyncio.Task[None]
+        self._progress = asyncio.Condition()
+
+    async def __aenter__(self) -> Self:
+        """Open the session and begin to send."""
+        self._client = await ClusterClient.connect(self._addresses, name="load", timeout=30.0)
+        self._sender = asyncio.create_task(self._send(), name="load sends")
+        self._receiver = asyncio.create_task(self._receive(), name="load receives")
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop sending and close the session."""
+        self._sender.cancel()
+        self._receiver.cancel()
+        await self._client.close()
+
+    async def _send(self) -> None:
+        # Pacing, not waiting for something: the rate is the input of the test.
+        while self._sending:
+            for _ in range(self._per_turn):
+                if not self._client.can_offer:
+                    await self._client.ready()
+                message = b"message %d" % (len(self.sent) + 1)
+                self.sent.append(message)
+                self._client.offer(message)
+            await asyncio.sleep(TURN_S)
+
+    async def _receive(self) -> None:
+        loop = asyncio.get_running_loop()
+        last = loop.time()
+        async for received in self._client.receive():
+            now = loop.time()
+            self.gap_s = max(self.gap_s, now - last)
+            last = now
+            assert received.error is None, received
+            self.answers.append(received.message)
+            if len(self.answers) % self._per_turn == 0 or not self._sending:
+                async with self._progress:
+                    self._progress.notify_all()
+
+    async def answered(self, more: int, timeout_s: float = 30.0) -> None:
+        """Wait until that many more messages have been answered."""
+        wanted = len(self.answers) + more
+        async with asyncio.timeout(timeout_s), self._progress:
+            await self._progress.wait_for(lambda: len(self.answers) >= wanted)
+
+    async def finish(self, timeout_s: float = 30.0) -> None:
+        """Stop sending, wait for every answer, and compare all with what they must be."""
+        self._sending = False
+        await self._sender
+        async with asyncio.timeout(timeout_s):
+            await self._client.flush()
+        await self.answered(len(self.sent) - len(self.answers), timeout_s)
+        expected = list(expected_answers(self.sent))
+        assert len(self.answers) == len(expected), (len(self.answers), len(expected))
+        assert self.answers == expected, "an answer differs: a message was lost, doubled or moved"
