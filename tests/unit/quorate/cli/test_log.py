@@ -1,0 +1,70 @@
+"""Frames as a person reads them."""
+
+from __future__ import annotations
+
+import json
+
+from quorate.cli.log import _lines, describe_frame
+from quorate.consensus.types import Chain, FrameType, LeadershipTermId, LogPosition
+from quorate.protocol.batch import encode_ingress_batch
+from quorate.protocol.log_codec import EntryType, encode_entry, encode_frame, join_entries
+
+BATCH = encode_ingress_batch([b"8", b"\xff"])
+ENTRIES = [
+    encode_entry(EntryType.SESSION_INGRESS, 960, BATCH, first_sequence=5, message_count=2),
+    encode_entry(EntryType.SESSION_INGRESS, 960, b"junk", first_sequence=7, message_count=9),
+]
+FRAME = encode_frame(
+    LogPosition(1024),
+    LeadershipTermId(3),
+    1_700_000_000_123_456_789,
+    Chain(7),
+    FrameType.ENTRIES,
+    join_entries(ENTRIES),
+    entry_count=2,
+)
+
+
+def test_a_frame_alone_is_its_header() -> None:
+    described = describe_frame(FRAME, 0)
+    assert described == {
+        "position": 1024,
+        "end": FRAME.end,
+        "term": 3,
+        "time": "2023-11-14T22:13:20.123456Z",
+        "type": "entries",
+        "chain": f"{FRAME.chain:08x}",
+        "entry_count": 2,
+    }
+
+
+def test_entries_and_messages_are_shown_when_asked_for_and_junk_is_named() -> None:
+    (first, second) = describe_frame(FRAME, 1)["entries"]  # type: ignore[misc]
+    assert first == {
+        "position": 1088,
+        "type": "session_ingress",
+        "session": 960,
+        "first_sequence": 5,
+        "message_count": 2,
+        "bytes": len(BATCH),
+    }
+    assert "messages" not in second
+    (first, second) = describe_frame(FRAME, 2)["entries"]  # type: ignore[misc]
+    assert first["messages"] == ["8", "�"]
+    assert "not_a_batch" in second
+    json.dumps(describe_frame(FRAME, 2))
+
+
+def test_each_frame_entry_and_message_has_a_line() -> None:
+    assert len(list(_lines(describe_frame(FRAME, 0)))) == 1
+    assert len(list(_lines(describe_frame(FRAME, 1)))) == 3
+    lines = list(_lines(describe_frame(FRAME, 2)))
+    assert [line.split()[0] for line in lines] == ["1024", "1088", "5:", "6:", "1144"]
+
+
+def test_the_founding_frame_has_no_time() -> None:
+    frame = encode_frame(
+        LogPosition(0), LeadershipTermId(0), 0, Chain(0), FrameType.FOUNDING, b"body"
+    )
+    assert describe_frame(frame, 2)["time"] == "-"
+    assert len(list(_lines(describe_frame(frame, 2)))) == 1

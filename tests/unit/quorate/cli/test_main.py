@@ -1,0 +1,189 @@
+"""Exit codes and error lines of the verbs, as far as they need no cluster."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from quorate.cli.main import VERBS, build_parser, main
+from quorate.config import MemberConfig, NodeConfig, SeatAddress, to_toml
+from quorate.consensus.types import ClusterId, Seat
+from quorate.runtime.exit_codes import ExitCode
+
+ROOT = Path(__file__).resolve().parents[4]
+PAGE = ROOT / "docs" / "reference" / "cli.md"
+
+
+@pytest.fixture(autouse=True)
+def nothing_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
+    monkeypatch.setenv("COLUMNS", "80")
+
+
+def complaints(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    lines = captured.err.splitlines()
+    assert all(line.startswith("quorate: ") for line in lines)
+    return lines
+
+
+@pytest.mark.parametrize("arguments", [["status"], ["send", "8"], ["found"]])
+def test_without_a_cluster_a_verb_says_so_at_once(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 1
+    (line,) = complaints(capsys)
+    assert "no quorate dev runs" in line
+
+
+@pytest.mark.parametrize("verb", ["status", "send", "found"])
+def test_every_bad_address_is_named(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([verb, "--address", "host", "--address", "h:1", "--address", "h:0"]) == 2
+    lines = complaints(capsys)
+    assert ["--address host is not" in lines[0], "--address h:0 is not" in lines[1]] == [True, True]
+
+
+def test_a_bad_configuration_is_told_one_line_a_problem(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "member.toml").write_text('[member]\nseat = "x"\n[gateway]\nport = -1\n')
+    assert main(["run", "--config", str(tmp_path / "member.toml")]) == 2
+    lines = complaints(capsys)
+    assert len(lines) == 6
+    assert "quorate: member.seat is 'x', not a whole number" in lines
+    assert "quorate: gateway.port is -1, not 0 to 65535" in lines
+
+
+@pytest.mark.parametrize("verb", [["verify"], ["log"], ["recover", "--accept-loss", "--yes"]])
+def test_a_directory_that_is_none_is_a_bad_argument(
+    verb: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*verb, str(tmp_path / "missing")]) == 2
+    (line,) = complaints(capsys)
+    assert line.endswith("missing is not a directory")
+
+
+def test_recover_asks_unless_told_not_to(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (ROOT / "LICENSE").open() as no_terminal:
+        monkeypatch.setattr("sys.stdin", no_terminal)
+        assert main(["recover", "--accept-loss", str(tmp_path)]) == 1
+    assert "nobody to ask: say --yes" in capsys.readouterr().err
+    assert main(["recover", "--accept-loss", "--yes", str(tmp_path)]) == 1
+    assert "name the data directory of a member" in capsys.readouterr().err
+
+
+def test_recover_without_saying_what_it_does_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit) as raised:
+        main(["recover", str(tmp_path)])
+    assert raised.value.code == 2
+
+
+def test_verify_of_an_empty_directory_is_sound_and_json_is_json(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["verify", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.endswith(": sound\n")
+    assert main(["verify", "--json", str(tmp_path)]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert row["severity"] == "note"
+
+
+def test_verify_tells_damage_by_its_exit_code(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "node-state").write_bytes(b"\x01" * 8192)
+    assert main(["verify", str(tmp_path)]) == ExitCode.DAMAGED
+    assert capsys.readouterr().out.endswith(": damaged\n")
+
+
+def test_a_member_whose_supervisor_is_gone_does_not_start() -> None:
+    assert main(["run", "--parent", "1"]) == 0
+
+
+def environment() -> dict[str, str]:
+    return {name: text for name, text in os.environ.items() if not name.startswith("QUORATE_")}
+
+
+def test_an_interpreter_without_asserts_is_refused() -> None:
+    done = subprocess.run(
+        [sys.executable, "-O", "-m", "quorate", "status"],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("quorate: refusing to run under `python -O`")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_service_that_cannot_be_imported_ends_a_member_with_code_2(tmp_path: Path) -> None:
+    seats = (SeatAddress(Seat(0), "127.0.0.1", 20_001, 20_002, 20_003),)
+    member = MemberConfig(
+        ClusterId(b"c" * 16), Seat(0), seats, str(tmp_path / "data"), "no_such_module:Service"
+    )
+    (tmp_path / "member.toml").write_text(to_toml(NodeConfig(member=member)))
+    done = subprocess.run(
+        [sys.executable, "-m", "quorate", "run", "--config", "member.toml"],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+        cwd=tmp_path,
+        env=environment(),
+    )
+    assert done.returncode == 2
+    assert "there is no module 'no_such_module'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_output_that_nobody_reads_any_more_ends_quietly(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-m", "quorate", "verify", str(tmp_path)],
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        timeout=30,
+        check=False,
+    )
+    os.close(writing)
+    assert done.stderr == b""
+    assert done.returncode == 1
+
+
+def help_of(verb: str | None) -> str:
+    """What ``--help`` prints, in lines of 100 columns."""
+    arguments = ["--help"] if verb is None else [verb, "--help"]
+    done = subprocess.run(
+        [sys.executable, "-m", "quorate", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+        env=environment() | {"COLUMNS": "98"},
+    )
+    return done.stdout
+
+
+def test_the_help_names_every_exit_code() -> None:
+    text = build_parser().format_help()
+    for code in ExitCode:
+        assert re.search(rf"^ +{code.value}  {re.escape(code.meaning)}$", text, re.MULTILINE)
+
+
+def test_the_page_shows_the_help_of_every_verb() -> None:
+    shown = re.findall(r"```text\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    names = [verb.__name__.rpartition(".")[2] for verb in VERBS]
+    helps = [help_of(None), *(help_of(name) for name in names)]
+    # Python's releases break these lines at different places.
+    assert [text.split() for text in shown] == [text.split() for text in helps]

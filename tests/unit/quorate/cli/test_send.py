@@ -1,0 +1,72 @@
+"""Lines from a descriptor."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from quorate.cli.send import read_lines
+
+
+async def lines_of(descriptor: int) -> list[bytes]:
+    async with asyncio.timeout(10):
+        return [line async for line in read_lines(descriptor)]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (b"", []),
+        (b"8\nx5\n", [b"8", b"x5"]),
+        (b"8\r\nx5", [b"8", b"x5"]),
+        (b"\n\n", [b"", b""]),
+        (b"a" * 200_000 + b"\nb", [b"a" * 200_000, b"b"]),
+    ],
+)
+def test_lines_of_a_file(tmp_path: Path, text: bytes, expected: list[bytes]) -> None:
+    (tmp_path / "input").write_bytes(text)
+    descriptor = os.open(tmp_path / "input", os.O_RDONLY)
+    try:
+        assert asyncio.run(lines_of(descriptor)) == expected
+    finally:
+        os.close(descriptor)
+
+
+@given(st.lists(st.binary(max_size=30)))
+def test_however_a_pipe_cuts_them_the_lines_are_whole(pieces: list[bytes]) -> None:
+    async def story() -> list[bytes]:
+        reading, writing = os.pipe()
+        try:
+            async with asyncio.TaskGroup() as group:
+                lines = group.create_task(lines_of(reading))
+                for piece in pieces:
+                    os.write(writing, piece)
+                    await asyncio.sleep(0)
+                os.close(writing)
+            return lines.result()
+        finally:
+            os.close(reading)
+
+    *ended, rest = b"".join(pieces).split(b"\n")
+    expected = [line.removesuffix(b"\r") for line in ended] + ([rest] if rest else [])
+    assert asyncio.run(story()) == expected
+
+
+def test_a_line_arrives_before_the_next_one_is_written() -> None:
+    async def story() -> None:
+        reading, writing = os.pipe()
+        lines = read_lines(reading)
+        for text in (b"8", b"x5", b"="):
+            os.write(writing, text + b"\n")
+            async with asyncio.timeout(5):
+                assert await anext(lines) == text
+        os.close(writing)
+        assert [line async for line in lines] == []
+        os.close(reading)
+
+    asyncio.run(story())

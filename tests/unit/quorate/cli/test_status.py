@@ -1,0 +1,58 @@
+"""The table of members."""
+
+from __future__ import annotations
+
+from quorate.cli.status import render
+from quorate.control.status import AlarmRow, MemberState, MemberStatus
+
+IDENTITY = (1, "0.1.0", "c" * 32, 0, "d" * 32)
+LEADER = MemberStatus(
+    *IDENTITY,
+    0,
+    "e" * 16,
+    MemberState.LEADER,
+    role="leader",
+    leadership_term_id=3,
+    leader=0,
+    written_position=1000,
+    append_position=900,
+    commit_position=800,
+    service_position=700,
+)
+RECOVERING = MemberStatus(
+    *IDENTITY,
+    2,
+    "e" * 16,
+    MemberState.RECOVERING,
+    reason="damaged",
+    append_position=250,
+    possible_loss=True,
+    alarms=(AlarmRow("clocks", "12 s apart"),),
+)
+
+
+def test_every_member_has_a_row_and_what_needs_words_a_line() -> None:
+    lines = render(("a:1", "b:2", "c:3"), (LEADER, None, RECOVERING))
+    assert [" ".join(line.split()) for line in lines[:4]] == [
+        "SEAT STATE TERM LEADER WRITTEN APPEND COMMIT SERVICE LAG DURABILITY CONTROL",
+        "0 leader 3 0 1000 900 800 700 100 fsync a:1",
+        "? no answer - - - - - - - - b:2",
+        "2 recovering 0 - 0 250 0 0 750 fsync c:3",
+    ]
+    assert lines[4:] == [
+        "seat 2: recovering: damaged",
+        "seat 2: this term may lack messages acknowledged before it",
+        "seat 2: ALARM clocks: 12 s apart",
+    ]
+
+
+def test_columns_line_up_and_no_line_ends_with_blanks() -> None:
+    lines = render(("a:1", "b:2"), (LEADER, RECOVERING))
+    column = lines[0].index("CONTROL")
+    assert [line[column:] for line in lines[:3]] == ["CONTROL", "a:1", "b:2"]
+    assert all(line == line.rstrip() for line in lines)
+
+
+def test_without_a_leader_lag_is_unknown() -> None:
+    lines = render(("c:3",), (RECOVERING,))
+    assert lines[1].split()[-3] == "-"
