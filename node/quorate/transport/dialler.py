@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable
+from functools import partial
 from typing import TypeAlias
 
 from quorate.consensus.types import Seat
@@ -69,15 +70,16 @@ class Dialler:
     def link_down(self, *, at_once: bool) -> None:
         """Dial again: at once after a break, after a pause when a side closed on purpose.
 
-        Pauses grow also over links that stand for a moment only, so that two members which
-        do not want each other do not spin.
+        A link that stood for a moment only counts as one more failed attempt, so that two
+        members which cannot keep a link do not spin.
         """
-        stood = asyncio.get_running_loop().time() - self._up_since
-        if stood > self._settings.backoff_max_s:
+        stood_s = asyncio.get_running_loop().time() - self._up_since
+        has_stood = stood_s > self._settings.backoff_max_s
+        if has_stood:
             self._backoff_s = self._settings.backoff_min_s
+        self._is_patient = not (at_once and has_stood)
         self._missing.set()
-        self._is_patient = not at_once
-        if at_once:
+        if not self._is_patient:
             self._hurry.set()
 
     async def run(self) -> None:
@@ -126,13 +128,18 @@ class Dialler:
         loop = asyncio.get_running_loop()
         failure: OSError | None = None
         for host, port in await self._resolve():
+            connection = self._connection(self._seat)
             try:
-                _, connection = await loop.create_connection(
-                    lambda: self._connection(self._seat), host, port
-                )
+                await loop.create_connection(partial(_given, connection), host, port)
             except OSError as error:
+                connection.abandon()
                 if failure is None or not isinstance(error, ConnectionRefusedError):
                     failure = error
+            except asyncio.CancelledError:
+                # Too slow, or no longer wanted. It may be connected all the same, and uvloop
+                # then drops the socket without telling the protocol.
+                connection.abandon()
+                raise
             else:
                 return connection
         raise failure or OSError(f"{self._host} has no address")
@@ -161,6 +168,10 @@ async def _look_up(host: str, port: int) -> _Addresses:
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return [(str(sockaddr[0]), int(sockaddr[1])) for *_, sockaddr in found]
+
+
+def _given(connection: MemberConnection) -> MemberConnection:
+    return connection
 
 
 def _note_failure(resolving: asyncio.Task[_Addresses]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from typing import cast, Protocol
+from typing import Protocol, cast
 
 from quorate.consensus.messages import Message
 from quorate.consensus.types import Seat
@@ -123,7 +123,7 @@ class MemberConnection(asyncio.Protocol):
         self._timer = self._loop.call_later(timeout, self._on_handshake_timeout)
         self._owner.on_connected(self)
         if not self.is_closed:
-            transport.write(self._exchange.opening())
+            self._transport.write(self._exchange.opening())
 
     def data_received(self, data: bytes) -> None:
         """Cut what arrived into messages and deliver each one."""
@@ -137,11 +137,11 @@ class MemberConnection(asyncio.Protocol):
 
     def connection_lost(self, _exc: Exception | None) -> None:
         """Let go; whoever closed first has told the owner already."""
-        self._finish(None, by_peer=False)
-        if self._timer is not None:
-            self._timer.cancel()
-        self._owner.on_released(self)
-        self.released.set()
+        try:
+            self._finish(None, by_peer=False)
+        finally:
+            self._cancel_timer()
+            self._release()
 
     def send(self, buffers: list[bytes]) -> bool:
         """Queue one message; everything queued in this turn of the loop leaves in one write.
@@ -178,6 +178,19 @@ class MemberConnection(asyncio.Protocol):
         """Close without a word, as a connection that is not needed any more."""
         self._finish(None, by_peer=False)
 
+    def abandon(self) -> None:
+        """Close and let go at once: the loop may never call ``connection_lost``."""
+        self._finish(None, by_peer=False)
+        self._cancel_timer()
+        if self._transport is not None:
+            self._transport.abort()
+        self._release()
+
+    def _release(self) -> None:
+        if not self.released.is_set():
+            self.released.set()
+            self._owner.on_released(self)
+
     def _next_frame(self, frames: Iterator[WireFrame]) -> WireFrame | None:
         try:
             return next(frames, None)
@@ -201,8 +214,8 @@ class MemberConnection(asyncio.Protocol):
             self.is_established = True
             self._decoder.payload_bytes_max = PAYLOAD_BYTES_MAX
             self._cancel_timer()
-            self._owner.on_established(self)
             self.settled.set()
+            self._owner.on_established(self)
 
     def _deliver(self, frame: WireFrame) -> None:
         try:
@@ -250,8 +263,8 @@ class MemberConnection(asyncio.Protocol):
                 # A peer that does not read must not hold the socket for ever.
                 timeout = self._settings.close_timeout_s
                 self._timer = self._loop.call_later(timeout, transport.abort)
-        self._owner.on_closed(self, reason, by_peer=by_peer)
         self.settled.set()
+        self._owner.on_closed(self, reason, by_peer=by_peer)
 
     def _cancel_timer(self) -> None:
         if self._timer is not None:

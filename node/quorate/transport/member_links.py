@@ -140,7 +140,7 @@ class MemberLinks:
         for connection in tuple(self._connections):
             connection.refuse(LinkRefusal.CLOSING, "this member ends")
         while self._connections:
-            # Ends: every closed connection is cut off after its time.
+            # Ends: each has a timer by which it is cut off.
             await next(iter(self._connections)).released.wait()
 
     def set_role(self, role: Role, leadership_term_id: LeadershipTermId) -> None:
