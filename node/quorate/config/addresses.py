@@ -23,12 +23,16 @@ class SeatAddress:
     """Where the member in one seat is reached, by the others and by clients."""
 
     seat: Seat
+    """Number of the seat, 0 to 255; never given to another place later."""
     host: str
     """Name or address as the others dial it; resolved anew at every attempt. An absolute DNS
     name (with its trailing dot) saves the search path of a Kubernetes pod."""
     client_port: int = CLIENT_PORT
+    """Where clients connect."""
     member_port: int = MEMBER_PORT
+    """Where the other members connect."""
     control_port: int = CONTROL_PORT
+    """Where status, metrics, probes and admin actions are served."""
 
     @property
     def name(self) -> str:

@@ -66,12 +66,12 @@ def test_all_problems_of_all_sources_are_told_at_once(file: Path) -> None:
     found = problems_of(
         file,
         {"QUORATE_MEMBR__SEAT": "1", "QUORATE_MEMBER__SEAT": "one", "QUORATE_MEMBER__SEATS": "["},
-        ["member", "archive.spares=0", "archive.spare=1", "=", "a.=1"],
+        ["member", "archive.spares=0", "archive.spare=1", "=", "archiv.=1"],
     )
     assert sorted(found) == [
         "--set = is not group.field=value",
         "--set member is not group.field=value",
-        "a is unknown; did you mean archive?",
+        "archiv is unknown; did you mean archive?",
         "archive.spare is unknown; did you mean spares?",
         "archive.spares is 0, not 1 to 64",
         "member.seat is 'one', not a whole number",
