@@ -68,7 +68,7 @@ class Scripted(ClusteredService):
         """Journal the message and run it."""
         sender = session.session_id if session is not None else None
         self.journal.append(f"message {sender} {timestamp} {message.decode()}")
-        if b"answer" in message:
+        if message == b"answer":
             return "nonsense"  # type: ignore[return-value]
         self._run(session, message)
         return None
