@@ -309,15 +309,24 @@ def found(cluster: Cluster, seat: int, discard: int) -> bool:
 
 
 def read(cluster: Cluster, seat: int) -> bool:
-    """Answer the oldest request of a member to read its recording."""
+    """Read from the recording what a member has asked for first; the answer is on its way."""
     node = cluster.nodes[seat]
-    module = node.module
-    if module is None or not node.reads:
+    if node.module is None or not node.reads:
         return False
     request = node.reads.pop(0)
-    frames = cluster.read_frames(node, request)
+    node.answers.append((request.seat, cluster.read_frames(node, request)))
+    return True
+
+
+def answer(cluster: Cluster, seat: int, index: int = 0) -> bool:
+    """Hand a member frames that were read from its recording, maybe long ago."""
+    node = cluster.nodes[seat]
+    module = node.module
+    if module is None or not node.answers:
+        return False
+    asked_for, frames = node.answers.pop(index % len(node.answers))
     cluster.history.marks.add("read from the recording")
-    module.on_log_read(node.now, request.seat, frames)
+    module.on_log_read(node.now, asked_for, frames)
     cluster.settle(node, module)
     return True
 
@@ -353,6 +362,6 @@ ACTIONS: dict[str, Callable[..., bool]] = {
     for action in (
         deliver, drop, persist, sync, crash, power, power_all, stop, restart, wipe, damage,
         up, down, refused, cut, heal, tick, fire, advance, propose, empty, transfer, found,
-        read, apply, digest,
+        read, answer, apply, digest,
     )
 }  # fmt: skip

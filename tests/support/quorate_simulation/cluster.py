@@ -36,7 +36,7 @@ from quorate.consensus.module import ConsensusModule
 from quorate.consensus.types import (
     ClusterId,
     Instant,
-    LogPosition,
+    LogFrame,
     PeerLife,
     RecoveringReason,
     Role,
@@ -59,6 +59,7 @@ class Node:
     """One seat: the directory in it, the process if one runs, and its clocks."""
 
     __slots__ = (
+        "answers",
         "applied",
         "links",
         "machine",
@@ -81,6 +82,8 @@ class Node:
         self.links: dict[int, PeerLife] = {}
         """The links that this member believes in."""
         self.reads: list[ReadLog] = []
+        self.answers: list[tuple[Seat, tuple[LogFrame, ...]]] = []
+        """Read from the recording, not yet handed to the module."""
         self.now = Instant(CLOCK_START, CLOCK_START, CLOCK_START)
         self.applied = 0
         self.machine = 0
@@ -159,6 +162,7 @@ class Cluster:
         node.peer = PeerLife(node.seat, member.member_id, StartNonce(self.nonce))
         node.links = {}
         node.reads = []
+        node.answers = []
         node.applied = 0
         frames = member.disk.frames
         recovered = Recovered(
@@ -307,11 +311,14 @@ class Cluster:
         alive = self.nodes[a].module is not None and self.nodes[b].module is not None
         return alive and self.group[a] == self.group[b]
 
-    def read_frames(self, node: Node, request: ReadLog) -> tuple:  # type: ignore[type-arg]
-        """Return what the recording of ``node`` holds for this request."""
+    def read_frames(self, node: Node, request: ReadLog) -> tuple[LogFrame, ...]:
+        """Return what the recording of ``node`` holds for this request; nothing once cut off."""
         disk = node.member.disk
         count = disk.marks.get(request.position)
-        self.history.require(count is not None, "I14", "reads at no boundary", request)
+        if count is None:
+            leads = node.member.leading
+            self.history.require(not leads, "I14", "reads at no boundary", request)
+            return ()
         frames = disk.frames[count:]
         size = 0
         for index, frame in enumerate(frames):

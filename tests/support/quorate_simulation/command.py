@@ -7,8 +7,10 @@ import os
 import time
 import traceback
 from collections import Counter
+from pathlib import Path
 
 from quorate_simulation.explain import explain
+from quorate_simulation.scenario import run_script
 from quorate_simulation.walk import STEPS, WalkResult, run_walk, shrink
 
 
@@ -23,7 +25,12 @@ def main(arguments: list[str] | None = None) -> int:
     walk.add_argument("--seconds", type=float, default=10.0, help="search for so long")
     walk.add_argument("--keep-going", action="store_true", help="count failures by kind")
     walk.add_argument("--quick", action="store_true", help="do not shorten a failure")
+    script = verbs.add_parser("script", help="run one directed script and tell all of it")
+    script.add_argument("file", type=Path)
     options = parser.parse_args(arguments)
+    if options.verb == "script":
+        run_script(options.file, aloud=True)
+        return 0
     if options.seed is not None:
         return _repeat(options.seed, options.steps, quick=options.quick)
     return _search(options)

@@ -38,6 +38,7 @@ CHOICES: dict[str, tuple[float, ...]] = {
     "transfer": (0, 0, 0.5, 2),
     "found": (1, 2),
     "read": (3, 6),
+    "answer": (1, 3, 6),
     "apply": (2, 5),
     "digest": (0, 0, 1),
     "sync": (1, 4),

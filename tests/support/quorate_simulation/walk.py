@@ -216,6 +216,10 @@ def _reads(node: Node) -> object:
     return node.module is not None and node.reads
 
 
+def _awaits(node: Node) -> object:
+    return node.module is not None and node.answers
+
+
 def _applies(node: Node) -> bool:
     return node.module is not None and node.applied < node.member.commit
 
@@ -224,6 +228,7 @@ WANTED: dict[str, Callable[[Node], object]] = {
     "restart": _is_down,
     "wipe": _is_down,
     "read": _reads,
+    "answer": _awaits,
     "apply": _applies,
     "empty": _leads,
 }
