@@ -160,6 +160,9 @@ class Leader:
         progress.reading = False
         if not frames or frames[0].position != progress.next_position:
             return
+        if not self._is_ours(frames[-1]):
+            self._stream(seat, progress)
+            return
         claimed = progress.probed
         if claimed.position == frames[0].position and claimed.chain != frames[0].previous_chain:
             self._contradiction(seat, progress, claimed.position)
@@ -167,6 +170,16 @@ class Leader:
         if self._may_stream(seat, progress):
             self._send_frames(seat, progress, frames)
         self._stream(seat, progress)
+
+    def _is_ours(self, frame: LogFrame) -> bool:
+        """Tell whether a frame is in our log still: it may have been read before a cut.
+
+        One leader wrote all frames of a term, so term and position name a frame, and with it
+        everything before it.
+        """
+        log = self._core.log
+        known = log.term_before(frame.end) == frame.leadership_term_id
+        return known and frame.end <= log.end.position
 
     def heartbeat(self) -> None:
         """Begin a new round: something to everyone, whatever state the stream is in."""
