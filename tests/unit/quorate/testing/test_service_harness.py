@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import pytest
+
+from quorate.config import ClusterSettings
+from quorate.consensus.types import Role
+from quorate.protocol.batch import EgressKind
+from quorate.service import CloseReason
+from quorate.testing import ServiceHarness
+from quorate.testing.service_harness import SECOND, START_TIME
+from quorate_services import Scripted
+
+
+def journal(harness: ServiceHarness) -> list[str]:
+    assert isinstance(harness.service, Scripted)
+    return harness.service.journal
+
+
+def test_a_session_sends_and_receives() -> None:
+    harness = ServiceHarness(Scripted)
+    client, other = harness.open_session(name="say welcome"), harness.open_session()
+    assert client.receive() == [b"welcome"]
+    assert client.send(b"say a", b"tell 1 news", b"say b") == [b"a", b"b"]
+    assert client.receive() == []
+    assert other.receive() == [b"news"]
+    client.close()
+    assert client.closed is CloseReason.CLIENT
+
+
+def test_time_passes_and_timers_fire_each_at_its_deadline() -> None:
+    harness = ServiceHarness(Scripted)
+    assert harness.time == START_TIME
+    client = harness.open_session()
+    client.send(b"timer 1 %d;timer 2 %d" % (3 * SECOND, 2 * SECOND))
+    assert harness.next_timer_deadline == START_TIME + 2 * SECOND
+    harness.advance(SECOND)
+    assert client.receive() == []
+    harness.advance(2 * SECOND)
+    assert client.receive() == [b"timer 2", b"timer 1"]
+    assert journal(harness)[-2:] == [
+        f"timer 2 {START_TIME + 2 * SECOND}",
+        f"timer 1 {START_TIME + 3 * SECOND}",
+    ]
+    assert harness.container.time == harness.time == START_TIME + 3 * SECOND
+
+
+def test_no_time_at_all_fires_what_is_due() -> None:
+    harness = ServiceHarness(Scripted)
+    client = harness.open_session()
+    client.send(b"timer 1 0")
+    harness.advance(0)
+    assert client.receive() == [b"timer 1"]
+
+
+def test_a_timer_that_keeps_setting_itself_does_not_hang_a_test() -> None:
+    harness = ServiceHarness(Scripted)
+    client = harness.open_session()
+    client.send(b"at 1 timer 1 0", b"timer 1 0")
+    harness.advance(SECOND // 100)
+    assert 10 <= len(client.receive()) <= 12
+
+
+def test_a_failing_callback_fails_the_test_that_led_to_it() -> None:
+    harness = ServiceHarness(Scripted)
+    client = harness.open_session()
+    with pytest.raises(AssertionError, match="on_session_message raised at log position"):
+        client.send(b"fail")
+    with pytest.raises(AssertionError, match="on_session_open raised"):
+        harness.open_session(name="fail")
+    assert client.send(b"say on") == [b"on"]
+
+
+def test_failures_may_be_expected() -> None:
+    harness = ServiceHarness(Scripted, tolerate_failures=True)
+    client = harness.open_session()
+    assert client.send(b"fail", b"say on") == [b"on"]
+    assert [failure.callback for failure in harness.failures] == ["on_session_message"]
+    assert [message.kind for message in client.egress] == [EgressKind.ERROR, EgressKind.MESSAGE]
+
+
+def test_a_role_change_that_fails_fails_the_test() -> None:
+    class Proud(Scripted):
+        def on_role_change(self, role: Role) -> None:
+            assert role is not Role.LEADER, "no"
+
+    harness = ServiceHarness(Proud)
+    harness.change_role(Role.FOLLOWER)
+    with pytest.raises(AssertionError, match="on_role_change raised"):
+        harness.change_role(Role.LEADER)
+
+
+def test_a_snapshot_is_loaded_into_a_new_service_and_sessions_go_on() -> None:
+    harness = ServiceHarness(Scripted)
+    client = harness.open_session()
+    client.send(b"say a", b"timer 1 5")
+    before = harness.service
+    harness.restart()
+    assert harness.service is not before
+    assert client.send(b"say b") == [b"b"]
+    harness.advance(5)
+    assert client.receive() == [b"timer 1"]
+    assert [message.ingress_sequence for message in client.egress] == [1, 3, 0]
+    harness.assert_deterministic()
+
+
+def test_what_the_log_holds_behind_an_older_snapshot_is_applied_again() -> None:
+    harness = ServiceHarness(Scripted)
+    client = harness.open_session()
+    snapshot = harness.take_snapshot()
+    client.send(b"say a")
+    expected = harness.take_snapshot(), journal(harness)
+    harness.load_snapshot(snapshot)
+    assert (harness.take_snapshot(), journal(harness)) == expected
+    assert client.send(b"say b") == [b"b"]
+
+
+def test_a_session_told_of_a_gap_goes_back() -> None:
+    harness = ServiceHarness(Scripted)
+    client = harness.open_session()
+    client.sequence = 7
+    assert client.send(b"say lost") == []
+    assert client.send(b"say a") == [b"a"]
+
+
+def test_settings_are_those_asked_for() -> None:
+    settings = ClusterSettings(sessions_max=1)
+    harness = ServiceHarness(Scripted, settings=settings)
+    assert harness.container.settings == settings
+    harness.open_session()
+    assert harness.open_session().closed is CloseReason.SESSIONS
+
+
+def test_acknowledged_egress_is_no_longer_kept() -> None:
+    harness = ServiceHarness(Scripted)
+    client = harness.open_session()
+    client.send(b"say a")
+    client.acknowledge()
+    view = harness.container.session(client.session_id)
+    assert view is not None
+    assert view.kept_egress_bytes == 0
