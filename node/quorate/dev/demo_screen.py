@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import TextIO
 
 BAR_WIDTH = 30
+WHOLE_MS = 100
+"""From here on tenths of a millisecond are noise."""
 _CLEAR_LINE = "\r\x1b[K"
 
 
@@ -69,4 +71,5 @@ def _columns(out: TextIO) -> int:
 
 def milliseconds(seconds: float) -> str:
     """Return a duration for people."""
-    return f"{seconds * 1000:,.1f} ms" if seconds < 0.1 else f"{seconds * 1000:,.0f} ms"
+    value = seconds * 1000
+    return f"{value:,.0f} ms" if value >= WHOLE_MS else f"{value:,.1f} ms"

@@ -12,9 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from quorate.client.cluster_client import ClusterClient
+from quorate.errors import NotConnected
 
 TICK_S = 0.002
 """How often what has become due is offered: the batch of a tick goes out as one frame."""
+STALL_S = 20.0
+"""Without an acknowledgement for so long the stream has failed: elections take a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +94,8 @@ class PacedStream:
         """Send everything and return when the last message is acknowledged.
 
         Raises:
-            ClientError: The session has ended before.
+            ClientError: The session has ended before, or nothing was acknowledged for long
+                (``NotConnected``); in an exception group.
 
         Blocking: at least as long as the schedule is.
 
@@ -123,7 +127,12 @@ class PacedStream:
         loop = asyncio.get_running_loop()
         client, log, first = self._client, self.acknowledged, self._first
         while log.count < len(self._messages):
-            await client.wait_acknowledged(client.acknowledged_sequence + 1)
+            try:
+                async with asyncio.timeout(STALL_S):
+                    await client.wait_acknowledged(client.acknowledged_sequence + 1)
+            except TimeoutError:
+                text = f"nothing was acknowledged for {STALL_S:g} s, behind message {log.count:,}"
+                raise NotConnected(text) from None
             row = (loop.time() - self._began, client.acknowledged_sequence - first)
             async with self._moved:
                 log.rows.append(row)
