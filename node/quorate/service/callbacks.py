@@ -232,8 +232,8 @@ class CallbackRunner:
             return
         for offered in collector.marks:
             session = self._sessions.get(offered.session_id)
-            if session is not None:
-                self._touched[session.session_id] = session
+            assert session is not None, "sessions end between callbacks, never inside one"
+            self._touched[session.session_id] = session
         for timer_id, deadline in sorted(collector.timers.items()):
             if deadline is None:
                 self._timers.cancel(timer_id)

@@ -332,3 +332,12 @@ def test_cancelling_tells_whether_there_was_a_timer() -> None:
     harness = ServiceHarness(Telling)
     harness.open_session().send(b"tell", b"tell")
     assert told == [False, True, False, True, True, False]
+
+
+def test_a_session_whose_end_was_asked_for_twice_ends_once() -> None:
+    harness = tolerant()
+    first = harness.open_session(principal=b"kick 0")
+    second = harness.open_session()
+    first.send(b"close;kick 1")
+    assert second.closed is CloseReason.SERVICE
+    assert sum(line.startswith("close") for line in journal(harness)) == 2

@@ -439,6 +439,41 @@ def test_out_of_memory_and_what_is_no_exception_ends_the_process(
         client.send(b"self die" if through_itself else b"die")
 
 
+def _refuse_to_start(service: ClusteredService) -> None:
+    container = ServiceContainer(service, lambda _: None)
+    container.start(None)
+    container.set_role(Role.LEADER)
+
+
+@pytest.mark.parametrize(
+    "callback", ["on_start", "on_role_change", "on_take_snapshot", "on_query", "on_timer"]
+)
+def test_out_of_memory_ends_the_process_wherever_it_happens(
+    callback: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_: object) -> None:
+        raise MemoryError
+
+    harness = ServiceHarness(Scripted, tolerate_failures=True)
+    client = harness.open_session()
+    client.send(b"timer 1 1")
+    monkeypatch.setattr(Scripted, callback, die)
+    with pytest.raises(MemoryError):
+        if callback == "on_take_snapshot":
+            harness.take_snapshot()
+        elif callback == "on_query":
+            harness.container.query(client.session_id, b"")
+        elif callback == "on_timer":
+            harness.advance(1)
+        else:
+            _refuse_to_start(Scripted())
+
+
+def test_a_query_is_of_an_open_session() -> None:
+    with pytest.raises(ServiceFailed):
+        ServiceHarness(Scripted).container.query(64, b"")
+
+
 def test_views_are_of_open_sessions_only() -> None:
     harness = ServiceHarness(Scripted)
     client = harness.open_session(name="", principal=b"")
