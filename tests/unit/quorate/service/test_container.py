@@ -439,7 +439,7 @@ def test_out_of_memory_and_what_is_no_exception_ends_the_process(
         client.send(b"self die" if through_itself else b"die")
 
 
-def _refuse_to_start(service: ClusteredService) -> None:
+def _start_and_lead(service: ClusteredService) -> None:
     container = ServiceContainer(service, lambda _: None)
     container.start(None)
     container.set_role(Role.LEADER)
@@ -458,15 +458,15 @@ def test_out_of_memory_ends_the_process_wherever_it_happens(
     client = harness.open_session()
     client.send(b"timer 1 1")
     monkeypatch.setattr(Scripted, callback, die)
+    cause: dict[str, Callable[[], object]] = {
+        "on_start": lambda: _start_and_lead(Scripted()),
+        "on_role_change": lambda: _start_and_lead(Scripted()),
+        "on_take_snapshot": harness.take_snapshot,
+        "on_query": lambda: harness.container.query(client.session_id, b""),
+        "on_timer": lambda: harness.advance(1),
+    }
     with pytest.raises(MemoryError):
-        if callback == "on_take_snapshot":
-            harness.take_snapshot()
-        elif callback == "on_query":
-            harness.container.query(client.session_id, b"")
-        elif callback == "on_timer":
-            harness.advance(1)
-        else:
-            _refuse_to_start(Scripted())
+        cause[callback]()
 
 
 def test_a_query_is_of_an_open_session() -> None:
