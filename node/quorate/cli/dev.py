@@ -96,7 +96,6 @@ async def _run(options: DevOptions) -> int:
             with published(running):
                 _introduce(cluster)
                 await foreground.asked_to_stop.wait()
-                print("stopping; once more to kill", flush=True)
     except asyncio.CancelledError:
         if not foreground.asked_to_stop.is_set():
             raise
@@ -120,6 +119,7 @@ class _Foreground:
             self._cluster.kill_all()
             return
         self.asked_to_stop.set()
+        print("stopping; once more to kill", flush=True)
         if self.starting and self._task is not None:
             self._task.cancel()
 

@@ -49,6 +49,8 @@ def published(running: RunningDev) -> Iterator[None]:
     """Let other commands find this cluster while the block runs."""
     folder = run_directory()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for left_behind in _files_of(running.directory):
+        left_behind.unlink(missing_ok=True)
     file = folder / f"dev-{os.getpid()}.json"
     file.write_text(json.dumps(asdict(running)), encoding="utf-8")
     try:
@@ -77,11 +79,19 @@ def find_running(directory: Path | None = None) -> RunningDev:
 
 
 def _all_running() -> list[RunningDev]:
-    folder = run_directory()
-    if not folder.is_dir():
-        return []
-    found = (_read(file) for file in sorted(folder.glob("dev-*.json")))
+    found = (_read(file) for file in _files())
     return [running for running in found if running is not None and _is_held(running)]
+
+
+def _files() -> list[Path]:
+    folder = run_directory()
+    return sorted(folder.glob("dev-*.json")) if folder.is_dir() else []
+
+
+def _files_of(directory: str) -> list[Path]:
+    """Return what killed supervisors of this directory left: only one can run on it."""
+    read = ((file, _read(file)) for file in _files())
+    return [file for file, found in read if found is not None and found.directory == directory]
 
 
 def _read(file: Path) -> RunningDev | None:

@@ -36,11 +36,13 @@ def rows() -> Iterator[str]:
         for item in fields(kind):
             default = defaults[group.name][item.name]
             shown = f"{default:,}" if isinstance(default, int) else f"`{default}`"
+            if default == "":
+                shown = "empty"
             if group.name == "member" and item.name in REQUIRED:
                 shown = "required"
             text = texts[kind.__name__, item.name].replace("``", "`")
             name = f"{group.name}.{item.name}"
-            yield f"| `{name}` | {shown if default != '' or shown == 'required' else 'empty'} | {text} |"
+            yield f"| `{name}` | {shown} | {text} |"
     for item in fields(SeatAddress):
         shown = "required" if item.name in ("seat", "host") else f"{item.default:,}"
         text = texts["SeatAddress", item.name].replace("``", "`")

@@ -48,6 +48,19 @@ def test_the_file_of_a_killed_supervisor_counts_for_nothing(tmp_path: Path) -> N
             find_running()
 
 
+def test_what_a_killed_supervisor_left_does_not_double_its_successor(
+    tmp_path: Path, runtime_directory: Path
+) -> None:
+    directory = DevDirectory.open(DevOptions(tmp_path / "dev"))
+    with published(running_on(directory)):
+        (file,) = runtime_directory.iterdir()
+        file.rename(runtime_directory / "dev-1.json")
+    with published(running_on(directory)):
+        assert find_running() == running_on(directory)
+    assert list(runtime_directory.iterdir()) == []
+    directory.close()
+
+
 def test_of_several_one_has_to_be_named(tmp_path: Path, runtime_directory: Path) -> None:
     first = DevDirectory.open(DevOptions(tmp_path / "a"))
     second = DevDirectory.open(DevOptions(tmp_path / "b"))
