@@ -8,10 +8,10 @@ pre-vote, a leadership term is a term, a log position takes the place of an inde
 from __future__ import annotations
 
 import pytest
-from quorate_simulation.scenario import Scenario
 
 from quorate.consensus.core import Deadline
 from quorate.consensus.types import Role
+from quorate_simulation.scenario import Scenario
 
 FOUNDED = """
 cluster 3

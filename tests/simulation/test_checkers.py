@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from quorate_simulation.checkers import ConsensusChecker
-from quorate_simulation.founding import constants_of, founding_frame, member_id_of, new_codec
-from quorate_simulation.history import InvariantViolation
-from quorate_simulation.shadow import ShadowMember
 
 from quorate.config import ClusterSettings
 from quorate.consensus.config import ConsensusConfig
@@ -50,6 +47,10 @@ from quorate.consensus.types import (
     Role,
     Seat,
 )
+from quorate_simulation.checkers import ConsensusChecker
+from quorate_simulation.founding import constants_of, founding_frame, member_id_of, new_codec
+from quorate_simulation.history import InvariantViolation
+from quorate_simulation.shadow import ShadowMember
 
 CONFIG = ConsensusConfig(frame_bytes_max=1024, segment_length=4096)
 
@@ -65,9 +66,7 @@ class World:
         for member in self.members:
             self.history.members[member.member_id] = member
         rows = tuple((m.seat, f"m{m.seat}", m.member_id) for m in self.members)
-        self.membership = Membership(
-            (tuple(Member(id_, seat, name) for seat, name, id_ in rows),)
-        )
+        self.membership = Membership((tuple(Member(id_, seat, name) for seat, name, id_ in rows),))
         self.founding = founding_frame(self.codec, rows)
         self.history.founding = self.founding
         self.history.voters = tuple(m.member_id for m in self.members)
@@ -97,7 +96,7 @@ class World:
         kind = FrameType.NEW_LEADERSHIP_TERM
         return self.codec.encode(end.position, term, 5, end.chain, kind, body)
 
-    def store(self, member: ShadowMember, *, durable: bool = True, **changes: Any) -> None:
+    def store(self, member: ShadowMember, *, durable: bool = True, **changes: object) -> None:
         state = member.asked_state._replace(**changes)
         self.checker.on_store(member, StoreNodeState(member.sequence + 1, state))
         if durable:
@@ -123,7 +122,7 @@ class World:
                 request = RequestVote(term, member.log.end, False, None)
                 self.checker.on_send(member, other.member_id, request)
 
-    def vote(self, voter: ShadowMember, candidate: ShadowMember, term: int, **more: Any) -> None:
+    def vote(self, voter: ShadowMember, candidate: ShadowMember, term: int, **more: object) -> None:
         changes = {"candidate_term_id": term, "vote": candidate.member_id} | more
         self.store(voter, **changes)
         self.send_vote(voter, candidate, term)
@@ -153,7 +152,7 @@ class World:
             self.store(member, candidate_term_id=term, vote=NO_MEMBER)
         self.append(member, *frames)
 
-    def look(self, member: ShadowMember, **changes: Any) -> None:
+    def look(self, member: ShadowMember, **changes: object) -> None:
         view = {
             "role": Role.LEADER if member.leading else Role.FOLLOWER,
             "term": member.asked_state.candidate_term_id,
@@ -171,7 +170,7 @@ class World:
         )
         self.checker.after_event(member, module)
 
-    def report(self, member: ShadowMember, to: ShadowMember, term: int, **changes: Any) -> None:
+    def report(self, member: ShadowMember, to: ShadowMember, term: int, **changes: object) -> None:
         values: dict[str, Any] = {
             "leadership_term_id": term,
             "matched": True,
@@ -206,7 +205,7 @@ def world() -> World:
     return World()
 
 
-def refuses(invariant: str) -> Any:
+def refuses(invariant: str) -> AbstractContextManager[object]:
     return pytest.raises(InvariantViolation, match=f"^{invariant}:")
 
 
@@ -341,9 +340,7 @@ def test_i6_refuses_losing_the_founded_mark_and_a_sudden_recovering(world: World
     with refuses("I6"):
         world.store(world.members[0], founded=False)
     with refuses("I6"):
-        world.store(
-            world.members[1], recovering=Recovering(RecoveringReason.DAMAGED, 0, 0)
-        )
+        world.store(world.members[1], recovering=Recovering(RecoveringReason.DAMAGED, 0, 0))
 
 
 def test_i6_refuses_a_frame_of_a_term_not_adopted(world: World) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from quorate_simulation.scenario import ScenarioFailed, run_script
 
 SCRIPTS = sorted((Path(__file__).parent / "scenarios").glob("*.txt"))

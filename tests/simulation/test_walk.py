@@ -8,6 +8,7 @@ import time
 from collections import Counter
 
 import pytest
+
 from quorate_simulation.command import report
 from quorate_simulation.marks import WALK_MARKS, missing
 from quorate_simulation.walk import STEPS, WalkResult, replay, run_walk

@@ -10,9 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from quorate_simulation.cluster import Cluster, Node
-
 from quorate.consensus.types import Instant, LogPosition, Role, Seat
+from quorate_simulation.cluster import Cluster, Node
 
 Choice = tuple[object, ...]
 LOOP_JUMP_MAX = 10**12

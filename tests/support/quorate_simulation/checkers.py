@@ -9,11 +9,6 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from quorate_simulation.founding import term_of
-from quorate_simulation.history import ClusterHistory, InvariantViolation
-from quorate_simulation.message_checks import MessageChecks
-from quorate_simulation.shadow import ShadowMember, is_recovering
-
 from quorate.consensus.effects import (
     AppendToLog,
     CommitTo,
@@ -36,19 +31,23 @@ from quorate.consensus.types import (
 from quorate.errors import RemoteProtocolError
 from quorate.protocol.log_codec import decode_frame, follows, frame_body
 from quorate.protocol.term_codec import TermBody, decode_founding
+from quorate_simulation.founding import term_of
+from quorate_simulation.history import ClusterHistory, InvariantViolation
+from quorate_simulation.message_checks import MessageChecks
+from quorate_simulation.shadow import ShadowMember, is_recovering
 
 
 class CoreView(Protocol):
     """What the checkers read of a consensus module: its core."""
 
     @property
-    def role(self) -> Role: ...  # noqa: D102
+    def role(self) -> Role: ...
     @property
-    def term(self) -> LeadershipTermId: ...  # noqa: D102
+    def term(self) -> LeadershipTermId: ...
     @property
-    def commit_position(self) -> LogPosition: ...  # noqa: D102
+    def commit_position(self) -> LogPosition: ...
     @property
-    def log(self) -> LogView: ...  # noqa: D102
+    def log(self) -> LogView: ...
 
 
 class ConsensusChecker(MessageChecks):
@@ -306,7 +305,6 @@ class ConsensusChecker(MessageChecks):
 
 
 TERM_FRAME = FrameType.NEW_LEADERSHIP_TERM
-
 
 
 def _is_intact(frame: LogFrame) -> bool:

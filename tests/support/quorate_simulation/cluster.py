@@ -9,11 +9,6 @@ from __future__ import annotations
 
 from random import Random
 
-from quorate_simulation.checkers import ConsensusChecker
-from quorate_simulation.founding import constants_of, founding_frame, member_id_of, new_codec
-from quorate_simulation.shadow import ShadowMember
-from quorate_simulation.swarm import Swarm
-
 from quorate.config import ClusterSettings
 from quorate.consensus.config import Identity, Recovered
 from quorate.consensus.effects import (
@@ -43,6 +38,10 @@ from quorate.consensus.types import (
     Seat,
     StartNonce,
 )
+from quorate_simulation.checkers import ConsensusChecker
+from quorate_simulation.founding import constants_of, founding_frame, member_id_of, new_codec
+from quorate_simulation.shadow import ShadowMember
+from quorate_simulation.swarm import Swarm
 
 CLUSTER_ID = ClusterId(bytes(range(16)))
 SETTINGS = ClusterSettings()
@@ -330,7 +329,7 @@ class Cluster:
 
 def _chance(seed: int):  # type: ignore[no-untyped-def] # noqa: ANN202
     """Return a seeded source of integers between inclusive bounds."""
-    random = Random(seed).random  # noqa: S311 - chance here is the test's own
+    random = Random(seed).random
 
     def between(low: int, high: int) -> int:
         return low + int(random() * (high - low + 1))

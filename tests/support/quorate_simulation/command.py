@@ -64,7 +64,9 @@ def _search(options: argparse.Namespace) -> int:
         seed += 1
     walks = seed - options.first
     taken = time.monotonic() - started
-    print(f"{walks} walks of {options.steps} steps from seed {options.first}: {walks / taken:.0f}/s")
+    print(
+        f"{walks} walks of {options.steps} steps from seed {options.first}: {walks / taken:.0f}/s"
+    )
     for name, count in sorted(marks.items()):
         print(f"  {count:7} {name}")
     for kind, count in failures.most_common():

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from quorate.consensus.module import ConsensusModule
+from quorate.consensus.types import LogFrame, LogMark
 from quorate_simulation.actions import ACTIONS
 from quorate_simulation.cluster import Cluster, Node
 from quorate_simulation.swarm import draw_swarm
 from quorate_simulation.walk import WalkResult
-
-from quorate.consensus.module import ConsensusModule
-from quorate.consensus.types import LogFrame, LogMark
 
 
 class TalkativeCluster(Cluster):
@@ -58,12 +57,10 @@ def shorten(value: object) -> str:
         return f"{value.position}/t{value.leadership_term_id}/{value.chain & 0xFFFF:04x}"
     if isinstance(value, bytes):
         return value.hex()[:6]
-    if isinstance(value, tuple):
-        if hasattr(value, "_fields"):
-            inner = ", ".join(f"{n}={shorten(getattr(value, n))}" for n in value._fields)
-            return f"{type(value).__name__}({inner})"
-        return "(" + ", ".join(map(shorten, value)) + ")"
-    if hasattr(value, "__dataclass_fields__"):
-        inner = ", ".join(f"{n}={shorten(getattr(value, n))}" for n in value.__dataclass_fields__)
+    names = getattr(value, "_fields", ()) or getattr(value, "__dataclass_fields__", ())
+    if names:
+        inner = ", ".join(f"{name}={shorten(getattr(value, name))}" for name in names)
         return f"{type(value).__name__}({inner})"
+    if isinstance(value, tuple):
+        return "(" + ", ".join(map(shorten, value)) + ")"
     return repr(value)

@@ -78,6 +78,4 @@ def founding_frame(
 ) -> LogFrame:
     """Return the founding frame of a cluster with these seats, names and directories."""
     body = codec.founding_body(tuple(Member(id_, seat, name) for seat, name, id_ in members))
-    return codec.encode(
-        LogPosition(0), LeadershipTermId(0), 0, Chain(0), FrameType.FOUNDING, body
-    )
+    return codec.encode(LogPosition(0), LeadershipTermId(0), 0, Chain(0), FrameType.FOUNDING, body)

@@ -6,9 +6,8 @@ a loss and says so in the log (a leadership term with ``possible_loss``).
 
 from __future__ import annotations
 
-from quorate_simulation.shadow import ShadowLog, ShadowMember
-
 from quorate.consensus.types import Chain, LogFrame, MemberId, NodeState
+from quorate_simulation.shadow import ShadowLog, ShadowMember
 
 
 class InvariantViolation(AssertionError):

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from quorate_simulation.history import ClusterHistory
-from quorate_simulation.shadow import ShadowMember
-
 from quorate.consensus.messages import (
     AppendFrames,
     AppendReport,
@@ -21,6 +18,8 @@ from quorate.consensus.messages import (
     Vote,
 )
 from quorate.consensus.types import FoundingState, MemberId
+from quorate_simulation.history import ClusterHistory
+from quorate_simulation.shadow import ShadowMember
 
 MessageCheck = Callable[[ShadowMember, MemberId, Message], None]
 

@@ -31,17 +31,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from quorate_simulation import actions
-from quorate_simulation.cluster import Cluster, Node, Packet
-from quorate_simulation.explain import shorten
-from quorate_simulation.founding import term_of
-from quorate_simulation.swarm import Swarm
-
 from quorate.consensus.config import ConsensusConfig
 from quorate.consensus.core import Deadline
 from quorate.consensus.effects import Alarm, Effect, ServiceDiverged
 from quorate.consensus.module import ConsensusModule
 from quorate.consensus.types import FoundingState, FrameType, LogMark, LogPosition, Role
+from quorate_simulation import actions
+from quorate_simulation.cluster import Cluster, Node, Packet
+from quorate_simulation.explain import shorten
+from quorate_simulation.founding import term_of
+from quorate_simulation.swarm import Swarm
 
 ROUNDS_MAX = 300
 ELECTION_WORDS = ("Canvass", "CanvassAnswer", "RequestVote", "Vote")
@@ -217,7 +216,8 @@ class Scenario:
         """Let these members (default: all) talk and write until nothing is left to do."""
         chosen = set(map(int, seats)) or set(range(self.cluster.count))
         for _ in range(ROUNDS_MAX):
-            if not any([self._round(seat, chosen) for seat in sorted(chosen)]):
+            done = [self._round(seat, chosen) for seat in sorted(chosen)]
+            if not any(done):
                 return
         raise AssertionError("does not come to rest: messages beget messages")
 
@@ -264,7 +264,8 @@ class Scenario:
         for _ in range(ROUNDS_MAX):
             if module.role is Role.LEADER:
                 return
-            if not any([self._round(member, among, ELECTION_WORDS) for member in members]):
+            done = [self._round(member, among, ELECTION_WORDS) for member in members]
+            if not any(done):
                 self._fire(seat, Deadline.STAND)  # it met a higher term first
         assert module.role is Role.LEADER, f"{seat} did not win: {module.role.name}"
 

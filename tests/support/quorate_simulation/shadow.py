@@ -247,7 +247,5 @@ def term_table(frames: list[LogFrame]) -> list[TermRecord]:
     terms: list[TermRecord] = []
     for frame in frames:
         if not terms or terms[-1].leadership_term_id < frame.leadership_term_id:
-            terms.append(
-                TermRecord(frame.leadership_term_id, frame.position, frame.previous_chain)
-            )
+            terms.append(TermRecord(frame.leadership_term_id, frame.position, frame.previous_chain))
     return terms

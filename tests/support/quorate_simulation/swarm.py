@@ -65,7 +65,7 @@ class Swarm:
 
 def draw_swarm(seed: int) -> Swarm:
     """Return the shape of the walk with this seed."""
-    random = Random(seed * 7919 + 1)  # noqa: S311 - chance here is the test's own
+    random = Random(seed * 7919 + 1)
     weights = {name: random.choice(options) for name, options in CHOICES.items()}
     founded = random.random() < 0.85
     replicated = random.random() < 0.3

@@ -54,7 +54,7 @@ class Walker:
 
     def __init__(self, seed: int, swarm: Swarm, cluster: Cluster) -> None:
         """Choose for this cluster."""
-        self._random = Random(seed * 104_729 + 3).random  # noqa: S311 - seeded on purpose
+        self._random = Random(seed * 104_729 + 3).random
         self._cluster = cluster
         self._fifo = swarm.fifo
         self._body_max = swarm.body_max
