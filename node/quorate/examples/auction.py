@@ -14,7 +14,7 @@ What to learn here: ``cluster.time`` is the only clock, a timer's id is chosen b
 the lot's number), timers fire on every member at the same place of the log and survive a change
 of leader, and a session may be gone when there is news for it.
 
-Run it with ``quorate dev quorate.examples.auction:Auction``.
+Run it with ``quorate dev --service quorate.examples.auction:Auction``.
 """
 
 from __future__ import annotations

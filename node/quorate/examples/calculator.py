@@ -7,7 +7,7 @@ Most keys are not answered: a client learns from the acknowledgement that they w
 What to learn here: state per session, answers only where there is something to say, bad input
 as an answer and never as an exception, and a snapshot of fixed-size records.
 
-Run it with ``quorate dev quorate.examples.calculator:Calculator``.
+Run it with ``quorate dev --service quorate.examples.calculator:Calculator``.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The smallest service: it answers every message with the message.
 
-Run it with ``quorate dev quorate.examples.echo:Echo``.
+Run it with ``quorate dev --service quorate.examples.echo:Echo``.
 """
 
 from __future__ import annotations

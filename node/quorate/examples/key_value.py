@@ -13,7 +13,7 @@ Keys and old values hold no spaces; the last word may.
 What to learn here: every command is answered, so a client can ``await client.request(...)``;
 bounds on everything a client can fill; check first, then change.
 
-Run it with ``quorate dev quorate.examples.key_value:KeyValue``.
+Run it with ``quorate dev --service quorate.examples.key_value:KeyValue``.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ An order that finds no match waits in the book; a session that ends takes its or
 What to learn here: an order's number comes from a counter in the state, never from chance; the
 outcome rests on the order of the log alone; asserts guard what must hold.
 
-Run it with ``quorate dev quorate.examples.order_book:OrderBook``.
+Run it with ``quorate dev --service quorate.examples.order_book:OrderBook``.
 """
 
 from __future__ import annotations
