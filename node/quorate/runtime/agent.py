@@ -165,9 +165,10 @@ class ConsensusAgent:
                 return
             self._timer.cancel()
         self._timer_at = at
-        self._timer = self._loop.call_later(delay_ns / NS, self._on_timer)
+        self._timer = self._loop.call_later(delay_ns / NS, self.on_timer)
 
-    def _on_timer(self) -> None:
+    def on_timer(self) -> None:
+        """Let time itself be the input; after a stall sockets come first."""
         self._timer = None
         now = self.begin_turn()
         if self._stall_rounds:

@@ -1,0 +1,278 @@
+"""The agent's turns: what arrives together becomes one frame, and a stall judges nobody."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from quorate.consensus.effects import AppendToLog, HaltCode
+from quorate.consensus.types import FrameType, LogFrame, LogPosition, Role
+from quorate.protocol.entry_bodies import SessionOpenBody, encode_session_open
+from quorate.protocol.log_codec import EntryType, encode_entry
+from quorate.service.api import ClientSession, ClusteredService
+from quorate.service.outbox import EgressBatch, SessionOpened
+from quorate_runtime.bench import MS, AgentBench, ingress
+
+SECOND = 1_000 * MS
+
+
+class Timing(ClusteredService):
+    """Echoes; a message ``t`` asks for a timer a second later, ``!`` fails."""
+
+    def __init__(self) -> None:
+        self.fired: list[int] = []
+        self.applied: list[bytes] = []
+
+    def on_start(self, cluster, snapshot):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+        """Keep the cluster."""
+        self.cluster = cluster
+
+    def on_session_message(
+        self, session: ClientSession | None, timestamp: int, message: bytes
+    ) -> None:
+        """Echo, set a timer, or fail."""
+        self.applied.append(message)
+        if message == b"!":
+            raise ValueError("as asked")
+        if message == b"t":
+            self.cluster.schedule_timer(7, timestamp + SECOND)
+        if session is not None:
+            session.offer(message)
+
+    def on_timer(self, timer_id: int, timestamp: int) -> None:
+        """Note it."""
+        self.fired.append(timestamp)
+
+
+def run(scenario: Callable[[AgentBench, Timing], Awaitable[None]]) -> None:
+    """Play a scenario with a leading member of a cluster of one."""
+
+    async def play() -> None:
+        service = Timing()
+        bench = AgentBench(service)
+        await bench.lead()
+        await scenario(bench, service)
+
+    asyncio.run(play())
+
+
+def open_entry() -> bytes:
+    """Return the entry that opens a session."""
+    body = SessionOpenBody(
+        key_hash=b"k" * 16, principal=b"", name="test", message_bytes_max=1 << 18
+    )
+    return encode_entry(EntryType.SESSION_OPEN, 0, encode_session_open(body))
+
+
+def appended(bench: AgentBench) -> list[LogFrame]:
+    """Return all frames submitted to the recorder, in order."""
+    return [
+        frame
+        for batch in bench.recorder.batches
+        for effect in batch
+        if isinstance(effect, AppendToLog)
+        for frame in effect.frames
+    ]
+
+
+async def open_session(bench: AgentBench) -> int:
+    """Open a session and return its id."""
+    bench.agent.append_entry(open_entry())
+    await bench.turns()
+    await bench.persist_all()
+    opened = [item for item in bench.gateway.outbox if isinstance(item, SessionOpened)]
+    return opened[-1].session_id
+
+
+def test_alone_it_leads_and_serves_once_its_term_frame_is_applied() -> None:
+    async def scenario(bench: AgentBench, _: Timing) -> None:
+        assert bench.module.role is Role.LEADER
+        assert bench.agent.serving
+        leading = bench.module.leading
+        assert leading is not None
+        assert bench.applier.position >= leading.term_frame_end
+
+    run(scenario)
+
+
+def test_entries_of_one_iteration_share_a_frame_and_a_batch() -> None:
+    async def scenario(bench: AgentBench, service: Timing) -> None:
+        session = await open_session(bench)
+        frames, batches = len(appended(bench)), len(bench.recorder.batches)
+        for sequence in (1, 2, 3):
+            bench.agent.append_entry(ingress(session, sequence, [b"%d" % sequence]))
+        await bench.turns(1)
+        new = appended(bench)[frames:]
+        assert [(frame.frame_type, frame.entry_count) for frame in new] == [(FrameType.ENTRIES, 3)]
+        assert len(bench.recorder.batches) == batches + 1
+        assert service.applied == []
+        await bench.persist_all()
+        assert service.applied == [b"1", b"2", b"3"]
+
+    run(scenario)
+
+
+def test_nothing_is_applied_or_answered_before_it_is_durable() -> None:
+    async def scenario(bench: AgentBench, service: Timing) -> None:
+        session = await open_session(bench)
+        bench.agent.append_entry(ingress(session, 1, [b"x"]))
+        await bench.turns(10)
+        assert service.applied == []
+        assert not [item for item in bench.gateway.outbox if isinstance(item, EgressBatch)]
+        await bench.persist_all()
+        assert [item for item in bench.gateway.outbox if isinstance(item, EgressBatch)]
+
+    run(scenario)
+
+
+def test_entries_beyond_the_frame_limit_make_several_frames_in_order() -> None:
+    async def scenario(bench: AgentBench, service: Timing) -> None:
+        session = await open_session(bench)
+        before = len(appended(bench))
+        messages = [bytes([65 + n]) * 200_000 for n in range(12)]
+        for sequence, message in enumerate(messages, 1):
+            bench.agent.append_entry(ingress(session, sequence, [message]))
+        await bench.turns(1)
+        new = appended(bench)[before:]
+        assert [frame.entry_count for frame in new] == [5, 5, 2]
+        await bench.persist_all()
+        await bench.turns(50)
+        assert service.applied == messages
+
+    run(scenario)
+
+
+def test_timer_fires_by_an_empty_frame_when_due_and_not_before() -> None:
+    async def scenario(bench: AgentBench, service: Timing) -> None:
+        session = await open_session(bench)
+        bench.agent.append_entry(ingress(session, 1, [b"t"]))
+        await bench.turns()
+        await bench.persist_all()
+        before = len(appended(bench))
+        await bench.pass_time(900)
+        assert len(appended(bench)) == before
+        await bench.pass_time(200)
+        new = appended(bench)[before:]
+        assert [frame.frame_type for frame in new] == [FrameType.EMPTY]
+        await bench.persist_all()
+        assert len(service.fired) == 1
+        await bench.pass_time(2_000)
+        assert len(appended(bench)) == before + 1, "one timer wants one frame"
+
+    run(scenario)
+
+
+def test_a_stall_judges_no_deadline_before_the_sockets_were_read() -> None:
+    async def scenario(bench: AgentBench, _: Timing) -> None:
+        ticks: list[int] = []
+        bench.module.on_tick = lambda now: ticks.append(now.loop)  # type: ignore[method-assign]
+        bench.clock.now += 5 * SECOND
+        bench.agent.on_timer()
+        await bench.turns()
+        bench.agent.on_timer()
+        assert ticks == [], "two polls of the sockets come first"
+        await bench.turns()
+        bench.agent.on_timer()
+        assert len(ticks) == 1
+
+    run(scenario)
+
+
+def test_loop_time_grows_by_at_most_the_stall_bound() -> None:
+    async def scenario(bench: AgentBench, _: Timing) -> None:
+        before = bench.agent.begin_turn().loop
+        await bench.turns()
+        bench.clock.now += 60 * SECOND
+        assert bench.agent.begin_turn().loop - before <= 200 * MS
+
+    run(scenario)
+
+
+def test_clocks_are_read_once_a_turn() -> None:
+    async def scenario(bench: AgentBench, _: Timing) -> None:
+        await bench.turns()
+        first = bench.agent.begin_turn()
+        bench.clock.now += 10 * MS
+        assert bench.agent.begin_turn() is first
+
+    run(scenario)
+
+
+def test_failing_callback_is_told_here_and_the_next_message_is_applied() -> None:
+    async def scenario(bench: AgentBench, service: Timing) -> None:
+        session = await open_session(bench)
+        bench.agent.append_entry(ingress(session, 1, [b"!", b"after"]))
+        await bench.turns()
+        await bench.persist_all()
+        assert len(bench.failures) == 1
+        assert service.applied == [b"!", b"after"]
+
+    run(scenario)
+
+
+def test_slow_disk_makes_a_leader_hand_over_or_say_so() -> None:
+    async def scenario(bench: AgentBench, _: Timing) -> None:
+        bench.agent.storage_busy_ns = lambda: 2 * SECOND
+        await bench.pass_time(100)
+        assert bench.module.core.storage_stalled
+        assert bench.module.role is Role.LEADER, "alone there is nobody to hand over to"
+        bench.agent.storage_busy_ns = lambda: 0
+        await bench.pass_time(100)
+        assert not bench.module.core.storage_stalled
+
+    run(scenario)
+
+
+def test_slow_callback_raises_an_alarm() -> None:
+    async def scenario(bench: AgentBench, _: Timing) -> None:
+        session = await open_session(bench)
+        bench.agent.callback_alarm_ns = 5 * MS
+        bench.clock.step = 10 * MS
+        bench.agent.append_entry(ingress(session, 1, [b"x"]))
+        await bench.turns()
+        await bench.persist_all()
+        assert "callback_slow" in bench.effects.alarms
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("code", [HaltCode.DAMAGED, HaltCode.INVARIANT_BROKEN])
+def test_after_a_halt_nothing_is_carried_out(code: HaltCode) -> None:
+    async def scenario(bench: AgentBench, _: Timing) -> None:
+        batches = len(bench.recorder.batches)
+        bench.effects.halt(code, "told to")
+        bench.agent.append_entry(open_entry())
+        await bench.turns()
+        assert bench.halts == [(code, "told to")]
+        assert len(bench.recorder.batches) == batches
+
+    run(scenario)
+
+
+def test_applying_goes_on_from_the_recording_when_memory_has_forgotten() -> None:
+    """Frames evicted from memory before they were applied come back from the file."""
+
+    async def play() -> None:
+        service = Timing()
+        bench = AgentBench(service, tail_bytes=1)
+        await bench.lead()
+        session = await open_session(bench)
+        held = bench.applier.commit_to
+        allowed: list[LogPosition] = []
+        bench.applier.commit_to = allowed.append  # type: ignore[method-assign]
+        for sequence in range(1, 6):
+            bench.agent.append_entry(ingress(session, sequence, [b"%d" % sequence]))
+            await bench.turns()
+            await bench.persist_all()
+        assert service.applied == []
+        assert bench.module.core.log.tail_start == bench.module.core.log.end.position
+        bench.applier.commit_to = held  # type: ignore[method-assign, assignment]
+        bench.applier.commit_to(allowed[-1])
+        bench.agent.wake()
+        await bench.turns(20)
+        assert service.applied == [b"1", b"2", b"3", b"4", b"5"]
+        assert bench.recorder.reads, "nothing was in memory"
+
+    asyncio.run(play())

@@ -1,0 +1,201 @@
+"""Effects are carried out in order, once, and not at all after a halt."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from quorate.consensus.effects import (
+    Alarm,
+    AppendToLog,
+    CloseLink,
+    FoundingEnded,
+    Halt,
+    HaltCode,
+    IngressChanged,
+    IngressState,
+    ReadLog,
+    RoleChanged,
+    Send,
+    ServiceDiverged,
+    StoreNodeState,
+    TransferEnded,
+)
+from quorate.consensus.messages import FoundingDiscard
+from quorate.consensus.types import (
+    BLANK_NODE_STATE,
+    LeadershipTermId,
+    LogFrame,
+    LogPosition,
+    Role,
+    Seat,
+)
+from quorate.service.api import ClientSession, ClusteredService
+from quorate_runtime.bench import AgentBench
+
+TERM = LeadershipTermId(1)
+
+
+class Roles(ClusteredService):
+    """Notes its roles."""
+
+    def __init__(self) -> None:
+        self.roles: list[Role] = []
+
+    def on_session_message(
+        self, session: ClientSession | None, timestamp: int, message: bytes
+    ) -> None:
+        """Take no notice."""
+
+    def on_role_change(self, role: Role) -> None:
+        """Note it."""
+        self.roles.append(role)
+
+
+def run(scenario: Callable[[AgentBench, Roles], Awaitable[None]], *, leads: bool = False) -> None:
+    """Play a scenario."""
+
+    async def play() -> None:
+        service = Roles()
+        bench = AgentBench(service)
+        if leads:
+            await bench.lead()
+        else:
+            bench.attach()
+        await scenario(bench, service)
+
+    asyncio.run(play())
+
+
+def is_serving(bench: AgentBench) -> bool:
+    """Ask the agent anew."""
+    return bench.agent.serving
+
+
+def test_persist_effects_of_a_call_are_one_batch_in_order() -> None:
+    async def scenario(bench: AgentBench, _: Roles) -> None:
+        store, append = StoreNodeState(1, BLANK_NODE_STATE), AppendToLog(2, ())
+        send = Send(Seat(1), FoundingDiscard(0))
+        bench.effects.carry_out([store, send, append])
+        assert bench.recorder.batches == [[store, append]]
+        assert bench.links.sent == [(Seat(1), FoundingDiscard(0))]
+
+    run(scenario)
+
+
+def test_what_comes_before_a_halt_is_not_written_and_nothing_after_it_is_done() -> None:
+    async def scenario(bench: AgentBench, _: Roles) -> None:
+        store = StoreNodeState(1, BLANK_NODE_STATE)
+        send = Send(Seat(1), FoundingDiscard(0))
+        bench.effects.carry_out([store, Halt(HaltCode.DAMAGED, "bad"), send])
+        assert bench.recorder.batches == []
+        assert bench.links.sent == []
+        assert bench.halts == [(HaltCode.DAMAGED, "bad")]
+
+    run(scenario)
+
+
+def test_a_link_is_closed_and_the_reason_counted() -> None:
+    async def scenario(bench: AgentBench, _: Roles) -> None:
+        bench.effects.carry_out([CloseLink(Seat(2), "frames out of order")])
+        assert bench.links.closed == [(Seat(2), "frames out of order")]
+        assert bench.metrics.refusals()["member", "frames out of order"] == 1
+
+    run(scenario)
+
+
+def test_the_service_hears_of_a_role_once() -> None:
+    async def scenario(bench: AgentBench, service: Roles) -> None:
+        leader = RoleChanged(Role.LEADER, TERM, Seat(0), "elected")
+        bench.effects.carry_out([leader, leader])
+        bench.effects.carry_out([RoleChanged(Role.FOLLOWER, TERM, None, "stepped down")])
+        assert service.roles == [Role.LEADER, Role.FOLLOWER]
+
+    run(scenario)
+
+
+def test_standing_is_counted_as_an_election() -> None:
+    async def scenario(bench: AgentBench, _: Roles) -> None:
+        bench.effects.carry_out([RoleChanged(Role.CANDIDATE, TERM, None, "stands")])
+        assert bench.metrics.elections == 1
+
+    run(scenario)
+
+
+def test_ingress_is_paused_and_taken_as_the_module_says() -> None:
+    async def scenario(bench: AgentBench, _: Roles) -> None:
+        for state in (IngressState.PAUSED, IngressState.OPEN, IngressState.CLOSED):
+            bench.effects.carry_out([IngressChanged(state)])
+        assert bench.gateway.calls == ["pause", "resume", "resume", "serving changed"]
+
+    run(scenario)
+
+
+def test_an_alarm_is_kept_until_it_is_taken_back() -> None:
+    async def scenario(bench: AgentBench, _: Roles) -> None:
+        bench.effects.carry_out([Alarm("clocks_apart", "11 s")])
+        assert bench.effects.alarms == {"clocks_apart": "11 s"}
+        bench.effects.carry_out([Alarm("clocks_apart", "", raised=False)])
+        assert bench.effects.alarms == {}
+
+    run(scenario)
+
+
+def test_a_known_leader_ends_the_wait_for_a_quorum() -> None:
+    async def scenario(bench: AgentBench, _: Roles) -> None:
+        bench.effects.carry_out([Alarm("waiting_for_quorum", "seat 1")])
+        bench.effects.carry_out([RoleChanged(Role.FOLLOWER, TERM, Seat(2), "follows")])
+        assert bench.effects.alarms == {}
+
+    run(scenario)
+
+
+def test_outcomes_reach_those_who_asked_for_that_action_only() -> None:
+    async def scenario(bench: AgentBench, _: Roles) -> None:
+        told: list[tuple[str, bool, str]] = []
+        bench.effects.transfer_outcomes.append(lambda done, why: told.append(("t", done, why)))
+        bench.effects.founding_outcomes.append(lambda done, why: told.append(("f", done, why)))
+        bench.effects.carry_out([TransferEnded(False, Seat(1), "no time")])
+        assert told == [("t", False, "no time")]
+        bench.effects.carry_out([FoundingEnded(True, "founded")] * 2)
+        assert told[1:] == [("f", True, "founded")]
+
+    run(scenario)
+
+
+def test_frames_read_for_a_follower_go_back_to_the_module() -> None:
+    async def scenario(bench: AgentBench, _: Roles) -> None:
+        got: list[tuple[Seat, tuple[LogFrame, ...]]] = []
+        bench.agent.on_log_read = lambda seat, frames: got.append(  # type: ignore[method-assign]
+            (seat, frames)
+        )
+        bench.effects.carry_out([ReadLog(Seat(1), LogPosition(0), 1 << 20)])
+        await asyncio.gather(*bench.tasks)
+        ((seat, frames),) = got
+        assert seat == 1
+        assert [frame.position for frame in frames] == sorted(bench.recorder.frames)
+        assert frames[-1].end == bench.module.core.log.end.position
+
+    run(scenario, leads=True)
+
+
+def test_a_member_whose_service_has_diverged_applies_and_serves_no_more() -> None:
+    async def scenario(bench: AgentBench, service: Roles) -> None:
+        assert is_serving(bench)
+        position = LogPosition(64)
+        bench.effects.carry_out([ServiceDiverged(position, b"own", b"their")])
+        bench.effects.carry_out([ServiceDiverged(LogPosition(128), b"own", b"their")])
+        assert bench.agent.diverged_at == position
+        assert not is_serving(bench)
+        assert "64" in bench.effects.alarms["service_diverged"]
+        applied = bench.applier.position
+        bench.module.propose_empty(bench.agent.begin_turn())
+        await bench.turns()
+        await bench.persist_all()
+        assert bench.module.commit_position > applied, "its log goes on"
+        assert bench.applier.position == applied
+        roles = list(service.roles)
+        bench.effects.carry_out([RoleChanged(Role.FOLLOWER, TERM, None, "stepped down")])
+        assert service.roles == roles, "its service is not called any more"
+
+    run(scenario, leads=True)
