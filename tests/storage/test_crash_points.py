@@ -7,14 +7,18 @@ subset of the un-synced directory operations may be on the disk. The start itsel
 
 from __future__ import annotations
 
+import errno
 import itertools
+from collections.abc import Iterator
 from random import Random
 
 import pytest
 
 from quorate.config import Durability
+from quorate.consensus.types import LeadershipTermId
+from quorate.errors import SyncFailed
 from quorate_simulation.archive_driver import ArchiveDriver
-from quorate_simulation.disk import SimulatedCrash, SimulatedDisk
+from quorate_simulation.disk import Operation, SimulatedCrash, SimulatedDisk
 
 OPERATIONS = 14
 POWER_CUTS = 3
@@ -70,3 +74,81 @@ def test_many_lives_each_cut_somewhere(seed: int, durability: Durability) -> Non
         power_was_cut |= power is not None
         driver.crash(power)
     driver.reopen(power_was_cut=power_was_cut)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_lives_of_changing_durability(seed: int) -> None:
+    random = Random(seed)
+    driver = new_driver(seed, Durability.REPLICATED)
+    driver.reopen()
+    driver.store(driver.state._replace(candidate_term_id=LeadershipTermId(1)))
+    driver.append([b"founding"])
+    driver.store(driver.state._replace(founded=True))
+    power_was_cut = False
+    for _ in range(6):
+        driver.durability = random.choice(list(Durability))
+        crash_soon = random.random() < 0.6
+        driver.disk.crash_at = driver.disk.operations + random.randint(1, 12 if crash_soon else 40)
+        try:
+            driver.crash(None)
+            driver.disk.crash_at = driver.disk.operations + random.randint(1, 25)
+            driver.reopen(power_was_cut=power_was_cut)
+            power_was_cut = False
+            for _ in range(OPERATIONS):
+                driver.random_operation(random)
+        except SimulatedCrash:
+            pass
+        power = Random(random.random()) if random.random() < 0.6 else None
+        power_was_cut |= power is not None
+        driver.crash(power)
+
+
+def test_a_start_in_another_durability_hides_no_loss() -> None:
+    """A kill in ``replicated``, a start in ``fsync`` cut at each operation, then the power."""
+    for crash_at in itertools.count(1):
+        for cut in range(8):
+            driver = new_driver(cut, Durability.REPLICATED)
+            driver.reopen()
+            driver.append([b"founding"])
+            driver.store(driver.state._replace(founded=True))
+            driver.append([bytes(200), bytes(700)])
+            driver.append([bytes(900)])
+            driver.crash(None)
+            driver.durability = Durability.FSYNC
+            driver.disk.crash_at = driver.disk.operations + crash_at
+            try:
+                driver.reopen()
+            except SimulatedCrash:
+                driver.crash(Random(cut))
+                driver.reopen(power_was_cut=True)
+            else:
+                return
+
+
+def test_a_failed_sync_ends_the_life_and_the_next_one_reads_anew() -> None:
+    """Pages of a failed sync are clean in the cache and not on the disk; then the power goes."""
+    for failing in itertools.count(1):
+        driver = new_driver(failing, Durability.FSYNC)
+        syncs = itertools.count(1)
+
+        def fail(
+            operation: Operation, syncs: Iterator[int] = syncs, failing: int = failing
+        ) -> OSError | None:
+            fails = operation.kind == "sync" and next(syncs) == failing
+            return OSError(errno.EIO, "input/output error") if fails else None
+
+        driver.disk.fault = fail
+        random = Random(1)
+        try:
+            driver.reopen()
+            for _ in range(OPERATIONS):
+                driver.random_operation(random)
+        except SyncFailed:
+            driver.disk.fault = None
+        else:
+            return
+        driver.crash(None)
+        driver.reopen()
+        driver.append([b"after the failure"])
+        driver.crash(Random(failing))
+        driver.reopen(power_was_cut=True)

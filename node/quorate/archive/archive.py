@@ -169,10 +169,8 @@ class Archive:
                 self._recording.sync_written()
 
     def _store(self, effect: StoreNodeState) -> None:
-        stored = self._node_state.stored
-        if effect.state.founded and not stored.node_state.founded:
-            self._recording.sync_written()
-        self._node_state.store(stored._replace(node_state=effect.state))
+        # The founded mark needs no sync of the log: the founding frame never goes without one.
+        self._node_state.store(self._node_state.stored._replace(node_state=effect.state))
 
     def discard_founding(self) -> None:
         """Drop the whole log, as for a truncation to position 0: a founding was discarded."""

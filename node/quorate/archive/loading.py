@@ -33,11 +33,11 @@ class SegmentKind(Enum):
     """What a file with a segment's name is."""
 
     SOUND = "sound"
-    """Its header is valid and names its base."""
+    """Its header is valid and names its base, and it has its full length."""
     SPARE = "spare"
     """It was taken and never used: no such header, and no frame either."""
     BROKEN = "broken"
-    """It holds frames, so its header was synced once and has been lost since: damage."""
+    """It has lost what was synced before its first frame, header or length: damage."""
 
 
 class SegmentFile(NamedTuple):
@@ -106,10 +106,11 @@ def _examine(files: FileSystem, name: str, base: LogPosition, length: int) -> Se
     finally:
         file.close()
     header = decode_header(pages)
-    if header is not None and header.base == base:
-        return SegmentFile(name, base, SegmentKind.SOUND, header, highest_watermark(pages))
     # A file becomes a segment at its full length only, so a shorter one has lost something.
-    unused = size >= FRAMES_OFFSET + length and is_zero(pages[FRAMES_OFFSET:])
+    whole = size >= FRAMES_OFFSET + (length if header is None else header.segment_length)
+    if header is not None and header.base == base and whole:
+        return SegmentFile(name, base, SegmentKind.SOUND, header, highest_watermark(pages))
+    unused = whole and is_zero(pages[FRAMES_OFFSET:])
     kind = SegmentKind.SPARE if unused else SegmentKind.BROKEN
     return SegmentFile(name, base, kind, None, NO_WATERMARK)
 

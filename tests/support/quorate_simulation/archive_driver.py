@@ -52,6 +52,9 @@ class ArchiveDriver:
         self.disk = disk
         self.segment_length = segment_length
         self.durability = durability
+        """Of the next life."""
+        self.tried: set[Durability] = {durability}
+        """Of the last life whose start has returned, and of starts that did not return since."""
         self.builder = LogBuilder(segment_length)
         self.frames: list[LogFrame] = []
         self.state = BLANK_NODE_STATE
@@ -59,13 +62,12 @@ class ArchiveDriver:
         """Frames that a power cut must not take."""
         self.generation = 0
         self.under_way: PersistEffect | None = None
-        self.may_be_clean = False
-        """Whether the clean mark may be on the disk."""
         self.boot = 0
         self.lives = 0
         self.now_s = 0.0
         self.sequence = 0
         self._archive: Archive | None = None
+        self._has_lost = False
 
     @property
     def archive(self) -> Archive:
@@ -93,7 +95,7 @@ class ArchiveDriver:
         """Keep the first ``count`` frames."""
         self._persist(TruncateLog(self._next(), self.mark(count)))
         del self.frames[count:]
-        self._rewind()
+        self.rewind()
         self._confirm()
 
     def idle(self, seconds: float) -> None:
@@ -108,7 +110,6 @@ class ArchiveDriver:
 
     def close_clean(self) -> None:
         """End this life properly."""
-        self.may_be_clean = True
         self.archive.close_clean()
         self.synced_count = len(self.frames)
         self._archive = None
@@ -125,7 +126,7 @@ class ArchiveDriver:
         elif choice < 15 and self.frames:
             # Once founded, the founding frame is committed: nobody takes it away.
             lowest = max(random.choice((0, len(self.frames) // 2)), int(self.state.founded))
-            self.truncate(random.randint(lowest, len(self.frames)))
+            self.truncate(self._random_count(random, lowest))
         elif choice < 17:
             self.idle(random.choice((0.1, 1.5)))
         elif choice < 19:
@@ -133,6 +134,12 @@ class ArchiveDriver:
         else:
             self.close_clean()
             self.reopen()
+
+    def _random_count(self, random: Random, lowest: int) -> int:
+        """Pick how many frames stay; every other time up to the end of a segment."""
+        counts = range(lowest, len(self.frames) + 1)
+        whole = [n for n in counts if n and self.mark(n).position % self.segment_length == 0]
+        return random.choice(whole if whole and random.random() < 0.5 else counts)
 
     def _random_vote(self, random: Random) -> None:
         state = self.state
@@ -161,17 +168,9 @@ class ArchiveDriver:
             ModelBroken: It knows something else.
 
         """
-        self.lives += 1
-        self._archive = archive = Archive.open(
-            self.disk,
-            cluster_id=CLUSTER,
-            constants=ClusterConstants(segment_length=self.segment_length),
-            durability=self.durability,
-            boot_id=self.boot.to_bytes(16, "big"),
-            new_member_id=MemberId(self.lives.to_bytes(16, "big")),
-        )
+        archive = self.open_archive()
         self._check_log(power_was_cut=power_was_cut)
-        self._check_state(power_was_cut=power_was_cut)
+        self._check_state()
         if archive.watermark.generation < self.generation:
             raise ModelBroken(f"{archive.watermark} fell below generation {self.generation}")
         severe = [
@@ -182,9 +181,23 @@ class ArchiveDriver:
         if severe:
             raise ModelBroken(f"after a start the verifier finds {severe}")
         self.under_way = None
-        self.may_be_clean = False
-        self._rewind()
+        self.tried = {self.durability}
+        self.rewind()
         self._confirm()
+
+    def open_archive(self) -> Archive:
+        """Begin a life without comparing anything."""
+        self.lives += 1
+        self.tried.add(self.durability)
+        self._archive = Archive.open(
+            self.disk,
+            cluster_id=CLUSTER,
+            constants=ClusterConstants(segment_length=self.segment_length),
+            durability=self.durability,
+            boot_id=self.boot.to_bytes(16, "big"),
+            new_member_id=MemberId(self.lives.to_bytes(16, "big")),
+        )
+        return self._archive
 
     def mark(self, count: int) -> LogMark:
         """Return the boundary behind the first ``count`` frames."""
@@ -197,8 +210,11 @@ class ArchiveDriver:
 
     def _check_log(self, *, power_was_cut: bool) -> None:
         recovered = self.archive.recovered
-        shortest, longest = self._bounds(power_was_cut=power_was_cut)
+        shortest, longest = self._bounds()
         found = list(iterate_frames(self.disk))
+        self._has_lost = len(found) < shortest
+        if power_was_cut:
+            shortest = min(shortest, self.synced_count)
         if found != longest[: len(found)]:
             raise ModelBroken("the log holds frames that were never written there")
         if len(found) < shortest:
@@ -209,10 +225,10 @@ class ArchiveDriver:
             raise ModelBroken(f"recovered {recovered}, but the frames say {expected}")
         if recovered.founding != (found[0] if found else None):
             raise ModelBroken("the founding frame is not the first one")
-        if self._read_all() != b"".join(frame.data for frame in found):
+        if self.read_all() != b"".join(frame.data for frame in found):
             raise ModelBroken("reading the log gives other bytes than its frames")
 
-    def _bounds(self, *, power_was_cut: bool) -> tuple[int, list[LogFrame]]:
+    def _bounds(self) -> tuple[int, list[LogFrame]]:
         """Return how many frames must be there, and the longest log that may."""
         longest, shortest = list(self.frames), len(self.frames)
         if isinstance(self.under_way, AppendToLog):
@@ -220,17 +236,16 @@ class ArchiveDriver:
         elif isinstance(self.under_way, TruncateLog):
             end = self.under_way.end.position
             shortest = sum(frame.position < end for frame in self.frames)
-        if power_was_cut:
-            shortest = min(shortest, self.synced_count)
         return shortest, longest
 
-    def _read_all(self) -> bytes:
+    def read_all(self) -> bytes:
+        """Return every frame's bytes, read piece by piece as for catch-up."""
         data = b""
         while piece := self.archive.read(LogPosition(len(data)), 1000):
             data += piece
         return data
 
-    def _check_state(self, *, power_was_cut: bool) -> None:
+    def _check_state(self) -> None:
         state = self.archive.recovered.node_state
         allowed = [self.state]
         if isinstance(self.under_way, StoreNodeState):
@@ -240,14 +255,13 @@ class ArchiveDriver:
         if plain not in allowed:
             raise ModelBroken(f"node state {state}, expected one of {allowed}")
         was_recovering = self.state.recovering.reason is not RecoveringReason.NONE
-        may_have_lost = state.founded and (self.durability is Durability.REPLICATED)
+        may_have_lost = state.founded and Durability.REPLICATED in self.tried
         if reason is RecoveringReason.UNSYNCED and not (may_have_lost or was_recovering):
             raise ModelBroken(f"recovering without a cause: {state}")
         if reason is RecoveringReason.DAMAGED and (self.frames or not state.founded):
             raise ModelBroken(f"recovering from damage that nobody did: {state}")
-        must_say = power_was_cut and may_have_lost and not self.may_be_clean
-        if must_say and reason is RecoveringReason.NONE:
-            raise ModelBroken("not recovering after a power cut in durability replicated")
+        if self._has_lost and state.founded and reason is RecoveringReason.NONE:
+            raise ModelBroken("frames that persist has promised are gone, and nothing says so")
         self.state = state
 
     # ----------------------------------------------------------------------------- common
@@ -262,11 +276,13 @@ class ArchiveDriver:
         self.under_way = None
         synced = self.archive.synced.position
         self.synced_count = sum(frame.position < synced for frame in self.frames)
-        if self.durability is Durability.FSYNC:
+        assert self.synced_count >= min(1, len(self.frames)), "the founding frame is synced"
+        if self.archive.durability is Durability.FSYNC:
             assert self.synced_count == len(self.frames)
             self.generation = self.archive.watermark.generation
 
-    def _rewind(self) -> None:
+    def rewind(self) -> None:
+        """Let the next frame follow the model's last one."""
         timestamp = self.frames[-1].timestamp if self.frames else 0
         self.builder.back_to(self.mark(len(self.frames)), timestamp)
 
