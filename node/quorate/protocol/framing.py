@@ -1,15 +1,15 @@
 """Messages on a connection: the header before each one, and cutting a byte stream into them.
 
-A message is a header and a payload. On member links the header has 16 bytes, on client links
-the 8 without the term::
+A message on a member link is a header of 16 bytes and a payload::
 
     0  length   u32   header and payload
     4  type     u8
     5  version  u8    of the message's layout
     6  flags    u16   none is defined; a set one is refused
-    8  term     u64   member links only
+    8  term     u64   that the message is about; 0 where it has none
 
-This module knows no message; ``handshake``, ``consensus_codec`` and ``session_codec`` do.
+This module knows no message; ``handshake`` and ``consensus_codec`` do. Client links have a
+header without the term, see ``session_codec``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from typing import NamedTuple
 from quorate.errors import LocalProtocolError, RemoteProtocolError
 
 MEMBER_HEADER = struct.Struct("<IBBHQ")
-CLIENT_HEADER = struct.Struct("<IBBH")
 MESSAGE_VERSION = 1
 PAYLOAD_BYTES_MAX = 4 * 1024 * 1024
 """The longest payload of any message: a follower's catch-up piece of whole log frames."""
@@ -35,32 +34,24 @@ class WireFrame(NamedTuple):
 
     message_type: int
     term: int
-    """From the header; 0 on client links."""
+    """From the header."""
     payload: bytes
 
 
 def encode_header(message_type: int, payload_length: int, *, term: int = 0) -> bytes:
-    """Return the header of a message on a member link.
+    """Return the header of a message.
 
     Raises:
         LocalProtocolError: The payload is longer than ``PAYLOAD_BYTES_MAX``.
 
     """
-    _check_payload(message_type, payload_length)
+    if payload_length > PAYLOAD_BYTES_MAX:
+        raise LocalProtocolError(
+            f"message type {message_type}: payload of {payload_length} bytes exceeds "
+            f"{PAYLOAD_BYTES_MAX}"
+        )
     length = MEMBER_HEADER.size + payload_length
     return MEMBER_HEADER.pack(length, message_type, MESSAGE_VERSION, 0, term)
-
-
-def encode_client_header(message_type: int, payload_length: int) -> bytes:
-    """Return the header of a message on a client link.
-
-    Raises:
-        LocalProtocolError: The payload is longer than ``PAYLOAD_BYTES_MAX``.
-
-    """
-    _check_payload(message_type, payload_length)
-    length = CLIENT_HEADER.size + payload_length
-    return CLIENT_HEADER.pack(length, message_type, MESSAGE_VERSION, 0)
 
 
 class FrameDecoder:
@@ -73,7 +64,6 @@ class FrameDecoder:
     __slots__ = (
         "_buffered",
         "_chunks",
-        "_header",
         "_offset",
         "_payload_length",
         "_term",
@@ -81,22 +71,15 @@ class FrameDecoder:
         "payload_bytes_max",
     )
 
-    def __init__(
-        self,
-        *,
-        payload_bytes_max: int = PAYLOAD_BYTES_MAX,
-        header: struct.Struct = MEMBER_HEADER,
-    ) -> None:
+    def __init__(self, *, payload_bytes_max: int = PAYLOAD_BYTES_MAX) -> None:
         """Begin before the first message.
 
         Args:
             payload_bytes_max: Longest payload taken; may be changed between two messages, so
                 that a peer which has not proved itself gets less room.
-            header: ``MEMBER_HEADER`` or ``CLIENT_HEADER``.
 
         """
         self.payload_bytes_max = payload_bytes_max
-        self._header = header
         self._chunks: deque[bytes] = deque()
         self._offset = 0
         self._buffered = 0
@@ -127,7 +110,7 @@ class FrameDecoder:
     def _cut(self) -> Iterator[WireFrame]:
         while True:
             if self._payload_length < 0:
-                if self._buffered < self._header.size:
+                if self._buffered < MEMBER_HEADER.size:
                     return
                 self._read_header()
             if self._buffered < self._payload_length:
@@ -137,10 +120,9 @@ class FrameDecoder:
             yield WireFrame(self._type, self._term, payload)
 
     def _read_header(self) -> None:
-        header = self._header
+        header = MEMBER_HEADER
         fields = header.unpack(self._take(header.size))
-        length, self._type, version, flags = fields[:4]
-        self._term = fields[4] if len(fields) > 4 else 0  # noqa: PLR2004 — the member header
+        length, self._type, version, flags, self._term = fields
         if not header.size <= length <= header.size + self.payload_bytes_max:
             raise RemoteProtocolError(
                 f"message of {length} bytes outside {header.size}.."
@@ -173,11 +155,3 @@ class FrameDecoder:
                 self._chunks.popleft()
                 self._offset = 0
         return b"".join(pieces) if len(pieces) != 1 else pieces[0]
-
-
-def _check_payload(message_type: int, payload_length: int) -> None:
-    if payload_length > PAYLOAD_BYTES_MAX:
-        raise LocalProtocolError(
-            f"message type {message_type}: payload of {payload_length} bytes exceeds "
-            f"{PAYLOAD_BYTES_MAX}"
-        )

@@ -39,9 +39,6 @@ from quorate.protocol.fields import (
 )
 from quorate.protocol.log_codec import UnknownFormat
 
-FORMAT_VERSION = 1
-"""Version of the log's layout that this release writes into its term frames."""
-
 NAME_BYTES_MAX = 512
 """A member's name: the address under which the others dial it."""
 
