@@ -300,7 +300,7 @@ def test_only_timers_that_are_pending_count() -> None:
         client.send(b"timer 1 1;timer 2 1;cancel 2;timer 3 1")
         harness.advance(1)
     assert not harness.failures
-    assert client.receive() == [b"timer 1", b"timer 3"] * 4
+    assert [message.payload for message in client.egress] == [b"timer 1", b"timer 3"] * 4
 
 
 @pytest.mark.parametrize(("timer_id", "error"), [(-1, ValueError), (2**63, ValueError)])
