@@ -31,6 +31,7 @@ from quorate.consensus.effects import (
 )
 from quorate.consensus.messages import Message
 from quorate.consensus.types import LogPosition, Role, Seat
+from quorate.errors import CorruptRecord, RemoteProtocolError
 from quorate.protocol.log_codec import decode_frames
 from quorate.runtime.agent import ConsensusAgent
 from quorate.runtime.applying import Spawn
@@ -187,8 +188,17 @@ class EffectRunner:
             agent.request_transfer(None)
 
     async def _read(self, effect: ReadLog) -> None:
-        data = await self._recorder.read(effect.position, effect.bytes_max)
-        self._agent.on_log_read(effect.seat, tuple(decode_frames(data)))
+        module = self._agent.module
+        term, leading = module.term, module.leading
+        try:
+            data = await self._recorder.read(effect.position, effect.bytes_max)
+            frames = tuple(decode_frames(data))
+        except (CorruptRecord, RemoteProtocolError):
+            if module.leading is leading and module.term == term:
+                raise
+            # Asked for as leader of a term that is over: the tail may have been cut since.
+            frames = ()
+        self._agent.on_log_read(effect.seat, frames)
 
     def _log(self, event: Event, **fields: object) -> None:
         module = self._agent.module

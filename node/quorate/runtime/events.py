@@ -48,6 +48,7 @@ class Event(Enum):
     VOLUME_LOST = EventDefinition(
         207, logging.ERROR, "a blank directory under a used seat: no vote"
     )
+    FOUNDING_REFUSED = EventDefinition(208, logging.WARNING, "the cluster cannot be founded yet")
 
     LEADER_UNHEARD = EventDefinition(301, logging.INFO, "the leader counts as gone")
     CANVASS = EventDefinition(302, logging.INFO, "asking who would vote for this member")
@@ -78,6 +79,12 @@ class Event(Enum):
     LINK_UP = EventDefinition(501, logging.INFO, "a link to another member stands")
     LINK_DOWN = EventDefinition(502, logging.INFO, "a link to another member broke")
     LINK_REFUSED = EventDefinition(503, logging.WARNING, "a member refused, or was refused")
+    REFUSED_MEMBER = EventDefinition(
+        504, logging.WARNING, "a directory that the log does not know has connected"
+    )
+    REFUSED_BY_MEMBER = EventDefinition(
+        505, logging.WARNING, "a member's log does not know this directory"
+    )
 
     INGRESS_CHANGED = EventDefinition(601, logging.INFO, "clients' messages are taken, held or not")
     SESSION_OPENED = EventDefinition(602, logging.DEBUG, "a client's session began")

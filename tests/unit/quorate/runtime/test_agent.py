@@ -261,14 +261,14 @@ def test_applying_goes_on_from_the_recording_when_memory_has_forgotten() -> None
         session = await open_session(bench)
         held = bench.applier.commit_to
         allowed: list[LogPosition] = []
-        bench.applier.commit_to = allowed.append  # type: ignore[method-assign]
+        bench.applier.commit_to = allowed.append  # type: ignore[method-assign,assignment]
         for sequence in range(1, 6):
             bench.agent.append_entry(ingress(session, sequence, [b"%d" % sequence]))
             await bench.turns()
             await bench.persist_all()
         assert service.applied == []
         assert bench.module.core.log.tail_start == bench.module.core.log.end.position
-        bench.applier.commit_to = held  # type: ignore[method-assign, assignment]
+        bench.applier.commit_to = held  # type: ignore[method-assign]
         bench.applier.commit_to(allowed[-1])
         bench.agent.wake()
         await bench.turns(20)

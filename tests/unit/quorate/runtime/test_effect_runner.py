@@ -30,6 +30,7 @@ from quorate.consensus.types import (
     Role,
     Seat,
 )
+from quorate.errors import CorruptRecord
 from quorate.service.api import ClientSession, ClusteredService
 from quorate_runtime.bench import AgentBench
 
@@ -175,6 +176,27 @@ def test_frames_read_for_a_follower_go_back_to_the_module() -> None:
         assert seat == 1
         assert [frame.position for frame in frames] == sorted(bench.recorder.frames)
         assert frames[-1].end == bench.module.core.log.end.position
+
+    run(scenario, leads=True)
+
+
+def test_a_read_for_a_term_that_is_over_may_find_nothing() -> None:
+    """Its position may have been cut off since; the same in the present term is damage."""
+
+    async def scenario(bench: AgentBench, _: Roles) -> None:
+        async def fail(position: LogPosition, bytes_max: int) -> bytes:
+            if bytes_max == 1:
+                bench.module._leader = None  # noqa: SLF001 - the term ends meanwhile
+            raise CorruptRecord(f"no frame at {position}, {bytes_max}")
+
+        bench.recorder.read = fail  # type: ignore[method-assign]
+        bench.effects.carry_out([ReadLog(Seat(1), LogPosition(0), 1)])
+        (outcome,) = await asyncio.gather(*bench.tasks, return_exceptions=True)
+        assert outcome is None
+        bench.tasks.clear()
+        bench.effects.carry_out([ReadLog(Seat(1), LogPosition(0), 2)])
+        (outcome,) = await asyncio.gather(*bench.tasks, return_exceptions=True)
+        assert isinstance(outcome, CorruptRecord)
 
     run(scenario, leads=True)
 
