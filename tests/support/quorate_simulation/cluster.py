@@ -220,8 +220,10 @@ class Cluster:
         kept = min(len(member.disk.frames), member.synced_count + unsynced)
         if kept < len(member.disk.frames):
             self.history.marks.add("unsynced tail lost")
-        if member.disk.frames or member.state.founded:
+        if member.state.founded:
             member.lose(kept, RecoveringReason.UNSYNCED)
+        else:
+            member.disk_cut(kept)
 
     def damage(self, node: Node, kept: int) -> None:
         """Rot a frame of a stopped member: only what lies before it can be used."""

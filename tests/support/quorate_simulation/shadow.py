@@ -201,6 +201,8 @@ class ShadowMember:
         """Make one frame durable."""
         self.disk.append(frame)
         self.ever_durable.add(frame.chain)
+        # The founding frame never goes without a sync, whatever the durability is.
+        self.synced_count = max(self.synced_count, 1)
 
     def disk_cut(self, count: int) -> None:
         """Drop all frames behind the first ``count`` from the disk, on purpose."""
