@@ -177,17 +177,20 @@ def test_one_rotten_slot_never_forgets_a_vote() -> None:
         assert driver.archive.node_state_healed
 
 
+def store_terms(driver: ArchiveDriver, *terms: int) -> None:
+    for term in terms:
+        driver.store(driver.state._replace(candidate_term_id=LeadershipTermId(term)))
+
+
 @pytest.mark.parametrize("cut", range(4))
 def test_a_change_begins_only_when_both_slots_hold_the_one_before(cut: int) -> None:
     """The second copy is owed when the next change comes: two operations, then the change."""
     driver = member(clean=False)
     driver.reopen()
-    for term in (5, 6):
-        driver.store(driver.state._replace(candidate_term_id=LeadershipTermId(term)))
+    store_terms(driver, 5, 6)
     driver.disk.crash_at = driver.disk.operations + 3 + cut
     with pytest.raises(SimulatedCrash):
-        for term in (7, 8):
-            driver.store(driver.state._replace(candidate_term_id=LeadershipTermId(term)))
+        store_terms(driver, 7, 8)
     driver.crash(Random(cut))
     for offset in (10, 4096 + 10):
         disk = driver.disk.copy()

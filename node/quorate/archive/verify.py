@@ -213,7 +213,8 @@ class _Verifier:
         if file.size() > FRAMES_OFFSET and self._first_nonzero(file, FRAMES_OFFSET) is None:
             self._add(found.name, FindingSeverity.HEALS, "taken as a segment, but never used")
         else:
-            self._add(found.name, FindingSeverity.DAMAGE, "its header is not valid, or it is cut short")
+            detail = "its header is not valid, or it is cut short"
+            self._add(found.name, FindingSeverity.DAMAGE, detail)
 
     def _check_tail(self, segments: list[SegmentFile], scan: Scan) -> None:
         """Report what lies behind the end of the log."""

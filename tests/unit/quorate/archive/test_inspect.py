@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+
+from quorate.archive.inspect import iterate_frames
+from quorate.archive.segment import FRAMES_OFFSET
+from quorate.consensus.types import LogPosition
+from quorate_simulation.archive_driver import ArchiveDriver
+from quorate_simulation.disk import SimulatedDisk
+
+
+def started() -> ArchiveDriver:
+    driver = ArchiveDriver(SimulatedDisk(Random(1)))
+    driver.reopen()
+    driver.append([bytes(900)] * 10)
+    return driver
+
+
+def test_all_frames_come_in_order() -> None:
+    driver = started()
+    assert list(iterate_frames(driver.disk)) == driver.frames
+
+
+@pytest.mark.parametrize("start", [0, 1, 964, 4095, 4096, 5000, 10**6])
+def test_a_start_need_not_be_a_boundary(start: int) -> None:
+    driver = started()
+    expected = [frame for frame in driver.frames if frame.end > start]
+    assert list(iterate_frames(driver.disk, LogPosition(start))) == expected
+
+
+def test_what_is_appended_meanwhile_is_seen_over_segments() -> None:
+    driver = started()
+    frames = iterate_frames(driver.disk)
+    seen = [next(frames)]
+    driver.append([bytes(900)] * 10)
+    seen.extend(frames)
+    assert seen == driver.frames
+
+
+def test_it_stops_before_a_bad_frame() -> None:
+    driver = started()
+    driver.disk.flip("log-00000000000000000000.seg", FRAMES_OFFSET + driver.frames[2].position + 70)
+    assert list(iterate_frames(driver.disk)) == driver.frames[:2]
+
+
+def test_an_empty_directory_has_no_frames() -> None:
+    assert list(iterate_frames(SimulatedDisk(Random(1)))) == []
+
+
+def test_a_segment_that_is_removed_meanwhile_ends_it() -> None:
+    driver = started()
+    frames = iterate_frames(driver.disk)
+    seen = [next(frames) for _ in range(2)]
+    driver.truncate(1)
+    seen.extend(frames)
+    assert seen[0] == driver.frames[0]
