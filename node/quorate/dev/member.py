@@ -90,15 +90,16 @@ class SupervisedMember:
         assert self._process is not None, "only an ended process is judged"
         delay_s = self._policy.delay_after(code, ran_s)
         ended = f"member {self.seat} ended ({describe_exit(code)})"
+        if code > 0 and (words := self._process.last_words()):
+            ended = f"{ended}: {words}"
         if delay_s is None:
-            self.given_up = f"{ended}: {self._process.last_words()}"
+            self.given_up = ended
             self._tell(f"{self.given_up}; it stays down, its log is {self.log}", self.seat)
             return None
         if not self.restarting:
             self._tell(f"{ended}; it stays down until asked for", self.seat)
             return None
-        words = "" if code < 0 else f": {self._process.last_words()}"
-        self._tell(f"{ended}{words}; starting it again in {delay_s:g} s", self.seat)
+        self._tell(f"{ended}; starting it again in {delay_s:g} s", self.seat)
         return delay_s
 
     async def wait(self) -> int:

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from quorate.control.admin import read_token, refusal
+from quorate.control.admin import AdminResult, AdminState, read_token, refusal
 from quorate.errors import ConfigurationError
 
 
@@ -42,3 +42,11 @@ def test_without_a_token_only_this_machine_may_ask(remote: str | None, allowed: 
     answer = refusal(request, None)  # type: ignore[arg-type]
     assert (answer is None) == allowed
     assert allowed or answer.status == 403  # type: ignore[union-attr]
+
+
+def test_only_the_first_outcome_of_an_action_counts() -> None:
+    result = AdminResult("1", "transfer")
+    result.end(True, "seat 2 leads")
+    result.expire()
+    result.end(False, "late")
+    assert (result.state, result.reason) == (AdminState.COMPLETED, "seat 2 leads")

@@ -43,8 +43,8 @@ class Watched:
             await self.changed.wait_for(holds)
 
 
-def run(folder: Path, script: str, story: Callable[[Watched], Awaitable[None]]) -> None:
-    async def limited() -> None:
+def run(folder: Path, script: str, story: Callable[[Watched], Awaitable[None]]) -> Watched:
+    async def limited() -> Watched:
         async with asyncio.timeout(20):
             watched = Watched(folder, script)
             await watched.member.start()
@@ -52,8 +52,9 @@ def run(folder: Path, script: str, story: Callable[[Watched], Awaitable[None]]) 
                 group.create_task(watched.member.supervise())
                 await story(watched)
                 watched.member.stop(signal.SIGKILL)
+            return watched
 
-    asyncio.run(limited())
+    return asyncio.run(limited())
 
 
 @pytest.fixture(autouse=True)
@@ -115,7 +116,25 @@ def test_a_stopped_one_is_not_started_again(tmp_path: Path) -> None:
         assert not watched.member.stop(signal.SIGTERM)
         assert watched.member.starts == 1
 
+    assert run(tmp_path, FOREVER, story).told == []
+
+
+def test_ctrl_c_at_the_terminal_reaches_the_supervisor_only(tmp_path: Path) -> None:
+    async def story(watched: Watched) -> None:
+        assert watched.member.pid is not None
+        assert os.getsid(watched.member.pid) == watched.member.pid
+
     run(tmp_path, FOREVER, story)
+
+
+def test_a_silent_life_has_no_last_words_of_the_one_before(tmp_path: Path) -> None:
+    async def story(watched: Watched) -> None:
+        await watched.until(lambda: watched.member.starts == 3)
+        assert "exit code 1: failed): first life; starting" in watched.told[0]
+        assert "exit code 1: failed); starting" in watched.told[1]
+
+    script = f"test -e {tmp_path}/second || echo first life; touch {tmp_path}/second; exit 1"
+    run(tmp_path, script, story)
 
 
 def test_the_log_keeps_every_life_and_last_words_are_of_the_last_one(tmp_path: Path) -> None:
