@@ -30,6 +30,12 @@ from quorate.consensus.types import (
     Seat,
 )
 
+DISCARDED = "the unfinished founding was discarded"
+
+
+def _how_to_end(reason: str) -> str:
+    return f"founding-broken: {reason}; end it with: quorate found --discard"
+
 
 class Founding:
     """The part of one member in founding its cluster."""
@@ -95,10 +101,20 @@ class Founding:
                 return f"seat {seat} belongs to a founded cluster"
         return None
 
+    def _broken(self) -> str | None:
+        """Return which seat says that only a discard can end this founding; None for none."""
+        core = self._core
+        if core.founding_broken:
+            return _how_to_end(core.founding_broken)
+        for seat in self._other_seats:
+            if core.hellos[seat].founding is FoundingState.BROKEN:
+                return _how_to_end(f"seat {seat} cannot go on with its founding frame")
+        return None
+
     def _make(self) -> str | None:
         """Make the founding frame, or take up the one that a member already holds."""
         core = self._core
-        refusal = self._refusal()
+        refusal = self._refusal() or self._broken()
         if refusal is not None:
             return refusal
         held = {hello.founding_chain: hello.founding_frame for hello in self._hellos()}
@@ -111,7 +127,6 @@ class Founding:
         stranger = self._stranger(core.codec.membership_of(frame))
         if stranger is not None:
             return self._break(f"the founding frame does not list the directory of {stranger}")
-        core.founding_broken = ""
         self._asked = True
         self._stored = set()
         if core.log.founding is None:
@@ -153,9 +168,10 @@ class Founding:
 
     def _break(self, reason: str) -> str:
         core = self._core
-        core.founding_broken = reason
-        core.greet_all()
-        return f"founding-broken: {reason}; end it with: quorate found --discard"
+        if core.founding_broken != reason:
+            core.founding_broken = reason
+            core.greet_all()
+        return _how_to_end(reason)
 
     def _discard(self) -> str | None:
         """Forget the founding frame everywhere; only while nobody carries the mark."""
@@ -166,7 +182,7 @@ class Founding:
         self._drop()
         for seat in self._other_seats:
             core.send(seat, FoundingDiscard(0))
-        core.effects.append(FoundingEnded(True, "the unfinished founding was discarded"))
+        core.effects.append(FoundingEnded(True, DISCARDED))
         return None
 
     def _drop(self) -> None:
@@ -183,7 +199,7 @@ class Founding:
     def on_frame(self, peer: PeerLife, message: FoundingFrame) -> None:
         """Store the founding frame that the lowest seat has made."""
         core = self._core
-        if core.node_state.founded or peer.seat != self._maker or core.term:
+        if core.node_state.founded or peer.seat != self._maker:
             return
         held = core.log.founding
         if held is None:
@@ -201,23 +217,25 @@ class Founding:
     def on_discard(self, peer: PeerLife) -> None:
         """Forget an unfinished founding, as the lowest seat says."""
         core = self._core
-        if peer.seat == self._maker and not core.node_state.founded and not core.term:
+        if peer.seat == self._maker and not core.node_state.founded:
+            asked = self._asked
             self._drop()
+            if asked:
+                core.effects.append(FoundingEnded(True, DISCARDED))
 
     def on_stored(self, peer: PeerLife, message: FoundingStored) -> None:
         """Count a seat that durably holds our frame."""
         core = self._core
         founding = core.log.founding
-        listed = founding is not None and core.knows(peer)
-        if listed and founding is not None and message.chain == founding.chain:
-            self._stored.add(peer.seat)
-            self.on_progress()
+        if founding is None or not core.knows(peer) or message.chain != founding.chain:
+            return
+        self._stored.add(peer.seat)
+        self.on_progress()
 
     def on_founded(self, peer: PeerLife, message: Founded) -> None:
         """The lowest seat says that all hold the frame: take the mark."""
         founding = self._core.log.founding
-        known = founding is not None and self._core.knows(peer)
-        if known and founding is not None and founding.chain == message.chain:
+        if founding is not None and self._core.knows(peer) and founding.chain == message.chain:
             self._mark()
 
     def on_hello(self, peer: PeerLife, hello: Hello) -> None:
@@ -235,7 +253,7 @@ class Founding:
 
     def _mark(self) -> None:
         core = self._core
-        if not core.node_state.founded and not self._marking:
+        if not core.node_state.founded:
             core.founding_broken = ""
             core.store(core.node_state._replace(founded=True))
             self._marking = core.sequence
@@ -245,6 +263,8 @@ class Founding:
         core = self._core
         founding = core.log.founding
         if core.node_state.founded or founding is None or core.log.durable < founding.end:
+            return
+        if core.founding_broken:
             return
         if core.seat != self._maker:
             core.send_durable(self._maker, FoundingStored(founding.chain))
