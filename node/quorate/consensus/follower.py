@@ -125,28 +125,18 @@ class Follower:
 
     def _take(self, peer: PeerLife, frames: tuple[LogFrame, ...]) -> bool:
         """Skip the frames that we hold, cut where ours differ, append the rest."""
-        core = self._core
-        log = core.log
+        log = self._core.log
         for index, frame in enumerate(frames):
             if frame.end <= self.checked:
                 continue
-            if frame.position > self.checked or not self._term_fits(frame):
-                core.effects.append(CloseLink(peer.seat, "frames out of order"))
+            held_term = log.term_before(LogPosition(frame.position + 1))
+            held = self.checked == frame.position < log.end.position
+            if not held or held_term != frame.leadership_term_id:
+                return self._extend(peer, frames[index:])
+            if not self._same_as_ours(frame):
                 return False
-            if frame.position < log.end.position:
-                if log.term_before(LogPosition(frame.position + 1)) == frame.leadership_term_id:
-                    if not self._same_as_ours(frame):
-                        return False
-                    self.checked = frame.end
-                    continue
-                before = log.term_before(frame.position)
-                core.truncate(LogMark(frame.position, before, frame.previous_chain))
-            return self._extend(peer, frames[index:])
+            self.checked = frame.end
         return True
-
-    def _term_fits(self, frame: LogFrame) -> bool:
-        term = frame.leadership_term_id
-        return self._core.log.term_before(frame.position) <= term <= self._core.term
 
     def _same_as_ours(self, frame: LogFrame) -> bool:
         """Equal term and position mean equal frames; anything else is damage on one side."""
@@ -162,9 +152,13 @@ class Follower:
         return False
 
     def _extend(self, peer: PeerLife, frames: tuple[LogFrame, ...]) -> bool:
-        """Append frames at the end of the log, all or none."""
+        """Put frames behind what is checked, instead of what conflicts; all or none."""
         core = self._core
-        position, term, chain = core.log.end
+        log = core.log
+        position, term = self.checked, log.term_before(self.checked)
+        known = log.chain_before(position)
+        chain = frames[0].previous_chain if known is None else known
+        cut = LogMark(position, term, chain)
         for frame in frames:
             bad = (
                 frame.position != position
@@ -175,6 +169,8 @@ class Follower:
                 core.effects.append(CloseLink(peer.seat, "frame does not follow our log"))
                 return False
             position, term, chain = frame.end, frame.leadership_term_id, frame.chain
+        if cut.position < log.end.position:
+            core.truncate(cut)
         core.append(frames)
         self.checked = core.log.end.position
         return True
@@ -197,7 +193,8 @@ class Follower:
 
     def on_cure_target(self, peer: PeerLife, message: CureTarget) -> None:
         """Learn up to where the log must be durable before this member counts again."""
-        if peer == self._leader and message.leadership_term_id == self._core.term:
+        in_term = self._follows_this_term and message.leadership_term_id == self._core.term
+        if peer == self._leader and in_term:
             self._cure_position = message.position
             self._maybe_cured()
 
@@ -219,7 +216,8 @@ class Follower:
             end, terms = self._terms_shown(probed)
         # What was checked against the leader of another term must not count in this one.
         counts = self._follows_this_term
-        self._reported = self.durable if counts else START_POSITION
+        if peer == self._leader:
+            self._reported = self.durable if counts else START_POSITION
         report = AppendReport(
             leadership_term_id=core.term,
             matched=matched,

@@ -8,7 +8,7 @@ one and never by themselves (Raft, figure 8).
 
 from __future__ import annotations
 
-from quorate.consensus.cluster_time import LogClock, lower_median
+from quorate.consensus.cluster_time import LogClock
 from quorate.consensus.core import LOST_REASONS, Core, Deadline
 from quorate.consensus.effects import ReadLog
 from quorate.consensus.messages import AppendFrames, AppendReport, CureTarget
@@ -37,7 +37,7 @@ class Leader:
         self._round = 0
         self._commit_sent = core.commit_position
         self._clock = LogClock(core.now, core.log.last_timestamp, self._majority_walls())
-        base_mark = core.log.end
+        self._base_mark = core.log.end
         self._append_term_frame()
         self.term_frame_end = core.log.end.position
         self._own_cure_sequence = core.sequence
@@ -46,7 +46,9 @@ class Leader:
             if member.seat != core.seat:
                 peer = core.links.get(member.seat)
                 nonce = peer.start_nonce if peer is not None and core.knows(peer) else None
-                self.progress[member.seat] = Progress(nonce, base_mark, heard_at=core.now.loop)
+                self.progress[member.seat] = Progress(
+                    nonce, self._base_mark, heard_at=core.now.loop
+                )
         core.disarm(Deadline.ELECTION, Deadline.STAND, Deadline.CAMPAIGN)
         core.arm(Deadline.CHECK_QUORUM, core.config.heartbeat_interval_ns)
         self.heartbeat()
@@ -81,7 +83,10 @@ class Leader:
         return self._clock.read(self._core.now)
 
     def _majority_walls(self) -> list[int]:
-        """Return the wall clocks known, ours among them; warn where they are far apart."""
+        """Return the wall clocks known, ours among them; warn where they are far apart.
+
+        A majority at least: each vote and each canvass answer named one.
+        """
         core = self._core
         known = core.walls.estimates(core.now)
         walls = [known[seat] for seat in core.other_voters if seat in known]
@@ -90,8 +95,6 @@ class Leader:
         if apart > core.config.clock_alarm_ns:
             detail = f"wall clocks of members differ by {apart // 1_000_000} ms"
             core.alarm("clocks_apart", detail)
-        if len(walls) * 2 <= len(core.membership.voters):
-            return [min(lower_median(walls), core.log.last_timestamp)]
         return walls
 
     # -- replication ----------------------------------------------------------------------
@@ -189,7 +192,7 @@ class Leader:
         for seat, progress in self.progress.items():
             self._send_empty(seat, progress)
             progress.sent_at_round = (self._round, progress.next_position)
-        self._maybe_cure()
+            self._tell_cure_target(seat, progress)
 
     # -- reports --------------------------------------------------------------------------
 
@@ -243,6 +246,8 @@ class Leader:
         if mark.position == report.end.position and mark.chain != report.end.chain:
             self._contradiction(seat, progress, mark.position)
             return
+        if progress.flow is Flow.PROBE and mark == progress.probed:
+            return  # Asked already; the next heartbeat asks again.
         progress.probe(mark)
         self._send_empty(seat, progress)
 
@@ -299,18 +304,13 @@ class Leader:
         progress = self.progress.get(peer.seat)
         if progress is None or not self._core.knows(peer):
             return
-        row = self._core.log.term_row(self._core.term)
-        assert row is not None, self._core.term
-        base = LogMark(row.base, self._core.log.term_before(row.base), row.chain)
-        fresh = Progress(peer.start_nonce, base, heard_at=progress.heard_at)
         if progress.start_nonce == peer.start_nonce:
-            fresh.match = progress.match
-            fresh.round = progress.round
-            fresh.heard = progress.heard
-            fresh.cure_round = progress.cure_round
-            fresh.cure_position = progress.cure_position
-        self.progress[peer.seat] = fresh
-        self._send_empty(peer.seat, fresh)
+            progress.probe(self._base_mark)
+            progress.unmatchable = False
+        else:
+            progress = Progress(peer.start_nonce, self._base_mark, heard_at=progress.heard_at)
+            self.progress[peer.seat] = progress
+        self._send_empty(peer.seat, progress)
 
     def on_link_down(self, peer: PeerLife) -> None:
         """Stop streaming; what the same life has durably reported still counts."""
@@ -331,15 +331,17 @@ class Leader:
 
     def _maybe_cure(self) -> None:
         """Tell recovering members how far they must get, once we are sure that we lead."""
-        core = self._core
         for seat, progress in self.progress.items():
-            if progress.cure_round is None or self._round < progress.cure_round:
+            if progress.cure_round is None or progress.cure_position is not None:
                 continue
-            if progress.cure_position is None:
-                if not self.confirmed_round(progress.cure_round):
-                    continue
-                progress.cure_position = core.log.end.position
-            core.send(seat, CureTarget(core.term, progress.cure_position))
+            # The number of a round that has not begun is confirmed by nobody.
+            if self.confirmed_round(progress.cure_round):
+                progress.cure_position = self._core.log.end.position
+                self._tell_cure_target(seat, progress)
+
+    def _tell_cure_target(self, seat: Seat, progress: Progress) -> None:
+        if progress.cure_position is not None:
+            self._core.send(seat, CureTarget(self._core.term, progress.cure_position))
 
     def best_successor(self) -> Seat | None:
         """Return the voter that is heard, sound and most advanced; the lowest seat of equals."""
