@@ -254,6 +254,11 @@ class Core:
             self._alarms[name] = detail
             self.effects.append(Alarm(name, detail))
 
+    def end_alarm(self, name: str) -> None:
+        """Take an alarm back, if it was raised."""
+        if self._alarms.pop(name, None) is not None:
+            self.effects.append(Alarm(name, "", raised=False))
+
     def trace(self, event: str, **fields: object) -> None:
         """Leave a line for the log of this member."""
         self.effects.append(Trace(event, tuple(fields.items())))
@@ -296,6 +301,7 @@ class Core:
         """Count again: what may have been lost is durable here once more."""
         self.trace("recovering_ended", position=self.log.durable)
         self.store(self.node_state._replace(recovering=NOT_RECOVERING))
+        self.greet_all()
 
     def make_frame(
         self, frame_type: FrameType, timestamp: int, body: bytes = b"", entry_count: int = 0

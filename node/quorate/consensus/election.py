@@ -27,6 +27,8 @@ from quorate.consensus.types import (
     Seat,
 )
 
+WAITING_ALARM = "waiting_for_quorum"
+
 
 class ElectionState(Enum):
     """Where a member that is not the leader stands."""
@@ -71,6 +73,7 @@ class Election:
         self._votes_granted = 0
         self._stand_not_before = 0
         self._core.disarm(Deadline.STAND, Deadline.CAMPAIGN)
+        self._core.end_alarm(WAITING_ALARM)
 
     def on_unheard(self, reason: str, *, fast: bool) -> None:
         """The leader is gone as far as we can tell: stand soon, or (time-out) now."""
@@ -141,8 +144,8 @@ class Election:
             return False
         recovering = int(core.is_recovering)
         for seat in core.other_voters:
-            hello = core.hellos.get(seat)
-            if seat not in core.links or hello is None:
+            peer, hello = core.links.get(seat), core.hellos.get(seat)
+            if peer is None or hello is None or not core.knows(peer):
                 return False
             recovering += hello.recovering.reason in LOST_REASONS
         voters = len(core.membership.voters)
@@ -156,7 +159,7 @@ class Election:
             f"recovering ({core.node_state.recovering.reason.name.lower()}): waiting for {waits}; "
             "if they are gone for good: quorate recover --accept-loss"
         )
-        core.alarm("waiting_for_quorum", detail)
+        core.alarm(WAITING_ALARM, detail)
 
     # -- our own campaign -----------------------------------------------------------------
 
@@ -196,7 +199,7 @@ class Election:
     def stand_with(self, token: TransferToken) -> None:
         """Stand at once: the leader asked us to, and its token says so to the voters."""
         core = self._core
-        if core.is_recovering or not core.is_voter:
+        if core.is_recovering or not core.is_voter or core.storage_stalled:
             return
         self.unanimous = False
         core.leader_unheard = True
@@ -226,7 +229,7 @@ class Election:
         self._wait(min(wait, core.config.election_timeout_min_ns))
 
     def yield_to(self, reason: str) -> None:
-        """A higher term exists, or somebody else got our vote: stop this attempt."""
+        """A higher term exists: stop this attempt."""
         core = self._core
         if core.role is Role.CANDIDATE:
             core.set_role(Role.FOLLOWER, None, reason)
@@ -255,12 +258,12 @@ class Election:
         core = self._core
         core.walls.report(core.now, peer.seat, vote.wall)
         self.note_end(peer.seat, vote.end)
+        if self.state is not ElectionState.BALLOT:
+            return  # A late answer: whoever hears a leader does not leave it for a higher term.
         if vote.candidate_term_id > core.term:
             core.adopt_term(vote.candidate_term_id)
             self.yield_to("a vote names a higher term")
-            return
-        in_ballot = self.state is ElectionState.BALLOT and vote.candidate_term_id == core.term
-        if in_ballot and (self.unanimous or not vote.unanimous):
+        elif vote.candidate_term_id == core.term and (self.unanimous or not vote.unanimous):
             (self._yes if vote.granted else self._no).add(peer.seat)
             self._count()
 
@@ -304,6 +307,8 @@ class Election:
         if term > core.term:
             core.adopt_term(term)
             self.yield_to("another stands for a higher term")
+            # With a token the former leader may be heard until now, but it leads no more.
+            self.on_unheard("its leader handed over", fast=True)
         free = core.node_state.vote in (NO_MEMBER, peer.member_id)
         granted = (
             free
@@ -336,8 +341,8 @@ class Election:
         wait = min(wait, core.config.election_timeout_min_ns)
         self._votes_granted += 1
         self._stand_not_before = core.now.loop + wait
-        if self.state is ElectionState.IDLE:
-            self.state = ElectionState.WAITING
+        self.state = ElectionState.WAITING
+        core.disarm(Deadline.CAMPAIGN)
         self._wait(wait)
 
     def _answer(self, peer: PeerLife, *, granted: bool) -> None:

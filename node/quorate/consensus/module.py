@@ -247,9 +247,8 @@ class ConsensusModule:
             case Deadline.CHECK_QUORUM if self._leader is not None:
                 if not self._leader.check_quorum():
                     self._leave_office("no majority was heard within an election timeout")
-                    self._unheard("stepped down without a quorum", fast=True)
             case Deadline.TRANSFER:
-                self._on_transfer_timeout()
+                self._abort_transfer("not done within an election timeout")
             case _:
                 pass
         self._settle_outcome()
@@ -260,17 +259,14 @@ class ConsensusModule:
             return
         core = self._core
         core.on_persisted(sequence)
-        if self._founding.on_persisted():
+        if self._founding.on_persisted() and core.leader is None:
             core.leader_unheard = True
             self._unheard("the cluster has just been founded", fast=True)
-        was_recovering = core.node_state.recovering.reason
         if self._leader is not None:
             self._leader.on_persisted()
             self._hand_over()
         else:
             self._follower.on_persisted()
-        if was_recovering and not core.node_state.recovering.reason:
-            core.greet_all()
         self._election.on_persisted()
         self._settle_outcome()
 
@@ -324,7 +320,7 @@ class ConsensusModule:
         if self._leader is not None:
             self._leader.on_link_down(peer)
             if self._transfer is not None and self._transfer.target == peer.seat:
-                self._transfer.abort("the link to the target broke")
+                self._abort_transfer("the link to the target broke")
 
     def on_reconnect_refused(self, now: Instant, seat: Seat) -> None:
         """The link to ``seat`` broke and nobody answers at its address."""
@@ -392,11 +388,14 @@ class ConsensusModule:
         if self._begin(now):
             self._digests.on_own(position, digest)
 
-    def _on_transfer_timeout(self) -> None:
+    def _abort_transfer(self, reason: str) -> None:
+        """Lead on, unless the disk is why leadership was to be handed over."""
+        if self._transfer is None:
+            return
         if self._core.storage_stalled:
-            self._leave_office("the disk is stalled, and the hand-over failed")
-        elif self._transfer is not None:
-            self._transfer.abort("not done within an election timeout")
+            self._leave_office(f"the disk is stalled, and the hand-over failed: {reason}")
+        else:
+            self._transfer.abort(reason)
 
     # -- messages -------------------------------------------------------------------------
 
@@ -475,8 +474,9 @@ class ConsensusModule:
         if not core.knows(peer):
             blank = hello.founding is FoundingState.BLANK
             refusal = Refusal.VOLUME_LOST if blank else Refusal.NOT_A_MEMBER
-            core.send(peer.seat, core.hello(refusal))
             core.trace("refused_member", seat=peer.seat, reason=refusal.name)
+            if not hello.refusal:  # Two that refuse each other would go on for ever.
+                core.send_durable(peer.seat, core.hello(refusal), core.node_state_sequence)
             return
         leads_no_more = hello.role is not Role.LEADER or hello.leadership_term_id != core.term
         if peer.seat == core.leader and self._leader is None and leads_no_more:
@@ -484,6 +484,8 @@ class ConsensusModule:
 
     def _on_append(self, peer: PeerLife, message: AppendFrames) -> None:
         if message.leadership_term_id > self._core.term:
+            if self._transfer is not None and self._transfer.target == peer.seat:
+                self._transfer.succeeded(message.leadership_term_id)
             self._leave_office("a leader of a higher term is heard")
         self._follower.on_append(peer, message)
         if self._core.leader == peer.seat and not self._core.leader_unheard:
@@ -492,11 +494,12 @@ class ConsensusModule:
 
     def _on_report(self, peer: PeerLife, report: AppendReport) -> None:
         core = self._core
+        if self._leader is None:
+            return
         if report.leadership_term_id > core.term:
             self._leave_office("a follower is in a higher term")
             core.adopt_term(report.leadership_term_id)
-            self._unheard("adopted a higher term", fast=True)
-        elif self._leader is not None and report.leadership_term_id == core.term:
+        elif report.leadership_term_id == core.term:
             self._leader.on_report(peer, report)
             self._hand_over()
 
@@ -513,8 +516,9 @@ class ConsensusModule:
         core = self._core
         token = message.token
         in_time = token.leadership_term_id == core.term and core.leader == peer.seat
-        complete = log_order(core.log.end) >= (token.leadership_term_id, token.position)
-        if in_time and complete and self._leader is None and core.role is Role.FOLLOWER:
+        # A longer log shows that the leader has given up and appended since.
+        current = log_order(core.log.end) == (token.leadership_term_id, token.position)
+        if in_time and current and self._leader is None:
             self._election.stand_with(token)
 
     # -- transitions ----------------------------------------------------------------------
@@ -569,9 +573,8 @@ class ConsensusModule:
         core.disarm(Deadline.HEARTBEAT, Deadline.CHECK_QUORUM, Deadline.TRANSFER)
         core.set_role(Role.FOLLOWER, None, reason)
         core.effects.append(IngressChanged(IngressState.CLOSED))
-        core.leader_unheard = False
-        core.arm(Deadline.ELECTION, core.election_timeout())
         core.greet_all()
+        self._unheard(reason, fast=True)
 
     def _hand_over(self) -> None:
         if self._transfer is not None:
