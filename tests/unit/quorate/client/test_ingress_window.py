@@ -155,6 +155,7 @@ def test_a_rewind_sends_again_from_the_sequence_and_counts_against_credit() -> N
         ingress.offer(bytes(6))
         taken(ingress)
     ingress.rewind(2)
+    assert not ingress.can_offer, "30 bytes are sent, 20 wait to be sent again, 40 are allowed"
     assert sequences(ingress) == [(2, 1)]
     ingress.grant(60)
     assert sequences(ingress) == [(3, 1)]

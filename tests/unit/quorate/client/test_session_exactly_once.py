@@ -12,6 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
+    initialize,
     invariant,
     precondition,
     rule,
@@ -148,6 +149,32 @@ class ExactlyOnce(RuleBasedStateMachine):
         self.now += by_ms * 1_000_000
         self.on_events(self.session.on_tick(self.now))
 
+    @initialize()
+    def begin_open(self) -> None:
+        self.exchange()
+
+    @rule()
+    def exchange(self) -> None:
+        """Bring the conversation forward as far as it goes; without it few runs get deep."""
+        if self.session.state is SessionState.DETACHED:
+            self.connect()
+        for _ in range(2):
+            self.send()
+            while self.to_cluster:
+                self.reach_the_cluster(10_000)
+            if self.is_asked:
+                self.attach()
+            while self.to_client:
+                self.reach_the_client(10_000)
+
+    @rule(count=st.integers(1, 5), length=st.integers(0, 8))
+    def offer_and_send(self, count: int, length: int) -> None:
+        """Several batches under way at once, which is where losing them hurts."""
+        for index in range(count):
+            self.offer(index % 3, length)
+            if self.is_connected:
+                self.send()
+
     # The client's application
 
     @rule(answers=st.integers(0, 3), length=st.integers(0, 30))
@@ -209,8 +236,15 @@ class ExactlyOnce(RuleBasedStateMachine):
             self.cluster.apply(entry)
         del entries[:count]
 
-    @rule()
+    @rule(back=st.integers(0, 4), count=st.integers(0, 3))
     @precondition(lambda self: self.is_attached)
+    def commit_and_publish(self, back: int, count: int) -> None:
+        """Publish what is new together with some of what was published before."""
+        if self.cluster.uncommitted and count:
+            self.commit(count)
+        self.egress_sent = max(0, self.egress_sent - back)
+        self.publish()
+
     def publish(self) -> None:
         for message in self.cluster.egress(self.egress_sent, len(self.cluster.applied)):
             self.answer(message)
@@ -219,14 +253,6 @@ class ExactlyOnce(RuleBasedStateMachine):
         if self.cluster.gap_at is not None:
             self.answer(Rewind(self.cluster.gap_at))
             self.cluster.gap_at = None
-
-    @rule(back=st.integers(1, 5))
-    @precondition(lambda self: self.is_attached and self.egress_sent)
-    def publish_again(self, back: int) -> None:
-        after = max(0, self.egress_sent - back)
-        for message in self.cluster.egress(after, 0)[:-1]:
-            self.answer(message)
-        self.egress_sent = len(self.cluster.produced)
 
     @rule(at=st.integers(0, 5))
     @precondition(lambda self: self.cluster.uncommitted)
@@ -263,22 +289,15 @@ class ExactlyOnce(RuleBasedStateMachine):
             assert not message[0] or sequence in answered
 
     def teardown(self) -> None:
-        for _ in range(1000):
+        for _ in range(200):
             if self.acknowledged == len(self.offered) and not self.to_client:
                 break
-            if self.session.state is SessionState.DETACHED:
-                self.connect()
-            self.send()
-            while self.to_cluster:
-                self.reach_the_cluster(10_000)
-            if self.is_asked:
-                self.attach()
+            self.exchange()
             if self.cluster.uncommitted:
                 self.commit(1000)
             if self.is_attached:
                 self.publish()
-            while self.to_client:
-                self.reach_the_client(10_000)
+            self.exchange()
         assert self.cluster.applied == self.offered
         assert len(self.received) == len(self.cluster.produced)
         assert self.session.ingress.pending_bytes == 0
