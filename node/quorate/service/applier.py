@@ -6,7 +6,6 @@ of the slice is used up, and only between messages. Where it yields never shows 
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator
 from functools import partial
 
@@ -15,11 +14,11 @@ from quorate.errors import InvariantBroken, RemoteProtocolError
 from quorate.protocol.batch import decode_ingress_batch
 from quorate.protocol.entry_bodies import CloseReason, decode_session_close, decode_session_open
 from quorate.protocol.log_codec import (
-    FRAME_HEADER_LENGTH,
     EntryType,
     LogEntry,
     UnknownFormat,
     decode_entries,
+    frame_body,
 )
 from quorate.protocol.term_codec import decode_founding, decode_settings, decode_term
 from quorate.service.api import ClusteredService, LeadershipTerm
@@ -83,7 +82,7 @@ class FrameApplier:
     def _found(self, frame: LogFrame) -> None:
         if frame.position != 0:
             raise InvariantBroken(f"founding frame at {frame.position}")
-        body = decode_founding(_body(frame))
+        body = decode_founding(frame_body(frame))
         self._state.membership = Membership(voter_sets=(body.members,))
         self._state.settings = body.settings
         self._runner.use_settings(body.settings)
@@ -91,7 +90,7 @@ class FrameApplier:
 
     def _begin_term(self, frame: LogFrame) -> None:
         """Check the tables against those in force; take nothing else from them."""
-        body = decode_term(_body(frame))
+        body = decode_term(frame_body(frame))
         state = self._state
         if body.settings != state.settings or body.membership != state.membership:
             raise InvariantBroken(
@@ -212,8 +211,3 @@ class FrameApplier:
             self._runner.end_session(session, CloseReason.MESSAGE_BYTES)
             return None
         return messages
-
-
-def _body(frame: LogFrame) -> bytes:
-    (length,) = struct.unpack_from("<I", frame.data)
-    return frame.data[FRAME_HEADER_LENGTH:length]

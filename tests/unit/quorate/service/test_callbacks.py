@@ -353,3 +353,12 @@ def test_a_session_whose_end_was_asked_for_twice_ends_once() -> None:
     first.send(b"close;kick 1")
     assert second.closed is CloseReason.SERVICE
     assert sum(line.startswith("close") for line in journal(harness)) == 2
+
+
+def test_of_several_that_keep_too_much_the_oldest_ends_first() -> None:
+    harness = tolerant(kept_egress_bytes_max=40)
+    first, second, third = (harness.open_session() for _ in range(3))
+    long = b"x" * 30
+    third.send(b"tell 1 %b;tell 0 %b" % (long, long))
+    closes = [line.split(" ")[1] for line in journal(harness) if line.startswith("close")]
+    assert closes == [str(first.session_id), str(second.session_id)]

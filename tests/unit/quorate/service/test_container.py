@@ -217,7 +217,7 @@ def test_every_message_is_applied_once_and_in_order(batches: list[tuple[int, int
 def test_the_digest_sees_egress_timers_and_ends_of_sessions() -> None:
     digests = set()
     scripts = [b"quiet", b"say a", b"say b", b"timer 1 9", b"timer 2 9", b"cancel 5", b"fail"]
-    scripts += [b"close", b"kick 1"]
+    scripts += [b"close", b"kick 1", b"say a;close", b"say b;close"]
     for script in scripts:
         harness = ServiceHarness(Scripted, tolerate_failures=True)
         client = harness.open_session()
@@ -226,6 +226,16 @@ def test_the_digest_sees_egress_timers_and_ends_of_sessions() -> None:
         client.send(script)
         digests.add(harness.digest)
     assert len(digests) == len(scripts)
+
+
+def test_the_digest_sees_failures_that_no_client_is_told_of() -> None:
+    digests = set()
+    for script in (b"at 1 fail", b"at 1 quit"):
+        harness = ServiceHarness(Scripted, tolerate_failures=True)
+        harness.open_session().send(script, b"timer 1 5")
+        harness.advance(5)
+        digests.add(harness.digest)
+    assert len(digests) == 2
 
 
 def test_digests_are_taken_where_a_frame_crosses_the_interval() -> None:
@@ -370,7 +380,7 @@ def test_a_query_answers_and_may_have_no_effects(what: str) -> None:
 
 def test_effects_between_callbacks_are_refused() -> None:
     harness = ServiceHarness(Scripted)
-    harness.open_session()
+    harness.open_session().send(b"quiet")
     service = harness.service
     assert isinstance(service, Scripted)
     with pytest.raises(NotAllowedHere):
@@ -490,6 +500,34 @@ def test_views_are_of_open_sessions_only() -> None:
     assert container.find_session(view.key_hash) is None
     assert container.egress_after(client.session_id, 0) == []
     assert container.sessions() == []
+
+
+def test_a_view_tells_whether_egress_is_still_to_come() -> None:
+    harness = ServiceHarness(Scripted)
+    client = harness.open_session()
+    client.send(b"say a", b"say b")
+    container = ServiceContainer(Scripted(), lambda _: None)
+    container.start(None)
+    for row in harness.applied[:-1]:
+        apply_whole(container, row.frame, 1)
+    container.begin(harness.applied[-1].frame)
+    seen = []
+    while not container.step(1):
+        view = container.session(client.session_id)
+        assert view is not None
+        seen.append((view.last_ingress_sequence, view.is_flushed))
+    assert seen[:2] == [(1, False), (2, False)]
+    view = container.session(client.session_id)
+    assert view is not None
+    assert view.is_flushed
+
+
+def test_pending_timers_are_counted() -> None:
+    harness = ServiceHarness(Scripted)
+    harness.open_session().send(b"timer 1 5;timer 2 9")
+    assert harness.container.timers_count == 2
+    harness.advance(5)
+    assert harness.container.timers_count == 1
 
 
 def test_cluster_time_and_position_are_those_of_the_log() -> None:

@@ -22,6 +22,10 @@ def open_session(session_id: int = 64, *, limit: int = 0) -> Session:
     return Session(session_id, key_hash, b"principal", "name", limit, collector)
 
 
+class Bytes(bytes):
+    """May hold what bytes do not."""
+
+
 def payloads(batches: list[EgressBatch]) -> list[bytes]:
     return [
         message.payload
@@ -114,7 +118,7 @@ def test_an_offer_carries_the_sequence_of_the_message_being_applied() -> None:
 def test_only_bytes_are_offered(cause: int) -> None:
     session = open_session()
     session.cause = cause
-    for wrong in ("text", bytearray(b"x"), memoryview(b"x"), None, 3):
+    for wrong in ("text", bytearray(b"x"), memoryview(b"x"), None, 3, Bytes(b"x")):
         with pytest.raises(TypeError):
             session.offer(wrong)  # type: ignore[arg-type]
     assert not session.parts
@@ -139,6 +143,8 @@ def test_an_offer_outside_of_a_callback_raises() -> None:
 def test_an_offer_to_a_session_that_has_ended_is_dropped() -> None:
     table, session = SessionTable(), open_session()
     table.add(session)
+    session.offer(b"x")
+    table.flush(session)
     session.offer(b"x")
     table.remove(session)
     session.offer(b"y")
