@@ -1,0 +1,120 @@
+"""What is known of the members, and who leads by it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import cast
+
+import pytest
+
+from quorate.consensus.types import Seat
+from quorate.control.client import ControlClient
+from quorate.control.status import MemberState, MemberStatus
+from quorate.dev import watch
+from quorate.dev.watch import StatusBoard
+from quorate.errors import NotConnected
+
+
+def member(seat: int, role: str, term: int, version: int = 1) -> MemberStatus:
+    state = MemberState(role)
+    return MemberStatus(
+        version,
+        "0.1.0",
+        "c" * 32,
+        0,
+        "d" * 32,
+        seat,
+        "e" * 16,
+        state,
+        role=role,
+        leadership_term_id=term,
+    )
+
+
+class FakeClient:
+    """Answers at once what the test has put there, and waits where the version is known."""
+
+    def __init__(self, answers: dict[str, MemberStatus | None]) -> None:
+        self.answers = answers
+        self.changed = asyncio.Condition()
+
+    async def status(
+        self, address: str, *, after: int | None = None, wait_s: int = 20
+    ) -> MemberStatus:
+        async with self.changed:
+            await self.changed.wait_for(lambda: self._is_news(address, after))
+        answer = self.answers[address]
+        if answer is None:
+            raise NotConnected(address)
+        return answer
+
+    def _is_news(self, address: str, after: int | None) -> bool:
+        answer = self.answers[address]
+        return answer is None or answer.status_version != after
+
+    async def put(self, address: str, answer: MemberStatus | None) -> None:
+        async with self.changed:
+            self.answers[address] = answer
+            self.changed.notify_all()
+
+
+def board_of(client: FakeClient) -> StatusBoard:
+    addresses = {Seat(0): "a", Seat(1): "b", Seat(2): "c"}
+    return StatusBoard(addresses, cast("ControlClient", client))
+
+
+@pytest.mark.parametrize(
+    ("members", "leads"),
+    [
+        ((member(0, "leader", 3), member(1, "follower", 3), None), 0),
+        ((member(0, "leader", 3), member(1, "leader", 4), None), 1),
+        ((member(0, "leader", 3), member(1, "candidate", 4), None), None),
+        ((member(0, "follower", 3), None, None), None),
+        ((None, None, None), None),
+    ],
+)
+def test_the_leader_is_that_of_the_highest_term_that_anyone_tells_of(
+    members: tuple[MemberStatus | None, ...], leads: int | None
+) -> None:
+    async def story() -> None:
+        client = FakeClient(dict(zip("abc", members, strict=True)))
+        board = board_of(client)
+        await board.refresh()
+        leader = board.leader()
+        assert (None if leader is None else leader.seat) == leads
+
+    asyncio.run(story())
+
+
+def test_a_watched_member_is_known_as_it_changes_goes_and_comes_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(watch, "RETRY_S", 0)
+
+    async def story() -> None:
+        client = FakeClient({"a": None, "b": None, "c": None})
+        board = board_of(client)
+        async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+            watching = group.create_task(board.watch(Seat(0)))
+            for status in (member(0, "follower", 1), None, member(0, "leader", 2, version=2)):
+                await client.put("a", status)
+                await board.until(lambda status=status: board.statuses[Seat(0)] == status)
+            watching.cancel()
+
+    asyncio.run(story())
+
+
+def test_a_member_that_accepts_and_does_not_answer_counts_as_gone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(watch, "FROZEN_S", 0.01)
+
+    async def story() -> None:
+        client = FakeClient({"a": member(0, "leader", 1), "b": None, "c": None})
+        board = board_of(client)
+        await board.refresh()
+        assert board.leader() is not None
+        async with client.changed:  # nobody gets an answer while this is held
+            assert await board.refresh() == {0: None, 1: None, 2: None}
+
+    asyncio.run(story())
