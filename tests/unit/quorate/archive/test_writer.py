@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+import asyncio
+import errno
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from quorate.archive.archive import Archive
+from quorate.archive.files import FileSystem, SystemFiles
+from quorate.archive.writer import ArchiveWriter
+from quorate.config import ClusterConstants, Durability
+from quorate.consensus.effects import AppendToLog
+from quorate.consensus.types import ClusterId, LogPosition, MemberId
+from quorate.errors import SyncFailed
+from quorate_simulation.disk import Operation, SimulatedDisk
+from quorate_simulation.logs import LogBuilder
+
+SEGMENT_LENGTH = 64 * 1024
+
+
+class Member:
+    """A writer and what it has told the loop."""
+
+    def __init__(self, files: FileSystem, durability: Durability = Durability.FSYNC) -> None:
+        self.completed: list[int] = []
+        self.failures: list[BaseException] = []
+        self.changed = asyncio.Event()
+        self.archive = Archive.open(
+            files,
+            cluster_id=ClusterId(b"c" * 16),
+            constants=ClusterConstants(segment_length=SEGMENT_LENGTH),
+            durability=durability,
+            boot_id=bytes(16),
+            new_member_id=MemberId(b"m" * 16),
+        )
+        self.writer = ArchiveWriter(
+            self.archive,
+            loop=asyncio.get_running_loop(),
+            monotonic_ns=time.monotonic_ns,
+            on_completed=self._on_completed,
+            on_failed=self._on_failed,
+        )
+        self.builder = LogBuilder(SEGMENT_LENGTH)
+        self.sequence = 0
+        self.writer.start()
+
+    def _on_completed(self, sequence: int, duration_ns: int) -> None:
+        assert duration_ns > 0
+        self.completed.append(sequence)
+        self.changed.set()
+
+    def _on_failed(self, error: BaseException) -> None:
+        self.failures.append(error)
+        self.changed.set()
+
+    def submit(self, body: bytes) -> None:
+        self.sequence += 1
+        self.writer.submit([AppendToLog(self.sequence, tuple(self.builder.frame(body)))])
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(20):
+            while not condition():
+                self.changed.clear()
+                await self.changed.wait()
+
+
+async def poll(condition: Callable[[], bool]) -> None:
+    """Wait for what a thread does without telling the loop."""
+    async with asyncio.timeout(20):
+        while not condition():  # noqa: ASYNC110 - nothing to wait on
+            await asyncio.sleep(0.01)
+
+
+def run(test: Callable[[], Awaitable[None]]) -> None:
+    async def main() -> None:
+        await test()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("durability", list(Durability))
+def test_all_that_is_submitted_completes_in_order_and_is_there(
+    tmp_path: Path, durability: Durability
+) -> None:
+    async def test() -> None:
+        member = Member(SystemFiles(str(tmp_path)), durability)
+        for number in range(300):
+            member.submit(number.to_bytes(2, "big") * 200)
+        await member.until(lambda: member.completed[-1:] == [300])
+        assert member.completed == sorted(set(member.completed))
+        assert member.writer.pending_sequences == 0
+        first = await member.writer.read(LogPosition(0), 1000)
+        assert len(first) == 512
+        await member.writer.close(clean=True)
+        again = Member(SystemFiles(str(tmp_path)), durability)
+        assert again.archive.recovered.end == member.builder.end
+        assert again.archive.recovered.watermark == member.builder.end
+        await again.writer.close(clean=False)
+
+    run(test)
+
+
+def test_what_comes_while_a_sync_runs_goes_into_the_next_one() -> None:
+    async def test() -> None:
+        disk = SimulatedDisk(Random(1))
+        member = Member(disk)
+        member.submit(b"first")
+        await member.until(lambda: member.completed == [1])
+
+        def slow(operation: Operation) -> None:
+            if operation.kind == "sync" and operation.name.startswith("log"):
+                time.sleep(0.05)
+
+        disk.fault = slow
+        for _ in range(20):
+            member.submit(b"next")
+        await member.until(lambda: member.completed[-1] == 21)
+        assert len(member.completed) <= 4
+        await member.writer.close(clean=True)
+
+    run(test)
+
+
+def test_spares_are_ready_before_they_are_needed(tmp_path: Path) -> None:
+    async def test() -> None:
+        member = Member(SystemFiles(str(tmp_path)))
+        await poll(lambda: member.archive.spares.ready_count == 2)
+        for _ in range(6):
+            member.submit(bytes(15_000))
+        await member.until(lambda: member.completed[-1:] == [6])
+        assert member.archive.spares_run_out_count == 0
+        await poll(lambda: member.archive.spares.ready_count == 2)
+        await member.writer.close(clean=True)
+
+    run(test)
+
+
+def test_a_failure_is_told_once_and_nothing_completes_after_it() -> None:
+    async def test() -> None:
+        disk = SimulatedDisk(Random(1))
+        member = Member(disk)
+        member.submit(b"first")
+        await member.until(lambda: member.completed == [1])
+        disk.fault = lambda operation: (
+            OSError(errno.EIO, "injected") if operation.kind == "sync" else None
+        )
+        member.submit(b"second")
+        member.submit(b"third")
+        await member.until(lambda: len(member.failures) == 1)
+        assert isinstance(member.failures[0], SyncFailed)
+        member.submit(b"fourth")
+        await member.writer.close(clean=True)
+        assert (member.completed, len(member.failures)) == ([1], 1)
+
+    run(test)
+
+
+def test_replicated_is_synced_in_the_background(tmp_path: Path) -> None:
+    async def test() -> None:
+        member = Member(SystemFiles(str(tmp_path)), Durability.REPLICATED)
+        for _ in range(3):
+            member.submit(b"body")
+        await member.until(lambda: member.completed[-1:] == [3])
+        await poll(lambda: member.archive.synced == member.builder.end)
+        await member.writer.close(clean=False)
+
+    run(test)
+
+
+def test_a_call_that_hangs_shows_for_how_long() -> None:
+    async def test() -> None:
+        disk = SimulatedDisk(Random(1))
+        member = Member(disk)
+        assert member.writer.busy_ns == 0
+
+        def slow(operation: Operation) -> None:
+            if operation.kind == "sync" and operation.name.startswith("log"):
+                time.sleep(0.2)
+
+        disk.fault = slow
+        member.submit(b"first")
+        await poll(lambda: member.writer.busy_ns > 10_000_000)
+        await member.until(lambda: member.completed == [1])
+        await member.writer.close(clean=True)
+
+    run(test)
