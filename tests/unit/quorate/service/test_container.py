@@ -522,6 +522,20 @@ def test_a_view_tells_whether_egress_is_still_to_come() -> None:
     assert view.is_flushed
 
 
+def test_a_service_starts_at_the_time_and_position_of_its_snapshot() -> None:
+    seen: list[tuple[int, LogPosition]] = []
+
+    class Starting(Scripted):
+        def on_start(self, cluster: Cluster, snapshot: SnapshotInput | None) -> None:
+            super().on_start(cluster, snapshot)
+            seen.append((cluster.time, cluster.log_position))
+
+    harness = ServiceHarness(Starting)
+    harness.advance(5)
+    harness.restart()
+    assert seen == [(0, 0), (harness.time, harness.container.position)]
+
+
 def test_pending_timers_are_counted() -> None:
     harness = ServiceHarness(Scripted)
     harness.open_session().send(b"timer 1 5;timer 2 9")
