@@ -186,7 +186,7 @@ def test_a_read_for_a_term_that_is_over_may_find_nothing() -> None:
     async def scenario(bench: AgentBench, _: Roles) -> None:
         async def fail(position: LogPosition, bytes_max: int) -> bytes:
             if bytes_max == 1:
-                bench.module._leader = None  # noqa: SLF001 - the term ends meanwhile
+                bench.module._leader = None  # the term ends meanwhile
             raise CorruptRecord(f"no frame at {position}, {bytes_max}")
 
         bench.recorder.read = fail  # type: ignore[method-assign]

@@ -1,0 +1,101 @@
+"""Exit codes tell causes apart; leadership is handed over within its bound."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import cast
+
+import pytest
+
+from quorate.consensus.effects import Effect, TransferEnded
+from quorate.consensus.types import Role, Seat
+from quorate.errors import (
+    ConfigurationError,
+    CorruptRecord,
+    DirectoryInUse,
+    DiskFull,
+    ForeignData,
+    InvariantBroken,
+    ServiceFailed,
+    StorageError,
+    SyncFailed,
+)
+from quorate.examples.echo import Echo
+from quorate.runtime.exit_codes import ExitCode
+from quorate.runtime.lifecycle import exit_code_of, hand_over
+from quorate.runtime.member import Member
+from quorate_runtime.bench import AgentBench, life
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ConfigurationError(["x"]), 2),
+        (ForeignData("x"), 3),
+        (DirectoryInUse("x"), 3),
+        (StorageError("x"), 4),
+        (SyncFailed("x"), 4),
+        (DiskFull("x"), 4),
+        (CorruptRecord("x"), 5),
+        (InvariantBroken("x"), 6),
+        (AssertionError("x"), 6),
+        (KeyError("a bug"), 6),
+        (ServiceFailed("x"), 7),
+    ],
+)
+def test_exit_codes(error: BaseException, code: int) -> None:
+    assert exit_code_of(error) == code
+    assert ExitCode(code).meaning
+
+
+class _Parts:
+    def __init__(self, bench: AgentBench) -> None:
+        self.agent, self.effects = bench.agent, bench.effects
+
+
+def test_alone_there_is_nobody_to_hand_over_to_and_no_wait() -> None:
+    async def run() -> None:
+        bench = AgentBench(Echo())
+        await bench.lead()
+        async with asyncio.timeout(1):
+            await hand_over(cast("Member", _Parts(bench)), 60.0)
+
+    asyncio.run(run())
+
+
+def test_hand_over_tries_again_until_it_succeeds() -> None:
+    """The first outcome is a failure; the second attempt goes through."""
+
+    async def run() -> None:
+        bench = AgentBench(Echo())
+        await bench.lead()
+        core = bench.module.core
+        core.links[Seat(1)] = life(1)
+        asked: list[Seat | None] = []
+
+        def request(target: Seat | None) -> None:
+            asked.append(target)
+            done = len(asked) == 2
+            if done:
+                core.role, core.leader = Role.FOLLOWER, Seat(1)
+            ended: Effect = TransferEnded(done, Seat(1), "told")
+            asyncio.get_running_loop().call_soon(bench.effects.carry_out, [ended])
+
+        bench.agent.request_transfer = request  # type: ignore[method-assign]
+        async with asyncio.timeout(5):
+            await hand_over(cast("Member", _Parts(bench)), 4.0)
+        assert asked == [None, None]
+
+    asyncio.run(run())
+
+
+def test_hand_over_ends_at_its_bound() -> None:
+    async def run() -> None:
+        bench = AgentBench(Echo())
+        await bench.lead()
+        bench.module.core.links[Seat(1)] = life(1)
+        async with asyncio.timeout(5):
+            await hand_over(cast("Member", _Parts(bench)), 0.2)
+        assert bench.module.role is Role.LEADER
+
+    asyncio.run(run())
