@@ -7,11 +7,15 @@ client acknowledges it, and the connection catches up from there.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from quorate.gateway.connection import ClientConnection, ConnectionState
 from quorate.gateway.ports import IngressPort
 from quorate.protocol.session_codec import egress_header, encode_credit
 from quorate.service.outbox import EgressBatch
+
+_WRITE_BYTES: Final = 256 * 1024
+"""Written between two looks at whether the connection still takes it."""
 
 
 class EgressPublisher:
@@ -45,11 +49,21 @@ class EgressPublisher:
             self.catch_up(connection)
             return
         new = [b for b in batches if b.last_egress_sequence > connection.egress_sent]
-        if not new:
-            return
+        if new:
+            self._write(connection, new)
+
+    def _write(self, connection: ClientConnection, new: Sequence[EgressBatch]) -> None:
         pieces: list[bytes] = []
+        size = 0
         for batch in new[:-1]:
             self._add(pieces, connection, batch, connection.ingress_said)
+            size += len(batch.batch)
+            if size >= _WRITE_BYTES:
+                connection.write_pieces(pieces)
+                pieces, size = [], 0
+                if connection.is_lagging:
+                    # The rest is kept, and sent when the client has read this.
+                    return
         self._add(pieces, connection, new[-1], new[-1].last_ingress_sequence)
         connection.write_pieces(pieces)
 

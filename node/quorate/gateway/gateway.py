@@ -105,7 +105,7 @@ class Gateway:
         self._patrol = Patrol(config, port, self._doorkeeper)
         self._server: asyncio.Server | None = None
         self._serving_term: int | None = None
-        self._redirected_to: str | None = None
+        self._redirected_to: str | None = ""
         self._is_paused = False
         self._empty = asyncio.Event()
         self._empty.set()
@@ -370,7 +370,8 @@ class Gateway:
 
     def _begin_serving(self) -> None:
         self._redirected_to = None
-        self._patrol.clocks.start(self.now)
+        session_ids = [view.session_id for view in self._port.container.sessions()]
+        self._patrol.clocks.start(session_ids, self.now)
         for connection in list(self.connections):
             if connection.state is ConnectionState.OPENING:
                 self._doorkeeper.admit(connection)

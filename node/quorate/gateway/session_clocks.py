@@ -17,12 +17,10 @@ class SessionClocks:
     def __init__(self) -> None:
         """Know nobody."""
         self._heard_at: dict[int, int] = {}
-        self._started_at = 0
 
-    def start(self, now: int) -> None:
+    def start(self, session_ids: Iterable[int], now: int) -> None:
         """Begin afresh: every session counts as heard now."""
-        self._heard_at.clear()
-        self._started_at = now
+        self._heard_at = dict.fromkeys(session_ids, now)
 
     def heard(self, session_id: int, at: int) -> None:
         """Note a sign of life of a session."""
@@ -50,8 +48,7 @@ class SessionClocks:
                 if not connection.is_reading:
                     connection.heard_at = now
                 self._heard_at[session_id] = connection.heard_at
-            # A session that is new to this leader was opened or replayed while it served.
-            heard_at = self._heard_at.setdefault(session_id, now)
-            if now - max(heard_at, self._started_at) > timeout_ns:
+            # Not known yet: opened while this leader serves, and its connection lost since.
+            if now - self._heard_at.setdefault(session_id, now) > timeout_ns:
                 expired.append(session_id)
         return expired
