@@ -1,0 +1,466 @@
+"""The whole client against real gateways and containers; the test plays consensus."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+
+import pytest
+
+from quorate.client import (
+    AuthenticationRejected,
+    ClusterClient,
+    IngressBackPressure,
+    MessageTooLarge,
+    NotConnected,
+    OutcomeUnknown,
+    ServiceError,
+    SessionClosed,
+    SessionSettings,
+)
+from quorate.client.inbox import UNCLAIMED_MESSAGES_MAX
+from quorate.config import ClusterSettings, Durability
+from quorate.protocol.entry_bodies import CloseReason
+from quorate.protocol.session_codec import encode_error, encode_redirect
+from quorate.protocol.session_messages import LinkError
+from quorate_loopback import LoopbackCluster, ParrotService
+
+PATIENCE_S = 20.0
+Body = Callable[[LoopbackCluster, ClusterClient], Coroutine[None, None, None]]
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while not condition():  # noqa: ASYNC110 - the condition may be any state
+            await asyncio.sleep(0)
+
+
+def cluster(members: int = 1, **options: object) -> LoopbackCluster:
+    return LoopbackCluster(members, service=ParrotService, **options)  # type: ignore[arg-type]
+
+
+def heard(loopback: LoopbackCluster, seat: int = 0) -> list[bytes]:
+    service = loopback.members[seat].service
+    assert isinstance(service, ParrotService)
+    return [message for _, message in service.heard]
+
+
+def connected(test: Body, members: int = 1, **options: object) -> None:
+    """Run a test with a cluster that member 0 leads, and a client of it."""
+
+    async def body() -> None:
+        async with asyncio.timeout(PATIENCE_S), cluster(members, **options) as loopback:
+            loopback.lead()
+            async with ClusterClient.connect(loopback.addresses, name="test") as client:
+                await test(loopback, client)
+
+    asyncio.run(body())
+
+
+class FakeMember(asyncio.Protocol):
+    """Says one thing to whoever connects, or nothing at all."""
+
+    def __init__(self, says: bytes) -> None:
+        self._says = says
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        transport.write(self._says)
+
+
+async def fake_member(says: bytes = b"") -> tuple[asyncio.Server, str]:
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: FakeMember(says), "127.0.0.1", 0)
+    return server, f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+# Requests
+
+
+def test_a_request_returns_the_first_answer_and_the_others_are_received() -> None:
+    async def test(loopback: LoopbackCluster, client: ClusterClient) -> None:
+        assert await client.request(b"twice") == b"twice"
+        async for received in client.receive():
+            assert received == (1, b"twice", None)
+            break
+
+    connected(test)
+
+
+def test_a_request_that_is_applied_without_an_answer_returns_none() -> None:
+    async def test(loopback: LoopbackCluster, client: ClusterClient) -> None:
+        assert await client.request(b"quiet") is None
+        assert heard(loopback) == [b"quiet"]
+
+    connected(test)
+
+
+def test_a_request_whose_callback_failed_raises_with_code_and_position() -> None:
+    async def test(loopback: LoopbackCluster, client: ClusterClient) -> None:
+        with pytest.raises(ServiceError) as raised:
+            await client.request(b"fail")
+        assert raised.value.code == 1
+        assert raised.value.log_position > client.cluster_session_id
+        assert await client.request(b"next") == b"next"
+
+    connected(test)
+
+
+def test_requests_of_one_loop_turn_travel_together_and_are_paired() -> None:
+    async def test(loopback: LoopbackCluster, client: ClusterClient) -> None:
+        messages = [b"%d" % number for number in range(200)]
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(client.request(message)) for message in messages]
+        assert [task.result() for task in tasks] == messages
+        assert loopback.members[0].gateway.ingress_batches == 1
+
+    connected(test)
+
+
+def test_a_request_that_times_out_stays_pending_and_its_answer_is_received() -> None:
+    async def test(loopback: LoopbackCluster, client: ClusterClient) -> None:
+        loopback.hold()
+        with pytest.raises(TimeoutError):
+            await client.request(b"late", timeout=0.05)
+        loopback.release()
+        async for received in client.receive():
+            assert received.message == b"late"
+            break
+        assert heard(loopback) == [b"late"]
+
+    connected(test)
+
+
+# Streaming
+
+
+def test_offers_are_acknowledged_in_order_and_flush_waits_for_all() -> None:
+    async def test(loopback: LoopbackCluster, client: ClusterClient) -> None:
+        assert [client.offer(b"quiet") for _ in range(3)] == [1, 2, 3]
+        await client.wait_acknowledged(2)
+        await client.flush()
+        await client.wait_acknowledged(1)
+        assert client.acknowledged_sequence == client.last_sequence == 3
+        assert client.pending_bytes == 0
+
+    connected(test)
+
+
+def test_a_stream_beyond_window_and_credit_arrives_whole_and_once() -> None:
+    async def body() -> None:
+        got: list[tuple[int, bytes]] = []
+        settings = SessionSettings(window_bytes=100_000)
+        async with asyncio.timeout(PATIENCE_S), cluster(3) as loopback:
+            loopback.lead(1)
+            async with ClusterClient.connect(
+                loopback.addresses, settings=settings, on_egress=lambda *item: got.append(item)
+            ) as client:
+                refused = 0
+                for number in range(20_000):
+                    if not client.can_offer:
+                        with pytest.raises(IngressBackPressure):
+                            client.offer(b"x")
+                        refused += 1
+                        await client.ready()
+                    client.offer(b"%d" % number)
+                    if number == 10_000:
+                        loopback.resign(lose_uncommitted=True)
+                        loopback.lead(2)
+                await client.flush()
+                assert refused
+                assert client.counters.resumptions == 1
+        assert got == [(number + 1, b"%d" % number) for number in range(20_000)]
+        assert heard(loopback, 0) == [message for _, message in got]
+
+    asyncio.run(body())
+
+
+def test_a_message_too_large_is_refused_at_once() -> None:
+    async def test(loopback: LoopbackCluster, client: ClusterClient) -> None:
+        with pytest.raises(MessageTooLarge):
+            client.offer(bytes(101))
+        assert await client.request(bytes(100)) == bytes(100)
+
+    connected(test, settings=ClusterSettings(message_bytes_max=100))
+
+
+def test_a_failing_callback_of_the_application_loses_nothing() -> None:
+    async def body() -> None:
+        got: list[bytes] = []
+        reported: list[object] = []
+
+        def on_egress(sequence: int, message: bytes) -> None:
+            got.append(message)
+            if message == b"2":
+                raise ValueError("theirs")
+
+        asyncio.get_running_loop().set_exception_handler(
+            lambda _, context: reported.append(context["exception"])
+        )
+        async with asyncio.timeout(PATIENCE_S), cluster() as loopback:
+            loopback.lead()
+            async with ClusterClient.connect(loopback.addresses, on_egress=on_egress) as client:
+                for message in (b"1", b"2", b"3"):
+                    client.offer(message)
+                await client.flush()
+                assert client.counters.callback_failures == 1
+        assert got == [b"1", b"2", b"3"]
+        assert len(reported) == 1
+
+    asyncio.run(body())
+
+
+def test_errors_of_offers_reach_their_callback_or_the_receiver() -> None:
+    async def body() -> None:
+        errors: list[int] = []
+        async with asyncio.timeout(PATIENCE_S), cluster() as loopback:
+            loopback.lead()
+            async with ClusterClient.connect(
+                loopback.addresses,
+                on_egress=lambda *_: None,
+                on_error=lambda sequence, _: errors.append(sequence),
+            ) as client:
+                client.offer(b"fail")
+                await client.flush()
+            async with ClusterClient.connect(loopback.addresses) as client:
+                client.offer(b"fail")
+                async for received in client.receive():
+                    assert isinstance(received.error, ServiceError)
+                    break
+        assert errors == [1]
+
+    asyncio.run(body())
+
+
+def test_egress_that_nobody_receives_is_bounded() -> None:
+    async def test(loopback: LoopbackCluster, client: ClusterClient) -> None:
+        await client.request(b"burst %d 1" % (UNCLAIMED_MESSAGES_MAX + 11))
+        await client.request(b"next")
+        assert client.counters.unclaimed == 10
+
+    connected(test)
+
+
+def test_a_slow_receiver_stops_reading_and_misses_nothing() -> None:
+    async def test(loopback: LoopbackCluster, client: ClusterClient) -> None:
+        received = client.receive()
+        client.offer(b"first")
+        assert (await anext(received)).message == b"first"
+        for _ in range(10):
+            client.offer(b"burst 20 100000")
+        await until(lambda: loopback.members[0].container.sessions()[0].last_egress_sequence == 201)
+        for _ in range(200):
+            assert len((await anext(received)).message) == 100_000
+        await client.flush()
+        assert client.counters.resumptions == 0
+
+    connected(test, settings=ClusterSettings(kept_egress_bytes_max=1 << 26))
+
+
+# Members that come and go
+
+
+def test_a_session_outlives_its_leader() -> None:
+    async def test(loopback: LoopbackCluster, client: ClusterClient) -> None:
+        session_id = client.cluster_session_id
+        for seat in (1, 2, 0):
+            loopback.hold()
+            request = asyncio.ensure_future(client.request(b"over %d" % seat))
+            await asyncio.sleep(0)
+            loopback.resign(lose_uncommitted=True)
+            loopback.lead(seat)
+            assert await request == b"over %d" % seat
+            assert client.address == loopback.addresses[seat]
+        assert client.cluster_session_id == session_id
+        assert heard(loopback) == [b"over 1", b"over 2", b"over 0"]
+
+    connected(test, members=3)
+
+
+def test_leadership_lost_and_regained_on_one_connection() -> None:
+    async def test(loopback: LoopbackCluster, client: ClusterClient) -> None:
+        client.offer(b"a")
+        loopback.resign(lose_uncommitted=True)
+        client.offer(b"b")
+        loopback.lead()
+        await client.flush()
+        assert heard(loopback) == [b"a", b"b"]
+        assert client.counters.connections == 1
+        assert client.counters.resumptions == 1
+
+    connected(test)
+
+
+def test_finds_the_leader_from_any_member_and_behind_dead_addresses() -> None:
+    async def body() -> None:
+        async with asyncio.timeout(PATIENCE_S), cluster(3) as loopback:
+            loopback.lead(2)
+            dead, address = await fake_member()
+            dead.close()
+            async with ClusterClient.connect([address, loopback.addresses[0]]) as client:
+                assert client.address == loopback.addresses[2]
+                assert client.durability is Durability.FSYNC
+
+    asyncio.run(body())
+
+
+def test_members_that_redirect_to_each_other_do_not_hold_a_client_for_ever() -> None:
+    async def body() -> None:
+        async with asyncio.timeout(PATIENCE_S), cluster() as loopback:
+            loopback.lead()
+            second, address = await fake_member()
+            first, loop_address = await fake_member(encode_redirect(address))
+            second.close()
+            again, _ = await fake_member(encode_redirect(loop_address))
+            addresses = [loop_address, *loopback.addresses]
+            async with ClusterClient.connect(addresses) as client:
+                assert await client.request(b"x") == b"x"
+            first.close()
+            again.close()
+
+    asyncio.run(body())
+
+
+@pytest.mark.parametrize("says", [b"SSH-2.0-OpenSSH_9.2\r\n", encode_error(LinkError.OVERLOADED)])
+def test_a_member_that_is_none_is_left_for_another(says: bytes) -> None:
+    async def body() -> None:
+        async with asyncio.timeout(PATIENCE_S), cluster() as loopback:
+            loopback.lead()
+            server, address = await fake_member(says)
+            async with ClusterClient.connect([address, *loopback.addresses]) as client:
+                assert client.address == loopback.addresses[0]
+            server.close()
+
+    asyncio.run(body())
+
+
+def test_a_frozen_member_is_left_within_about_a_second() -> None:
+    async def body() -> None:
+        async with asyncio.timeout(PATIENCE_S), cluster() as loopback:
+            loopback.lead()
+            server, address = await fake_member()
+            begun = asyncio.get_running_loop().time()
+            async with ClusterClient.connect([address, *loopback.addresses]):
+                assert asyncio.get_running_loop().time() - begun < 2.5
+            server.close()
+
+    asyncio.run(body())
+
+
+# Ends
+
+
+def test_an_expired_session_ends_what_was_sent_as_unknown_and_opens_no_other() -> None:
+    async def test(loopback: LoopbackCluster, client: ClusterClient) -> None:
+        loopback.hold()
+        request = asyncio.ensure_future(client.request(b"unknown"))
+        await until(lambda: loopback.appended == 2)
+        loopback.resign(lose_uncommitted=True)
+        loopback.lead()
+        loopback.members[0].gateway.append_close(client.cluster_session_id, CloseReason.EXPIRED)
+        with pytest.raises(OutcomeUnknown, match="expired"):
+            await request
+        with pytest.raises(SessionClosed):
+            client.offer(b"x")
+        with pytest.raises(SessionClosed):
+            await client.request(b"x")
+        with pytest.raises(SessionClosed):
+            async for _ in client.receive():
+                pass
+        assert loopback.members[0].container.sessions() == []
+
+    connected(test)
+
+
+def test_what_was_never_sent_ends_as_closed_and_not_as_unknown() -> None:
+    async def test(loopback: LoopbackCluster, client: ClusterClient) -> None:
+        session_id = client.cluster_session_id
+        loopback.resign()
+        loopback.lead()
+        request = asyncio.ensure_future(client.request(b"never"))
+        await asyncio.sleep(0)
+        loopback.members[0].gateway.append_close(session_id, CloseReason.ADMINISTRATOR)
+        with pytest.raises((SessionClosed, OutcomeUnknown)) as raised:
+            await request
+        assert (raised.type is SessionClosed) == (heard(loopback) == [])
+
+    connected(test)
+
+
+def test_a_service_that_closes_the_session_is_named_as_the_reason() -> None:
+    async def test(loopback: LoopbackCluster, client: ClusterClient) -> None:
+        with pytest.raises(OutcomeUnknown, match="service"):
+            await client.request(b"close")
+        with pytest.raises(OutcomeUnknown):
+            await client.wait_acknowledged(1)
+
+    connected(test)
+
+
+def test_close_delivers_what_was_offered_before() -> None:
+    async def body() -> None:
+        async with asyncio.timeout(PATIENCE_S), cluster() as loopback:
+            loopback.lead()
+            client = await ClusterClient.connect(loopback.addresses)
+            client.offer(b"last")
+            await client.close()
+            await client.close()
+            assert heard(loopback) == [b"last"]
+            service = loopback.members[0].service
+            assert isinstance(service, ParrotService)
+            assert [reason for _, reason in service.closed] == [CloseReason.CLIENT]
+            assert [m.message async for m in client.receive()] == [b"last"]
+            with pytest.raises(SessionClosed):
+                client.offer(b"more")
+
+    asyncio.run(body())
+
+
+def test_close_gives_up_on_a_cluster_that_cannot_be_told() -> None:
+    async def body() -> None:
+        async with asyncio.timeout(PATIENCE_S), cluster() as loopback:
+            loopback.lead()
+            client = await ClusterClient.connect(loopback.addresses)
+            loopback.hold()
+            sequence = client.offer(b"x")
+            waiter = asyncio.ensure_future(client.wait_acknowledged(sequence))
+            await until(lambda: loopback.appended == 2)
+            await client.close(timeout=0.05)
+            with pytest.raises(OutcomeUnknown):
+                await waiter
+
+    asyncio.run(body())
+
+
+def test_connecting_without_a_leader_ends_in_time_and_leaves_nothing_behind() -> None:
+    async def body() -> None:
+        async with cluster() as loopback:
+            with pytest.raises(NotConnected, match="within"):
+                await ClusterClient.connect(loopback.addresses, timeout=0.1)
+            await until(lambda: not loopback.members[0].gateway.connections)
+            assert len(asyncio.all_tasks()) == 1
+
+    asyncio.run(body())
+
+
+def test_another_cluster_refuses_the_client() -> None:
+    async def body() -> None:
+        async with cluster() as loopback:
+            loopback.lead()
+            with pytest.raises(AuthenticationRejected, match="another cluster"):
+                await ClusterClient.connect(loopback.addresses, cluster_id=b"x" * 16)
+
+    asyncio.run(body())
+
+
+def test_a_session_that_the_cluster_has_no_room_for_is_refused() -> None:
+    async def test(loopback: LoopbackCluster, client: ClusterClient) -> None:
+        with pytest.raises(SessionClosed, match="sessions"):
+            await ClusterClient.connect(loopback.addresses)
+
+    connected(test, settings=ClusterSettings(sessions_max=1))
+
+
+def test_an_address_that_is_none_is_refused_before_anything_happens() -> None:
+    with pytest.raises(ValueError, match="host:port"):
+        ClusterClient.connect(["nowhere"])
