@@ -232,7 +232,9 @@ def test_the_digest_sees_failures_that_no_client_is_told_of() -> None:
     digests = set()
     for script in (b"at 1 fail", b"at 1 quit"):
         harness = ServiceHarness(Scripted, tolerate_failures=True)
-        harness.open_session().send(script, b"timer 1 5")
+        client = harness.open_session()
+        client.send(script, b"timer 1 5")
+        client.close()
         harness.advance(5)
         digests.add(harness.digest)
     assert len(digests) == 2
