@@ -104,12 +104,6 @@ class Metrics:
         """Include the counts by reason that a boundary keeps itself, read at each scrape."""
         self._refusal_sources[boundary] = read
 
-    def set_refused(self, boundary: str, reason: str, count: int) -> None:
-        """Take over what a boundary has counted by itself."""
-        key = (boundary, reason)
-        if key in self._refused or len(self._refused) < REFUSED_LABELS_MAX:
-            self._refused[key] = count
-
     def refusals(self) -> dict[tuple[str, str], int]:
         """Return the counts by boundary and reason."""
         counts = dict(self._refused)

@@ -59,7 +59,7 @@ _LAGGING_BYTES: Final = 1024 * 1024
 
 def batch_bytes_max(constants: ClusterConstants) -> int:
     """Return the longest ingress batch that one client message and one log frame can hold."""
-    entries = entries_length_max(constants.segment_length)
+    entries = entries_length_max(constants.segment_length, constants.frame_bytes_max)
     room = entries // ENTRY_ALIGNMENT * ENTRY_ALIGNMENT - ENTRY_HEADER_LENGTH
     return min(room, CLIENT_MESSAGE_BYTES_MAX - INGRESS_HEADER_LENGTH)
 

@@ -292,9 +292,9 @@ def decode_entries(frame: LogFrame) -> Iterator[LogEntry]:
         raise RemoteProtocolError(message)
 
 
-def entries_length_max(segment_length: int) -> int:
-    """Return how many bytes of entries fit into one frame of a log with such segments."""
-    return min(FRAME_BYTES_MAX, segment_length // 4) - FRAME_HEADER_LENGTH
+def entries_length_max(segment_length: int, frame_bytes_max: int = FRAME_BYTES_MAX) -> int:
+    """Return how many bytes of entries fit into one frame of a log with these constants."""
+    return min(FRAME_BYTES_MAX, frame_bytes_max, segment_length // 4) - FRAME_HEADER_LENGTH
 
 
 def join_entries(entries: Sequence[bytes]) -> bytes:

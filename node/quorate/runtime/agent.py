@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from quorate.clock import Clock, LoopTime
+from quorate.config import ClusterConstants
 from quorate.consensus.effects import Alarm, Effect, HaltCode, IngressState
 from quorate.consensus.messages import Message
 from quorate.consensus.module import ConsensusModule, Rejection
@@ -64,7 +65,7 @@ class ConsensusAgent:
         applier: Applier,
         clock: Clock,
         metrics: Metrics,
-        segment_length: int,
+        constants: ClusterConstants,
         on_halt: Callable[[HaltCode, str], None],
     ) -> None:
         """Own ``module``; ``attach`` completes the wiring before anything arrives."""
@@ -87,7 +88,9 @@ class ConsensusAgent:
         self._clock = clock
         self._loop_time = LoopTime(clock.monotonic())
         self._on_halt = on_halt
-        self._body_bytes_max = entries_length_max(segment_length)
+        self._body_bytes_max = entries_length_max(
+            constants.segment_length, constants.frame_bytes_max
+        )
         self._entries: list[bytes] = []
         self._in_turn = False
         self._instant = Instant(0, clock.boottime(), clock.wall())

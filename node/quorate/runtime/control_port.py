@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import fields
 
+from quorate.consensus.effects import Alarm
 from quorate.consensus.types import Seat
 from quorate.control.port import Gauges, Health, OnOutcome
 from quorate.control.status import MemberStatus
@@ -17,6 +19,7 @@ class MemberControl:
         """Read from, and ask, the parts of ``member``."""
         self._member = member
         self._version = 1
+        self._has_compared = False
         self._changed = asyncio.Event()
         self._seen = member.report.standing()
         member.agent.on_news = self.on_news
@@ -30,10 +33,29 @@ class MemberControl:
 
     def _watch(self) -> None:
         """Notice what changes without anybody saying so, within a tick."""
+        self._compare_settings()
         standing = self._member.report.standing()
         if standing != self._seen:
             self._seen = standing
             self.on_news()
+
+    def _compare_settings(self) -> None:
+        """Say once if the file asks for other cluster-wide values than the log, which hold."""
+        member = self._member
+        container = member.agent.applier.container
+        if self._has_compared or not container.position:
+            return
+        self._has_compared = True
+        wanted, held = member.config.settings, container.settings
+        names = [
+            field.name
+            for field in fields(held)
+            if getattr(wanted, field.name) != getattr(held, field.name)
+        ]
+        if names:
+            listed = ", ".join(f"{name} {getattr(held, name)}" for name in names)
+            detail = f"the log's settings hold: {listed}; change the file to match"
+            member.effects.carry_out([Alarm("settings_differ", detail)])
 
     def status(self) -> MemberStatus:
         """Return the present status."""
@@ -56,12 +78,6 @@ class MemberControl:
         metrics.egress_messages = gateway.egress_messages
         metrics.egress_bytes = gateway.egress_bytes
         metrics.spares_exhausted = member.archive.spares_run_out_count
-        for reason, count in gateway.refusals.by_reason.items():
-            metrics.set_refused("client", str(reason), count)
-        for refusal, count in member.links.refusals.items():
-            metrics.set_refused("member", refusal.name.lower(), count)
-        for name, count in container.counters.items():
-            metrics.set_refused("service", name, count)
         sessions = container.sessions()
         return Gauges(
             sessions=len(sessions),

@@ -182,7 +182,7 @@ class AgentBench:
             self.applier,
             self.clock,
             self.metrics,
-            ClusterConstants().segment_length,
+            ClusterConstants(),
             lambda code, detail: self.halts.append((code, detail)),
         )
         self.effects = EffectRunner(self.agent, self.recorder, self.links, self.spawn)

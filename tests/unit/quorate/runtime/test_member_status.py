@@ -184,3 +184,24 @@ def test_refused_actions_say_why_and_call_nobody() -> None:
         assert effects.founding_outcomes == []
 
     run(scenario)
+
+
+def test_other_settings_in_the_file_than_in_the_log_are_reported_once() -> None:
+    async def scenario(watched: Watched) -> None:
+        config = watched.control._member.config
+        settings = replace(config.settings, sessions_max=5)
+        watched.control._member.config = replace(config, settings=settings)
+        await watched.bench.pass_time(100)
+        (alarm,) = watched.control.status().alarms
+        assert alarm.name == "settings_differ"
+        assert "sessions_max 10000" in alarm.detail
+
+    run(scenario)
+
+
+def test_equal_settings_raise_no_alarm() -> None:
+    async def scenario(watched: Watched) -> None:
+        await watched.bench.pass_time(100)
+        assert watched.control.status().alarms == ()
+
+    run(scenario)
