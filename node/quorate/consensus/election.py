@@ -317,6 +317,7 @@ class Election:
         )
         if granted and core.node_state.vote == NO_MEMBER:
             core.store(core.node_state._replace(vote=peer.member_id))
+            core.trace("vote_granted", candidate=peer.seat, candidate_term_id=term)
         if granted:
             self._hold_back()
         self._answer(peer, granted=granted)

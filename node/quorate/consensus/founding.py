@@ -170,6 +170,7 @@ class Founding:
         core = self._core
         if core.founding_broken != reason:
             core.founding_broken = reason
+            core.trace("founding_broken", reason=reason)
             core.greet_all()
         return _how_to_end(reason)
 
@@ -187,6 +188,7 @@ class Founding:
 
     def _drop(self) -> None:
         core = self._core
+        core.trace("founding_discarded", position=core.log.end.position)
         core.founding_broken = ""
         self._asked = False
         self._stored = set()

@@ -9,6 +9,7 @@ follower and one data sync, and an idle member answers at once.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Protocol
 
@@ -21,8 +22,10 @@ from quorate.consensus.types import Instant, LogFrame, LogPosition, PeerLife, Ro
 from quorate.control.metrics import Metrics
 from quorate.protocol.log_codec import entries_length_max
 from quorate.runtime.applying import Applier
-from quorate.service.outbox import Outbound
+from quorate.runtime.events import Event, log_event
+from quorate.service.outbox import Outbound, SessionClosed, SessionOpened
 
+LOGGER = logging.getLogger("quorate.runtime")
 TICK_MAX_NS = 50_000_000
 """The loop never sleeps longer, so that loop time is never far behind."""
 STALL_ROUNDS = 2
@@ -94,7 +97,7 @@ class ConsensusAgent:
         self._entries: list[bytes] = []
         self._in_turn = False
         self._instant = Instant(0, clock.boottime(), clock.wall())
-        self._turn_began = 0
+        self._turn_began = clock.monotonic()
         self._stall_rounds = 0
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0
@@ -119,9 +122,11 @@ class ConsensusAgent:
         if not self._in_turn:
             self._in_turn = True
             began = self._clock.monotonic()
-            self._turn_began = began
             if self._loop_time.turn(began):
                 self._stall_rounds = STALL_ROUNDS
+                stalled_ms = (began - self._turn_began) // 1_000_000
+                log_event(LOGGER, Event.LOOP_STALLED, seat=self.module.core.seat, ms=stalled_ms)
+            self._turn_began = began
             self._instant = Instant(self._loop_time.now, self._clock.boottime(), self._clock.wall())
             self._loop.call_soon(self._end_turn)
         return self._instant
@@ -232,6 +237,8 @@ class ConsensusAgent:
         self._update_serving()
         if outbox and self.module.role is Role.LEADER:
             self._gateway.on_outbox(outbox)
+            if LOGGER.isEnabledFor(logging.DEBUG):
+                _log_sessions(outbox)
 
     def _timer_due_in(self) -> int | None:
         """Return in how many nanoseconds a pending timer wants a frame; None for never."""
@@ -324,3 +331,12 @@ class ConsensusAgent:
     def halt(self, code: HaltCode, detail: str) -> None:
         """End the process: nothing is written or sent any more."""
         self._on_halt(code, detail)
+
+
+def _log_sessions(outbox: list[Outbound]) -> None:
+    for item in outbox:
+        if isinstance(item, SessionOpened):
+            log_event(LOGGER, Event.SESSION_OPENED, session=item.session_id)
+        elif isinstance(item, SessionClosed):
+            reason = item.reason.name.lower()
+            log_event(LOGGER, Event.SESSION_CLOSED, session=item.session_id, reason=reason)

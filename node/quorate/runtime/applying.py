@@ -6,6 +6,7 @@ restart or when the service has fallen behind.
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 
@@ -15,8 +16,10 @@ from quorate.consensus.types import FrameType, LogFrame, LogPosition
 from quorate.errors import InvariantBroken
 from quorate.protocol.log_codec import decode_frames, frame_body
 from quorate.protocol.term_codec import decode_term
+from quorate.runtime.events import Event, log_event
 from quorate.service.container import ServiceContainer
 
+LOGGER = logging.getLogger("quorate.runtime")
 MESSAGES_PER_STEP = 256
 SLICE_NS = 4_000_000
 """A slice ends after the step that passes this; heartbeats are every 50 ms."""
@@ -109,9 +112,21 @@ class Applier:
             raise InvariantBroken(f"commit position {self._commit} inside frame at {position}")
         self._current = frame
         if frame.frame_type is FrameType.NEW_LEADERSHIP_TERM:
-            self.possible_loss = decode_term(frame_body(frame)).possible_loss
+            self._begin_term(frame)
         self.container.begin(frame)
         return True
+
+    def _begin_term(self, frame: LogFrame) -> None:
+        term = decode_term(frame_body(frame))
+        self.possible_loss = term.possible_loss
+        log_event(
+            LOGGER,
+            Event.NEW_LEADERSHIP_TERM,
+            leadership_term_id=term.leadership_term_id,
+            log_position=frame.position,
+            leader=term.leader.hex(),
+            possible_loss=term.possible_loss,
+        )
 
     def _frame_from_file(self, position: LogPosition) -> LogFrame | None:
         while self._from_file and self._from_file[0].position < position:

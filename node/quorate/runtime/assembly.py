@@ -113,6 +113,14 @@ def prepare(config: NodeConfig) -> Prepared:
         leadership_term_id=recovered.end.leadership_term_id,
         recovering=recovered.node_state.recovering.reason.name.lower(),
     )
+    if recovered.node_state.recovering.reason:
+        log_event(
+            LOGGER,
+            Event.RECOVERING_STARTED,
+            seat=config.member.seat,
+            reason=recovered.node_state.recovering.reason.name.lower(),
+            may_have_acknowledged=recovered.node_state.recovering.position,
+        )
     return Prepared(config, container, archive, identity, secret)
 
 

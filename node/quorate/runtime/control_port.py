@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import fields
 
 from quorate.consensus.effects import Alarm
 from quorate.consensus.types import Seat
 from quorate.control.port import Gauges, Health, OnOutcome
 from quorate.control.status import MemberStatus
+from quorate.runtime.events import Event, log_event
 from quorate.runtime.member import Member
+
+LOGGER = logging.getLogger("quorate.control")
 
 
 class MemberControl:
@@ -90,19 +94,23 @@ class MemberControl:
     def found(self, *, discard: bool, on_outcome: OnOutcome) -> str | None:
         """Ask for the founding; return why not."""
         outcomes = self._member.effects.founding_outcomes
+        log_event(LOGGER, Event.ADMIN_REQUESTED, action="found", discard=discard)
         outcomes.append(on_outcome)
         refused = self._member.agent.request_found(discard=discard)
         if refused is not None:
             outcomes.remove(on_outcome)
+            log_event(LOGGER, Event.ADMIN_REFUSED, action="found", reason=refused)
         return refused
 
     def transfer(self, target: Seat | None, on_outcome: OnOutcome) -> str | None:
         """Hand leadership to this seat or, with None, to the best voter; return why not."""
         outcomes = self._member.effects.transfer_outcomes
+        log_event(LOGGER, Event.ADMIN_REQUESTED, action="transfer", target=target)
         outcomes.append(on_outcome)
         refused = self._member.agent.request_transfer(target)
         if refused is not None:
             outcomes.remove(on_outcome)
+            log_event(LOGGER, Event.ADMIN_REFUSED, action="transfer", reason=refused)
         return refused
 
     def alive(self) -> Health:

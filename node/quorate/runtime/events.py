@@ -35,46 +35,29 @@ class Event(Enum):
         106, logging.ERROR, "the process ends itself; exit code says why"
     )
     LOOP_STALLED = EventDefinition(107, logging.WARNING, "one turn of the loop took very long")
-    SETTINGS_DIFFER = EventDefinition(
-        108, logging.WARNING, "the file's cluster-wide values differ from the log's, which hold"
-    )
 
-    FOUNDING_REQUESTED = EventDefinition(201, logging.INFO, "someone asked to found the cluster")
-    FOUNDING_STORED = EventDefinition(202, logging.INFO, "the founding frame is durable here")
     FOUNDED = EventDefinition(203, logging.INFO, "the founded mark is durable here")
     FOUNDING_BROKEN = EventDefinition(204, logging.ERROR, "a seat changed during the founding")
     FOUNDING_DISCARDED = EventDefinition(205, logging.WARNING, "an unfinished founding was dropped")
     FOUNDING_ENDED = EventDefinition(206, logging.INFO, "a request to found has its outcome")
-    VOLUME_LOST = EventDefinition(
-        207, logging.ERROR, "a blank directory under a used seat: no vote"
-    )
     FOUNDING_REFUSED = EventDefinition(208, logging.WARNING, "the cluster cannot be founded yet")
 
-    LEADER_UNHEARD = EventDefinition(301, logging.INFO, "the leader counts as gone")
     CANVASS = EventDefinition(302, logging.INFO, "asking who would vote for this member")
     ELECTION_FAILED = EventDefinition(303, logging.INFO, "a canvass or ballot was not won")
-    CANDIDATE_STOOD = EventDefinition(304, logging.INFO, "standing for a new term")
     VOTE_GRANTED = EventDefinition(306, logging.INFO, "voted for another member")
     ROLE_CHANGED = EventDefinition(307, logging.INFO, "role, term or known leader changed")
     NEW_LEADERSHIP_TERM = EventDefinition(308, logging.INFO, "a term's first frame was applied")
-    TRANSFER_STARTED = EventDefinition(309, logging.INFO, "handing leadership over")
     TRANSFER_ENDED = EventDefinition(310, logging.INFO, "a transfer has its outcome")
-    QUORUM_LOST = EventDefinition(311, logging.WARNING, "the leader no longer hears a majority")
 
     LOG_RECOVERED = EventDefinition(401, logging.INFO, "what the data directory held at start")
     LOG_TRUNCATED = EventDefinition(402, logging.WARNING, "a tail that lost against the leader's")
-    CATCH_UP_STARTED = EventDefinition(403, logging.INFO, "a member reads what it missed")
-    CATCH_UP_ENDED = EventDefinition(404, logging.INFO, "a member has the leader's log again")
     RECOVERING_STARTED = EventDefinition(
         405, logging.WARNING, "this member may have lost what it acknowledged: no vote"
     )
     RECOVERING_ENDED = EventDefinition(406, logging.INFO, "cured: takes part again")
-    POSSIBLE_LOSS = EventDefinition(407, logging.ERROR, "this term may lack acknowledged messages")
     FRAME_REFUSED = EventDefinition(
         408, logging.WARNING, "a log frame that does not fit was dropped"
     )
-    SPARES_EXHAUSTED = EventDefinition(409, logging.WARNING, "no prepared segment was left")
-    STORAGE_FAILED = EventDefinition(410, logging.ERROR, "a write or sync failed")
 
     LINK_UP = EventDefinition(501, logging.INFO, "a link to another member stands")
     LINK_DOWN = EventDefinition(502, logging.INFO, "a link to another member broke")
@@ -87,20 +70,17 @@ class Event(Enum):
     )
 
     INGRESS_CHANGED = EventDefinition(601, logging.INFO, "clients' messages are taken, held or not")
-    SESSION_OPENED = EventDefinition(602, logging.DEBUG, "a client's session began")
+    SESSION_OPENED = EventDefinition(602, logging.DEBUG, "a client's session began, or resumed")
     SESSION_CLOSED = EventDefinition(603, logging.DEBUG, "a client's session ended")
-    CLIENT_REFUSED = EventDefinition(604, logging.DEBUG, "a client's connection was closed")
 
     SERVICE_STARTED = EventDefinition(701, logging.INFO, "the service was loaded and started")
     CALLBACK_FAILED = EventDefinition(702, logging.ERROR, "a callback of the service raised")
-    CALLBACK_SLOW = EventDefinition(703, logging.WARNING, "a callback of the service took long")
     SERVICE_DIVERGED = EventDefinition(
         704, logging.ERROR, "a majority computed something else: this member stops serving"
     )
 
     ADMIN_REQUESTED = EventDefinition(801, logging.INFO, "an admin action was asked for")
     ADMIN_REFUSED = EventDefinition(802, logging.WARNING, "an admin action was refused")
-    ADMIN_ENDED = EventDefinition(803, logging.INFO, "an admin action has its outcome")
 
     ALARM_RAISED = EventDefinition(901, logging.ERROR, "something that a human should see")
     ALARM_CLEARED = EventDefinition(902, logging.INFO, "an alarm is over")

@@ -62,3 +62,15 @@ def test_a_logged_event_carries_its_name_number_and_fields(
     assert vars(record)["event"] == "role_changed"
     assert vars(record)["number"] == 307
     assert vars(record)["fields"] == {"role": "leader", "term": 3}
+
+
+def test_every_event_is_emitted_somewhere() -> None:
+    """An event that nothing emits is a promise in the logs' reference that nobody keeps."""
+    package = ROOT / "node" / "quorate"
+    sources = "\n".join(path.read_text() for path in package.rglob("*.py"))
+    silent = [
+        event.event_name
+        for event in Event
+        if f"Event.{event.name}" not in sources and f'trace("{event.event_name}"' not in sources
+    ]
+    assert silent == []
