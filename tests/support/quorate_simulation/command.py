@@ -11,6 +11,7 @@ from pathlib import Path
 
 from quorate_simulation.explain import explain
 from quorate_simulation.scenario import run_script
+from quorate_simulation.timed import TimedResult, run_timed
 from quorate_simulation.walk import STEPS, WalkResult, run_walk, shrink
 
 
@@ -27,13 +28,51 @@ def main(arguments: list[str] | None = None) -> int:
     walk.add_argument("--quick", action="store_true", help="do not shorten a failure")
     script = verbs.add_parser("script", help="run one directed script and tell all of it")
     script.add_argument("file", type=Path)
+    timed = verbs.add_parser("timed", help="whole members and clients under virtual time")
+    timed.add_argument("--seed", type=int, help="repeat this one")
+    timed.add_argument("--first", type=int, default=0, help="search from this seed on")
+    timed.add_argument("--seconds", type=float, default=10.0, help="search for so long")
     options = parser.parse_args(arguments)
+    if options.verb == "timed":
+        return _timed(options)
     if options.verb == "script":
         run_script(options.file, aloud=True)
         return 0
     if options.seed is not None:
         return _repeat(options.seed, options.steps, quick=options.quick)
     return _search(options)
+
+
+def _timed(options: argparse.Namespace) -> int:
+    """Run one seed, or search; stop at the first failure."""
+    started = time.monotonic()
+    seed = options.first if options.seed is None else options.seed
+    marks: Counter[str] = Counter()
+    virtual = 0.0
+    while True:
+        result = run_timed(seed)
+        if result.failure is not None:
+            report_timed(result)
+            return 1
+        marks.update(result.marks)
+        virtual += result.virtual
+        if options.seed is not None or time.monotonic() - started > options.seconds:
+            break
+        seed += 1
+    taken = time.monotonic() - started
+    print(f"{virtual:.0f} simulated seconds to seed {seed}: {virtual / taken:.0f} x real time")
+    print(f"last: {result.faults} faults, {result.answered} answers, digest {result.digest:08x}")
+    for name, count in sorted(marks.items()):
+        print(f"  {count:7} {name}")
+    return 0
+
+
+def report_timed(result: TimedResult) -> None:
+    """Print a failure and how to repeat it."""
+    print(f"FAILED {result.kind} after {result.virtual:.3f} simulated s: {result.failure}")
+    print(f"repeat: {result.command()}")
+    if result.failure is not None:
+        print("".join(traceback.format_exception(result.failure)))
 
 
 def _repeat(seed: int, steps: int, *, quick: bool) -> int:

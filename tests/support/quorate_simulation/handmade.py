@@ -14,8 +14,10 @@ from quorate.consensus.types import (
     NOT_RECOVERING,
     ClusterId,
     FrameType,
+    LeadershipTermId,
     LogFrame,
     LogMark,
+    LogPosition,
     Member,
     Membership,
     Role,
@@ -25,6 +27,7 @@ from quorate_simulation.checkers import ConsensusChecker
 from quorate_simulation.founding import constants_of, founding_frame, member_id_of, new_codec
 from quorate_simulation.shadow import ShadowMember
 
+FIRST_TERM = LeadershipTermId(1)
 CONFIG = ConsensusConfig(frame_bytes_max=1024, segment_length=4096)
 
 
@@ -49,14 +52,14 @@ class World:
             member.state = member.state._replace(founded=True)
             member.start_life()
 
-    def frame(self, end: LogMark, term: int, body: bytes = b"") -> LogFrame:
+    def frame(self, end: LogMark, term: LeadershipTermId, body: bytes = b"") -> LogFrame:
         """Return a frame of entries behind ``end``."""
         return self.codec.encode(
             end.position, term, 5, end.chain, FrameType.ENTRIES, body or bytes(8), 1
         )
 
     def term_frame(
-        self, member: ShadowMember, term: int, *, possible_loss: bool = False
+        self, member: ShadowMember, term: LeadershipTermId, *, possible_loss: bool = False
     ) -> LogFrame:
         """Return the first frame of a term of this member."""
         end = member.log.end
@@ -72,7 +75,7 @@ class World:
         kind = FrameType.NEW_LEADERSHIP_TERM
         return self.codec.encode(end.position, term, 5, end.chain, kind, body)
 
-    def store(self, member: ShadowMember, *, durable: bool = True, **changes: Any) -> None:
+    def store(self, member: ShadowMember, *, durable: bool = True, **changes: Any) -> None:  # noqa: ANN401
         """Change the node state."""
         state = member.asked_state._replace(**changes)
         self.checker.on_store(member, StoreNodeState(member.sequence + 1, state))
@@ -94,7 +97,7 @@ class World:
         while member.pending:
             self.checker.complete(member)
 
-    def stand(self, member: ShadowMember, term: int) -> None:
+    def stand(self, member: ShadowMember, term: LeadershipTermId) -> None:
         """Durable candidacy and its request to everyone."""
         self.store(member, candidate_term_id=term, vote=member.member_id)
         for other in self.members:
@@ -102,40 +105,53 @@ class World:
                 request = RequestVote(term, member.log.end, False, None)
                 self.checker.on_send(member, other.member_id, request)
 
-    def vote(self, voter: ShadowMember, candidate: ShadowMember, term: int, **more: Any) -> None:
+    def vote(
+        self,
+        voter: ShadowMember,
+        candidate: ShadowMember,
+        term: LeadershipTermId,
+        **more: Any,  # noqa: ANN401
+    ) -> None:
         """Vote durably and say so."""
-        changes = {"candidate_term_id": term, "vote": candidate.member_id} | more
+        changes: dict[str, Any] = {"candidate_term_id": term, "vote": candidate.member_id} | more
         self.store(voter, **changes)
         self.send_vote(voter, candidate, term)
 
     def send_vote(
-        self, voter: ShadowMember, candidate: ShadowMember, term: int, *, unanimous: bool = False
+        self,
+        voter: ShadowMember,
+        candidate: ShadowMember,
+        term: LeadershipTermId,
+        *,
+        unanimous: bool = False,
     ) -> None:
         """Say that a vote was given."""
         vote = Vote(term, True, unanimous, voter.log.end, 0)
         self.checker.on_send(voter, candidate.member_id, vote)
 
-    def lead(self, member: ShadowMember, term: int, *, possible_loss: bool = False) -> LogFrame:
+    def lead(
+        self, member: ShadowMember, term: LeadershipTermId, *, possible_loss: bool = False
+    ) -> LogFrame:
         """Begin a term, whoever voted."""
         frame = self.term_frame(member, term, possible_loss=possible_loss)
         self.append(member, frame, durable=False)
         self.look(member, role=Role.LEADER, term=term)
         return frame
 
-    def elect(self, member: ShadowMember, term: int) -> LogFrame:
+    def elect(self, member: ShadowMember, term: LeadershipTermId) -> LogFrame:
         """Hold a whole election that this member wins with one other vote."""
         self.stand(member, term)
         voter = next(m for m in self.members if m is not member)
         self.vote(voter, member, term)
         return self.lead(member, term)
 
-    def follow(self, member: ShadowMember, term: int, *frames: LogFrame) -> None:
+    def follow(self, member: ShadowMember, term: LeadershipTermId, *frames: LogFrame) -> None:
         """Adopt a term and append its frames."""
         if member.asked_state.candidate_term_id < term:
             self.store(member, candidate_term_id=term, vote=NO_MEMBER)
         self.append(member, *frames)
 
-    def look(self, member: ShadowMember, **changes: Any) -> None:
+    def look(self, member: ShadowMember, **changes: Any) -> None:  # noqa: ANN401
         """Show the checker a module after an event, told otherwise where ``changes`` say so."""
         view = {
             "role": Role.LEADER if member.leading else Role.FOLLOWER,
@@ -154,7 +170,13 @@ class World:
         )
         self.checker.after_event(member, module)
 
-    def report(self, member: ShadowMember, to: ShadowMember, term: int, **changes: Any) -> None:
+    def report(
+        self,
+        member: ShadowMember,
+        to: ShadowMember,
+        term: LeadershipTermId,
+        **changes: Any,  # noqa: ANN401
+    ) -> None:
         """Acknowledge the whole log, told otherwise where ``changes`` say so."""
         values: dict[str, Any] = {
             "leadership_term_id": term,
@@ -171,11 +193,11 @@ class World:
         report = AppendReport(**(values | changes))
         self.checker.on_send(member, to.member_id, report)
 
-    def commit(self, member: ShadowMember, position: int, term: int) -> None:
+    def commit(self, member: ShadowMember, position: LogPosition, term: LeadershipTermId) -> None:
         """Commit."""
         self.checker.on_commit(member, CommitTo(position, term))
 
-    def committed_term(self, term: int = 1) -> LogFrame:
+    def committed_term(self, term: LeadershipTermId = FIRST_TERM) -> LogFrame:
         """Elect seat 0 and commit its first frame with seat 1."""
         first, second, _ = self.members
         frame = self.elect(first, term)

@@ -36,6 +36,19 @@ WALK_MARKS: Mapping[str, int] = {
     "divergence found": 10_000,
 }
 
+TIMED_MARKS: Mapping[str, int] = {
+    "election won": 3,
+    "report without a match": 30,
+    "conflict truncated": 40,
+    "stepped down": 60,
+    "power cut of all": 60,
+    "token sent": 60,
+    "transfer completed": 60,
+    "tail lost by a disk": 100,
+    "cure completed": 150,
+    "unanimous ballot": 200,
+}
+
 
 def missing(marks: Mapping[str, int], reached: Mapping[str, int], runs: int) -> list[str]:
     """Return the marks that so many runs should have reached and have not."""

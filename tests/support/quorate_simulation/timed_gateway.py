@@ -1,0 +1,137 @@
+"""The part of a leader that clients talk to, reduced to what decides exactly-once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from quorate.protocol.entry_bodies import CloseReason, SessionOpenBody, encode_session_open
+from quorate.protocol.log_codec import EntryType, encode_entry
+from quorate.service.outbox import (
+    EgressBatch,
+    Outbound,
+    SequenceGap,
+    SessionClosed,
+    SessionOpened,
+)
+from quorate_simulation.timed_messages import (
+    Answer,
+    ClientLink,
+    Closed,
+    Egress,
+    Ingress,
+    Open,
+    Opened,
+    Redirect,
+    Rewind,
+)
+
+if TYPE_CHECKING:
+    from quorate_simulation.timed_member import TimedMember
+
+
+class TimedGateway:
+    """The client connections of one life of a member."""
+
+    def __init__(self, member: TimedMember) -> None:
+        """Nobody is connected."""
+        self._member = member
+        self._opening: dict[bytes, ClientLink] = {}
+        self._links: dict[int, ClientLink] = {}
+        self._was_serving = False
+
+    def close(self) -> None:
+        """The process has ended: all connections break."""
+        for link in [*self._opening.values(), *self._links.values()]:
+            link.broke()
+        self._opening.clear()
+        self._links.clear()
+
+    def on_open(self, link: ClientLink, message: Open) -> None:
+        """Open or resume a session, or say who leads."""
+        member = self._member
+        if not member.serving:
+            link.answer(Redirect(self._leader()))
+            return
+        view = member.container.find_session(message.key_hash)
+        if view is not None:
+            self._links[view.session_id] = link
+            link.answer(Opened(view.session_id, view.last_ingress_sequence))
+            for batch in member.container.egress_after(view.session_id, message.last_egress):
+                link.answer(_egress(batch))
+            return
+        if message.session_id:
+            link.answer(Closed(message.session_id, CloseReason.EXPIRED))
+            return
+        self._opening[message.key_hash] = link
+        body = encode_session_open(SessionOpenBody(message.key_hash, b"", "simulated"))
+        member.append_entry(encode_entry(EntryType.SESSION_OPEN, 0, body))
+
+    def on_ingress(self, link: ClientLink, message: Ingress) -> None:
+        """Put a client's batch into the log, unseen."""
+        member = self._member
+        if not member.serving or self._links.get(message.session_id) is not link:
+            link.answer(Redirect(self._leader()))
+            return
+        entry = encode_entry(
+            EntryType.SESSION_INGRESS,
+            message.session_id,
+            message.batch,
+            first_sequence=message.first_sequence,
+            message_count=message.message_count,
+            egress_acknowledged=message.egress_acknowledged,
+        )
+        member.append_entry(entry)
+
+    def on_outbox(self, outbox: list[Outbound]) -> None:
+        """Send what applying has produced to whom it concerns."""
+        for item in outbox:
+            match item:
+                case SessionOpened():
+                    self._on_opened(item)
+                case EgressBatch():
+                    self._answer(item.session_id, _egress(item))
+                case SessionClosed():
+                    self._answer(item.session_id, Closed(item.session_id, item.reason))
+                case SequenceGap():
+                    self._answer(item.session_id, Rewind(item.session_id, item.next_sequence))
+
+    def _on_opened(self, item: SessionOpened) -> None:
+        link = self._opening.pop(item.key_hash, None)
+        view = self._member.container.session(item.session_id)
+        if link is not None and view is not None:
+            self._links[item.session_id] = link
+            link.answer(Opened(item.session_id, view.last_ingress_sequence))
+            for batch in self._member.container.egress_after(item.session_id, 0):
+                link.answer(_egress(batch))
+
+    def _answer(self, session_id: int, answer: Answer) -> None:
+        link = self._links.get(session_id)
+        if link is not None:
+            link.answer(answer)
+
+    def on_turn(self) -> None:
+        """Nothing is acknowledged here that the service does not answer."""
+
+    def on_leader_changed(self) -> None:
+        """Send the clients away when this member serves no more."""
+        serving = self._member.serving
+        if self._was_serving and not serving:
+            for link in [*self._opening.values(), *self._links.values()]:
+                link.answer(Redirect(None))
+            self._opening.clear()
+            self._links.clear()
+        self._was_serving = serving
+
+    def _leader(self) -> int | None:
+        module = self._member.module
+        return module.leader if module is not None else None
+
+
+def _egress(batch: EgressBatch) -> Egress:
+    return Egress(
+        batch.session_id,
+        batch.last_ingress_sequence,
+        batch.first_egress_sequence,
+        batch.message_count,
+        batch.batch,
+    )
