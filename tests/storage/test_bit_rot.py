@@ -212,3 +212,28 @@ def test_damage_is_said_by_every_later_start_until_it_is_cured(durability: Durab
         assert recovering.reason is RecoveringReason.DAMAGED
         assert recovering.position == position
         driver.crash(power)
+
+
+@pytest.mark.parametrize("place", ["frame", "header", "first frame"])
+def test_damage_is_not_forgotten_however_the_start_that_finds_it_is_cut(place: str) -> None:
+    first, last = "log-00000000000000000000.seg", "log-00000000000000008192.seg"
+    flips = {
+        "frame": (first, FRAMES_OFFSET + 1000),
+        "header": (last, 30),
+        "first frame": (first, FRAMES_OFFSET + 70),
+    }
+    driver = member(clean=True)
+    driver.disk.flip(*flips[place])
+    position = driver.mark(len(driver.frames)).position
+    for crash_at in range(1, 60):
+        for power in (None, Random(crash_at), Random(-crash_at)):
+            cut = ArchiveDriver(driver.disk.copy(), segment_length=SEGMENT_LENGTH)
+            cut.disk.crash_at = crash_at
+            try:
+                cut.open_archive()
+            except SimulatedCrash:
+                cut.crash(power)
+                cut.open_archive()
+            recovering = cut.archive.recovered.node_state.recovering
+            assert recovering.reason is RecoveringReason.DAMAGED
+            assert recovering.position == position
