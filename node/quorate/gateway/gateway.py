@@ -34,6 +34,7 @@ from quorate.protocol.session_codec import (
     decode_ingress,
     decode_message,
     encode_credit,
+    encode_redirect,
     encode_rewind,
 )
 from quorate.protocol.session_messages import (
@@ -184,7 +185,7 @@ class Gateway:
             if term is not None:
                 self._begin_serving()
         if term is None:
-            self._redirect_all()
+            self._redirect_all(self._port.leader_client_address or "")
 
     def on_outbox(self, outbox: Iterable[Outbound]) -> None:
         """Send what applying the log produced; only the serving leader sends anything."""
@@ -380,16 +381,18 @@ class Gateway:
         """Every session must resume, here in a later term or at the new leader."""
         self._doorkeeper.detach_all()
         self._redirected_to = None
+        if self._port.serving:
+            # Another term of its own already: no other member is the one to go to.
+            self._redirect_all("")
 
-    def _redirect_all(self) -> None:
-        address = self._port.leader_client_address or ""
+    def _redirect_all(self, address: str) -> None:
         if address == self._redirected_to:
             return
         self._redirected_to = address
         for connection in list(self.connections):
             if connection.state in (ConnectionState.OPENING, ConnectionState.DETACHED):
                 connection.state_since = self.now
-                self._doorkeeper.redirect(connection)
+                connection.write(encode_redirect(address))
 
     def _publish(self, session_id: int, batches: list[EgressBatch] | None) -> None:
         connection = self._doorkeeper.attached.get(session_id)

@@ -522,6 +522,52 @@ def test_leadership_lost_and_regained_on_one_connection_takes_ingress_after_a_re
     led(test)
 
 
+def test_another_term_of_the_same_leader_makes_sessions_resume_too() -> None:
+    async def test(loopback: LoopbackCluster, client: RawClient) -> None:
+        await client.attach()
+        member = loopback.members[0]
+        member.leadership_term_id += 1
+        member.gateway.on_serving_changed()
+        assert await client.expect(Redirect) == Redirect("")
+        client.ingress(1, b"stale")
+        await client.attach(client.session_id)
+        client.ingress(1, b"a")
+        assert await client.answers(1) == [(1, b"a")]
+        assert refused(loopback, "not-attached") == 1
+
+    led(test)
+
+
+def test_a_session_whose_close_is_in_the_log_is_not_resumed() -> None:
+    async def test(loopback: LoopbackCluster, client: RawClient) -> None:
+        await client.attach()
+        loopback.hold()
+        loopback.advance(31)
+        async with RawClient(loopback.addresses[0]) as second:
+            second.open(client.session_id)
+            gateway = loopback.members[0].gateway
+            await until(lambda: any(c.open is not None for c in gateway.connections))
+            loopback.release()
+            assert await second.expect_end() == [Closed(client.session_id, CloseReason.EXPIRED)]
+
+    led(test)
+
+
+def test_only_the_leader_judges_who_has_expired() -> None:
+    async def body() -> None:
+        async with cluster(2) as loopback:
+            loopback.lead(0)
+            async with RawClient(loopback.addresses[0]) as client:
+                await client.attach()
+                loopback.resign()
+                for _ in range(3):
+                    loopback.advance(60)
+                assert loopback.appended == 1
+                assert len(loopback.members[1].container.sessions()) == 1
+
+    run(body)
+
+
 def test_what_a_deposed_leader_did_not_commit_is_sent_again() -> None:
     async def test(loopback: LoopbackCluster, client: RawClient) -> None:
         await client.attach()
