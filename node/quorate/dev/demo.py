@@ -11,11 +11,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import shutil
 import signal
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +25,7 @@ from quorate.clock import SystemClock
 from quorate.consensus.types import LogPosition, Seat
 from quorate.control.status import MemberStatus
 from quorate.dev.cluster import DevCluster, DevEvent
+from quorate.dev.demo_directory import fresh_directory
 from quorate.dev.demo_proof import Answer, Evidence, Verdict, examine
 from quorate.dev.demo_screen import Screen, milliseconds
 from quorate.dev.demo_stream import PacedStream, StreamFigures
@@ -318,7 +317,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = _parser().parse_args(arguments)
     screen = Screen(sys.stdout, lambda: SystemClock().monotonic() / 1e9)
     own = parsed.directory is None
-    directory = _fresh_directory() if own else parsed.directory
+    directory = fresh_directory("quorate-demo-") if own else parsed.directory
     options = DemoOptions(directory, parsed.keys, parsed.seed, parsed.rate)
     try:
         problems = _run(options, screen)
@@ -335,12 +334,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     elif own:
         shutil.rmtree(directory, ignore_errors=True)
     return code
-
-
-def _fresh_directory() -> Path:
-    """Make a directory on a disk: ``/tmp`` may be memory, where a data sync means nothing."""
-    disk = os.environ.get("TMPDIR") or ("/var/tmp" if os.access("/var/tmp", os.W_OK) else None)  # noqa: S108 - made with mkdtemp
-    return Path(tempfile.mkdtemp(prefix="quorate-demo-", dir=disk))
 
 
 def _run(options: DemoOptions, screen: Screen) -> list[str]:
