@@ -1,0 +1,146 @@
+"""Who gets which session: raw connections against real gateways."""
+
+from __future__ import annotations
+
+import pytest
+
+from quorate.config import ClusterSettings
+from quorate.protocol.entry_bodies import CloseReason
+from quorate.protocol.session_codec import (
+    ANY_CLUSTER,
+)
+from quorate.protocol.session_messages import (
+    ClientLinkMessage,
+    Close,
+    Closed,
+    Credit,
+    EgressAcknowledge,
+    Error,
+    Ingress,
+    KeepAlive,
+    LinkError,
+    Open,
+    Opened,
+    Redirect,
+)
+from quorate_loopback import LoopbackCluster
+from quorate_loopback.cluster import CLUSTER_ID
+from quorate_loopback.raw_client import KEY, RawClient, led, refused, until
+
+
+def test_opens_a_session_when_its_entry_is_committed() -> None:
+    async def test(loopback: LoopbackCluster, client: RawClient) -> None:
+        loopback.hold()
+        client.open()
+        await until(lambda: loopback.appended == 1)
+        client.say(KeepAlive())
+        assert isinstance(await client.hear(), Credit), "a sign of life, and no session yet"
+        loopback.release()
+        opened = await client.expect(Opened)
+        assert opened.ingress_applied == 0
+        assert opened.members == (loopback.addresses[0],)
+        assert opened.message_bytes_max == loopback.settings.message_bytes_max
+        assert opened.cluster_session_id == loopback.members[0].container.sessions()[0].session_id
+
+    led(test)
+
+
+def test_an_open_of_a_live_key_is_a_resume_and_closes_the_older_connection() -> None:
+    async def test(loopback: LoopbackCluster, client: RawClient) -> None:
+        first = await client.attach()
+        client.ingress(1, b"a", b"b")
+        assert await client.answers(2) == [(1, b"a"), (2, b"b")]
+        async with RawClient(loopback.addresses[0]) as second:
+            opened = await second.attach(received=1)
+            assert opened.cluster_session_id == first.cluster_session_id
+            assert opened.ingress_applied == 2
+            assert await second.answers(1) == [(2, b"b")]
+            await second.acknowledged(2)
+            assert Error(LinkError.REPLACED) in await client.expect_end()
+
+    led(test)
+
+
+def test_two_opens_of_one_key_make_one_session_for_the_younger_connection() -> None:
+    async def test(loopback: LoopbackCluster, client: RawClient) -> None:
+        loopback.hold()
+        client.open()
+        await until(lambda: loopback.appended == 1)
+        async with RawClient(loopback.addresses[0]) as second:
+            second.open()
+            assert await client.expect_end() == [Error(LinkError.REPLACED)]
+            loopback.release()
+            await second.expect(Opened)
+            assert loopback.appended == 1
+            assert len(loopback.members[0].container.sessions()) == 1
+
+    led(test)
+
+
+@pytest.mark.parametrize("named", [4096, 1])
+def test_an_open_that_names_a_session_never_makes_one(named: int) -> None:
+    async def test(loopback: LoopbackCluster, client: RawClient) -> None:
+        client.open(named)
+        assert await client.expect_end() == [Closed(named, CloseReason.EXPIRED)]
+        assert loopback.appended == 0
+        assert refused(loopback, "not-live") == 1
+
+    led(test)
+
+
+def test_only_the_holder_of_the_key_resumes_a_session() -> None:
+    async def test(loopback: LoopbackCluster, client: RawClient) -> None:
+        opened = await client.attach()
+        async with RawClient(loopback.addresses[0]) as thief:
+            thief.open(opened.cluster_session_id, key=b"t" * 16)
+            assert await thief.expect_end() == [
+                Closed(opened.cluster_session_id, CloseReason.EXPIRED)
+            ]
+        client.ingress(1, b"a")
+        assert await client.answers(1) == [(1, b"a")]
+
+    led(test)
+
+
+def test_a_session_beyond_the_limit_is_closed_with_that_reason() -> None:
+    async def test(loopback: LoopbackCluster, client: RawClient) -> None:
+        await client.attach()
+        async with RawClient(loopback.addresses[0]) as second:
+            second.open(key=b"2" * 16)
+            (closed,) = await second.expect_end()
+            assert isinstance(closed, Closed)
+            assert closed.reason == CloseReason.SESSIONS
+
+    led(test, settings=ClusterSettings(sessions_max=1))
+
+
+@pytest.mark.parametrize(
+    ("message", "code", "reason"),
+    [
+        (Open(2, 3, ANY_CLUSTER, KEY, 0, 0, 0, ""), LinkError.VERSION, "version"),
+        (Open(1, 1, b"other" + bytes(11), KEY, 0, 0, 0, ""), LinkError.CLUSTER_ID, "cluster-id"),
+        (Ingress(1, 1, 0, 1, b"0000"), LinkError.MALFORMED, "malformed"),
+        (EgressAcknowledge(1, 1), LinkError.MALFORMED, "malformed"),
+        (Close(1), LinkError.MALFORMED, "malformed"),
+        (Opened(1, 0, 1, 0, 0, 0, 0, 0, ()), LinkError.MALFORMED, "malformed"),
+        (Redirect("a:1"), LinkError.MALFORMED, "malformed"),
+    ],
+)
+def test_what_cannot_begin_a_conversation_ends_the_connection(
+    message: ClientLinkMessage, code: LinkError, reason: str
+) -> None:
+    async def test(loopback: LoopbackCluster, client: RawClient) -> None:
+        client.say(message)
+        assert await client.expect_end() == [Error(code)]
+        assert refused(loopback, reason) == 1
+        assert loopback.appended == 0
+
+    led(test)
+
+
+def test_the_right_cluster_id_is_let_in() -> None:
+    async def test(loopback: LoopbackCluster, client: RawClient) -> None:
+        client.say(Open(1, 1, bytes(CLUSTER_ID), KEY, 0, 0, 0, ""))
+        await client.expect(Opened)
+
+    led(test)

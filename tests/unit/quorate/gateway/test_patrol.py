@@ -1,0 +1,138 @@
+"""What takes too long or too much: raw connections against real gateways."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from quorate.config import ClusterSettings, GatewayConfig
+from quorate.protocol.entry_bodies import CloseReason
+from quorate.protocol.session_codec import (
+    ANY_CLUSTER,
+    encode_message,
+)
+from quorate.protocol.session_messages import (
+    Closed,
+    Credit,
+    Error,
+    KeepAlive,
+    LinkError,
+    Open,
+    Redirect,
+)
+from quorate_loopback import LoopbackCluster
+from quorate_loopback.raw_client import KEY, RawClient, cluster, heard, led, refused, run, until
+
+
+def test_a_silent_session_expires_connected_or_not() -> None:
+    async def test(loopback: LoopbackCluster, client: RawClient) -> None:
+        await client.attach()
+        async with RawClient(loopback.addresses[0]) as other:
+            await other.attach(key=b"o" * 16)
+        gateway = loopback.members[0].gateway
+        await until(lambda: len(gateway.connections) == 1)
+        loopback.advance(29)
+        assert len(loopback.members[0].container.sessions()) == 2
+        loopback.advance(2)
+        closed = await client.expect(Closed)
+        assert closed == Closed(client.session_id, CloseReason.EXPIRED)
+        await until(lambda: not loopback.members[0].container.sessions())
+
+    led(test)
+
+
+def test_a_keep_alive_postpones_expiry_and_is_not_logged() -> None:
+    async def test(loopback: LoopbackCluster, client: RawClient) -> None:
+        await client.attach()
+        for _ in range(4):
+            loopback.advance(20)
+            client.say(KeepAlive())
+            await client.expect(Credit)
+        assert loopback.appended == 1
+
+    led(test)
+
+
+def test_clocks_start_afresh_with_a_new_leader() -> None:
+    async def test(loopback: LoopbackCluster, client: RawClient) -> None:
+        await client.attach()
+        loopback.advance(29)
+        loopback.lead()
+        loopback.advance(29)
+        assert len(loopback.members[0].container.sessions()) == 1
+        loopback.advance(2)
+        await until(lambda: not loopback.members[0].container.sessions())
+
+    led(test)
+
+
+def test_a_connection_that_does_not_open_is_closed_however_slowly_it_talks() -> None:
+    async def test(loopback: LoopbackCluster, client: RawClient) -> None:
+        message = encode_message(Open(1, 1, ANY_CLUSTER, KEY, 0, 0, 0, "loris"))
+        gateway = loopback.members[0].gateway
+        await until(lambda: len(gateway.connections) == 1)
+        for byte in message[:6]:
+            client.say_bytes(bytes([byte]))
+            loopback.advance(1)
+        assert await client.expect_end() == [Error(LinkError.OPEN_TIMEOUT)]
+        assert refused(loopback, "open-timeout") == 1
+
+    led(test)
+
+
+def test_one_connection_too_many_is_refused() -> None:
+    async def test(loopback: LoopbackCluster, client: RawClient) -> None:
+        await client.attach()
+        async with RawClient(loopback.addresses[0]) as second:
+            assert await second.expect_end() == [Error(LinkError.OVERLOADED)]
+        assert refused(loopback, "connections") == 1
+
+    led(test, config=GatewayConfig(connections_max=1))
+
+
+def test_a_client_that_does_not_follow_its_redirect_is_closed() -> None:
+    async def body() -> None:
+        async with cluster(2) as loopback:
+            loopback.lead(1)
+            async with RawClient(loopback.addresses[0]) as client:
+                client.open()
+                assert isinstance(await client.hear(), Redirect)
+                loopback.advance(6)
+                assert await client.expect_end() == [Error(LinkError.OPEN_TIMEOUT)]
+                assert refused(loopback, "redirected") == 1
+
+    run(body)
+
+
+def test_a_client_that_never_reads_is_disconnected_and_its_session_goes_on() -> None:
+    settings = replace(ClusterSettings(), kept_egress_bytes_max=64 * 1024 * 1024)
+
+    async def test(loopback: LoopbackCluster, client: RawClient) -> None:
+        await client.attach()
+        gateway = loopback.members[0].gateway
+        (connection,) = gateway.connections
+        client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        for sequence in range(1, 41):
+            client.ingress(sequence, b"burst 4 200000")
+        await until(lambda: len(heard(loopback)) == 40)
+        assert connection.is_lagging
+        assert connection.buffered_bytes < 4 * 1024 * 1024, "the rest waits in the container"
+        loopback.advance(11)
+        await until(lambda: not gateway.connections)
+        assert refused(loopback, "not-read") == 1
+        async with RawClient(loopback.addresses[0]) as again:
+            await again.attach(client.session_id)
+            answers = await again.answers(160)
+            assert [sequence for sequence, _ in answers] == list(range(1, 161))
+            await again.acknowledged(40)
+
+    led(test, settings=settings)
+
+
+def test_closing_tells_every_client() -> None:
+    async def test(loopback: LoopbackCluster, client: RawClient) -> None:
+        await client.attach()
+        await loopback.members[0].gateway.close()
+        assert Error(LinkError.SHUTTING_DOWN) in await client.expect_end()
+        await loopback.members[0].gateway.wait_empty()
+
+    led(test)
