@@ -1,0 +1,342 @@
+"""Small lies in the source, each of which breaks a promise: the tests must notice every one.
+
+The texts must occur exactly once in their file; ``run.py`` says so when the source has moved
+on. A mutant that survives is a hole in the tests, or no fault at all: then take it out with
+the reason in the commit message.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Mutant(NamedTuple):
+    """One change of one file under ``node/quorate``."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    breaks: str
+    """The promise that is broken."""
+
+
+CONSENSUS = (
+    Mutant(
+        "figure-8",
+        "consensus/leader.py",
+        "if position > self.base and position > core.commit_position:",
+        "if position > core.commit_position:",
+        "frames of an older term are committed by counting them",
+    ),
+    Mutant(
+        "commit-at-base",
+        "consensus/leader.py",
+        "if counts and report.durable > self.base:",
+        "if counts:",
+        "reports at or below the base of the term count (harmless while commit checks the base)",
+    ),
+    Mutant(
+        "report-of-another-term",
+        "consensus/follower.py",
+        "        counts = self._follows_this_term\n",
+        "        counts = True\n",
+        "what was checked against another term's leader is acknowledged in this one",
+    ),
+    Mutant(
+        "report-of-an-old-life",
+        "consensus/leader.py",
+        "if progress is None or progress.start_nonce != peer.start_nonce:\n"
+        "            return\n"
+        "        progress.heard_at",
+        "if progress is None:\n            return\n        progress.heard_at",
+        "a report of an earlier life of a member counts",
+    ),
+    Mutant(
+        "raw-log-end",
+        "consensus/follower.py",
+        "return min(self.checked, self._core.log.durable)",
+        "return self._core.log.durable",
+        "a follower acknowledges its raw log end",
+    ),
+    Mutant(
+        "acknowledge-before-durable",
+        "consensus/follower.py",
+        "return min(self.checked, self._core.log.durable)",
+        "return self.checked",
+        "a follower acknowledges what it has not synced",
+    ),
+    Mutant(
+        "commit-into-an-unchecked-tail",
+        "consensus/follower.py",
+        "position = min(leader_commit, self.checked)",
+        "position = min(leader_commit, self._core.log.end.position)",
+        "an old tail that was never compared is applied",
+    ),
+    Mutant(
+        "vote-before-durable",
+        "consensus/core.py",
+        "gate = self.sequence if sequence is None else sequence",
+        "gate = 0",
+        "votes, candidacies and reports leave before they are durable",
+    ),
+    Mutant(
+        "vote-twice",
+        "consensus/election.py",
+        "free = core.node_state.vote in (NO_MEMBER, peer.member_id)",
+        "free = True",
+        "a member votes for two in one term",
+    ),
+    Mutant(
+        "vote-not-stored",
+        "consensus/election.py",
+        "if granted and core.node_state.vote == NO_MEMBER:",
+        "if False:",
+        "a vote is given and not kept",
+    ),
+    Mutant(
+        "vote-for-a-shorter-log",
+        "consensus/election.py",
+        "return log_order(end) >= log_order(core.log.end)",
+        "return end.leadership_term_id >= core.log.end.leadership_term_id",
+        "a member without committed frames can win",
+    ),
+    Mutant(
+        "compare-logs-by-length",
+        "consensus/election.py",
+        "return (end.leadership_term_id, end.position)",
+        "return (end.position, end.leadership_term_id)",
+        "a longer log of an older term beats a shorter one of a later term",
+    ),
+    Mutant(
+        "leader-not-sticky",
+        "consensus/election.py",
+        "return core.leader_unheard and core.role is not Role.LEADER",
+        "return core.role is not Role.LEADER",
+        "a member that hears its leader is drawn into elections",
+    ),
+    Mutant(
+        "canvass-not-sticky",
+        "consensus/election.py",
+        "            core.leader_unheard\n            and core.role is not Role.LEADER\n",
+        "            core.role is not Role.LEADER\n",
+        "a canvass is granted while the leader is heard",
+    ),
+    Mutant(
+        "token-of-any-term",
+        "consensus/election.py",
+        "honoured = token.leadership_term_id == core.term and log_order(core.log.end) <= (",
+        "honoured = log_order(core.log.end) <= (",
+        "a token of another term is honoured",
+    ),
+    Mutant(
+        "late-token",
+        "consensus/election.py",
+        "honoured = token.leadership_term_id == core.term and log_order(core.log.end) <= (\n"
+        "                token.leadership_term_id,\n"
+        "                token.position,\n"
+        "            )",
+        "honoured = token.leadership_term_id == core.term",
+        "a token is honoured although the log has gone on",
+    ),
+    Mutant(
+        "append-while-handing-over",
+        "consensus/module.py",
+        "if self._transfer.is_running:",
+        "if False:",
+        "the leader appends behind the token",
+    ),
+    Mutant(
+        "abort-without-a-frame",
+        "consensus/transfer.py",
+        '        self._leader.append(FrameType.EMPTY, b"", 0)\n',
+        "",
+        "a late token stays valid after the transfer was given up",
+    ),
+    Mutant(
+        "recovering-votes",
+        "consensus/election.py",
+        "if not core.is_voter or (core.is_recovering and not unanimous):",
+        "if not core.is_voter:",
+        "a member that may have forgotten acknowledged frames votes",
+    ),
+    Mutant(
+        "recovering-acknowledges",
+        "consensus/leader.py",
+        "counts = report.recovering.reason not in LOST_REASONS",
+        "counts = True",
+        "acknowledgements of a recovering member count",
+    ),
+    Mutant(
+        "cured-at-once",
+        "consensus/follower.py",
+        "reached = self._cure_position is not None and self.durable >= self._cure_position",
+        "reached = self._cure_position is not None",
+        "a member counts as cured before it holds the log",
+    ),
+    Mutant(
+        "unanimous-by-a-majority",
+        "consensus/election.py",
+        "enough, possible = self._yes >= everyone, not self._no",
+        "enough, possible = has_quorum(core.membership, self._yes), not self._no",
+        "a loss is declared without everyone",
+    ),
+    Mutant(
+        "unanimous-with-a-voter-missing",
+        "consensus/election.py",
+        "if peer is None or hello is None or not core.knows(peer):\n                return False",
+        "if peer is None or hello is None or not core.knows(peer):\n                continue",
+        "a unanimous ballot is begun while a voter is missing",
+    ),
+    Mutant(
+        "wiped-member-counts",
+        "consensus/core.py",
+        "return self.member_id_of(peer.seat) == peer.member_id != NO_MEMBER",
+        "return self.member_id_of(peer.seat) != NO_MEMBER",
+        "a wiped directory votes and acknowledges in its old seat",
+    ),
+    Mutant(
+        "founded-too-early",
+        "consensus/founding.py",
+        "elif self._asked and self._stored >= set(self._other_seats):",
+        "elif self._asked:",
+        "the mark is set before all seats hold the frame",
+    ),
+    Mutant(
+        "founding-replaced",
+        "consensus/founding.py",
+        'elif held.chain != message.frame.chain:\n            self._break("two founding frames '
+        'are held")\n            return\n',
+        "",
+        "two founding frames are taken for one",
+    ),
+    Mutant(
+        "truncate-at-any-difference",
+        "consensus/follower.py",
+        "if not held or held_term != frame.leadership_term_id:",
+        "if True:",
+        "equal frames are cut and written again: acknowledged ones among them",
+    ),
+    Mutant(
+        "stale-read",
+        "consensus/leader.py",
+        "if not self._is_ours(frames[-1]):",
+        "if False:",
+        "frames read before a cut are sent",
+    ),
+    Mutant(
+        "no-check-quorum",
+        "consensus/leader.py",
+        "return has_quorum(core.membership, heard | {core.seat})\n\n    def confirmed_round",
+        "return True\n\n    def confirmed_round",
+        "a cut-off leader never steps down",
+    ),
+    Mutant(
+        "quorum-of-half",
+        "consensus/quorum.py",
+        "return voter_count // 2 + 1",
+        "return (voter_count + 1) // 2",
+        "half of an even number of voters is a majority",
+    ),
+    Mutant(
+        "durable-after-truncation",
+        "consensus/log_view.py",
+        "self._unsynced = deque((s, min(p, end.position)) for s, p in self._unsynced)",
+        "pass",
+        "a completed write of a tail since cut counts as durable (ABA)",
+    ),
+    Mutant(
+        "term-table-kept",
+        "consensus/log_view.py",
+        "while self.terms and self.terms[-1].base >= end.position:",
+        "while self.terms and self.terms[-1].base > end.position:",
+        "a term that was cut stays in the term table",
+    ),
+)
+
+ARCHIVE = (
+    Mutant(
+        "append-without-sync",
+        "archive/recording.py",
+        "            self._write_watermark(segment)\n            segment.sync()\n"
+        "            self.end = self.synced = end\n",
+        "            self._write_watermark(segment)\n            self.end = self.synced = end\n",
+        "a frame counts as durable without a sync",
+    ),
+    Mutant(
+        "watermark-ahead",
+        "archive/recording.py",
+        "watermark = Watermark(self.watermark.generation + 1, self.synced)",
+        "watermark = Watermark(self.watermark.generation + 1, self.end)",
+        "the watermark names what is not synced: torn looks like damage",
+    ),
+    Mutant(
+        "chain-not-checked",
+        "archive/recording.py",
+        "if frame.position != position or frame.previous_chain != chain or end > segment_end:",
+        "if frame.position != position or end > segment_end:",
+        "a frame of another log is written",
+    ),
+    Mutant(
+        "damage-is-not-recovering",
+        "archive/recovery.py",
+        "if scan.damaged or log_is_missing or known.reason is RecoveringReason.DAMAGED:",
+        "if log_is_missing or known.reason is RecoveringReason.DAMAGED:",
+        "a member forgets that it lost what it acknowledged",
+    ),
+    Mutant(
+        "unsynced-is-not-recovering",
+        "archive/recovery.py",
+        "        and life.boot_id != boot_id\n",
+        "        and False\n",
+        "a power cut in durability replicated goes unnoticed",
+    ),
+)
+
+SERVICE = (
+    Mutant(
+        "duplicates-applied",
+        "service/applier.py",
+        "index = skipped\n",
+        "index = 0\n",
+        "a batch sent twice is applied twice",
+    ),
+    Mutant(
+        "gap-applied",
+        "service/applier.py",
+        "if entry.first_sequence > next_sequence:",
+        "if False:",
+        "a batch with a hole before it is applied",
+    ),
+    Mutant(
+        "open-twice",
+        "service/applier.py",
+        "        if session is not None:\n            runner.outbox.append(SessionOpened("
+        "session.session_id, body.key_hash))\n            return session\n",
+        "",
+        "an open that is repeated makes another session",
+    ),
+    Mutant(
+        "timer-early",
+        "service/timers.py",
+        "while heap and heap[0][0] <= timestamp:",
+        "while heap and heap[0][0] <= timestamp + 50_000_000:",
+        "timers fire before their deadline",
+    ),
+    Mutant(
+        "timer-late",
+        "service/timers.py",
+        "while heap and heap[0][0] <= timestamp:",
+        "while heap and heap[0][0] < timestamp:",
+        "a timer that is due exactly now waits for another frame",
+    ),
+    Mutant(
+        "replaced-timer-fires",
+        "service/timers.py",
+        "            if pending.get(timer_id) == deadline:\n",
+        "            if timer_id in pending:\n",
+        "a timer that was replaced fires at its old deadline",
+    ),
+)
+
+ALL = (*CONSENSUS, *ARCHIVE, *SERVICE)
