@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import shutil
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 from quorate.archive.files import SystemFiles
@@ -157,5 +159,47 @@ def test_power_cut_of_a_cluster_of_one_in_replicated_mode(tmp_path: Path) -> Non
             await cluster.restart(Seat(0))
             leader = await cluster.wait_leader(above_term=1)
             assert leader.possible_loss or (await settled(cluster))[0].possible_loss
+
+    asyncio.run(run())
+
+
+def test_two_damaged_members_wait_until_a_human_accepts_the_loss(tmp_path: Path) -> None:
+    """In ``fsync`` no sound majority means waiting, and saying for whom; never a silent cut."""
+
+    async def run() -> None:
+        async with make_cluster(tmp_path) as cluster, asyncio.timeout(110):
+            leader = await cluster.wait_leader()
+            async with Load(cluster.client_addresses) as load:
+                await load.answered(2_000)
+                await load.finish()
+            damaged = [seat for seat in cluster.seats if seat != leader.seat]
+            for seat in cluster.seats:
+                await _stop_member(cluster, seat, signal.SIGTERM)
+            for seat in damaged:
+                _flip(next(cluster.directory.data_path(seat).glob("log-*.seg")), DAMAGE_AT)
+            for seat in cluster.seats:
+                await cluster.restart(seat)
+
+            def waits() -> bool:
+                known = cluster.known_statuses()
+                return all(
+                    (status := known[seat]) is not None and "accept-loss" in status.reason
+                    for seat in damaged
+                )
+
+            await cluster.wait_until(waits, 30, "members that say what they wait for")
+            assert all(
+                s is not None and s.leader is None for s in (await cluster.statuses()).values()
+            )
+
+            await _stop_member(cluster, damaged[0], signal.SIGTERM)
+            command = [sys.executable, "-m", "quorate", "recover", "--accept-loss", "--yes"]
+            data = cluster.directory.data_path(damaged[0])
+            subprocess.run([*command, str(data)], check=True, timeout=30)
+            await cluster.restart(damaged[0])
+            await cluster.wait_leader(above_term=leader.leadership_term_id, timeout_s=30)
+            statuses = await settled(cluster)
+            assert all(s.possible_loss and not s.recovering for s in statuses.values()), statuses
+            check_replay(cluster, statuses)
 
     asyncio.run(run())
