@@ -19,6 +19,13 @@ class Mutant(NamedTuple):
     new: str
     breaks: str
     """The promise that is broken."""
+    also: tuple[tuple[str, str], ...] = ()
+    """Further changes of the same file, where one guard stands behind another."""
+
+    @property
+    def changes(self) -> tuple[tuple[str, str], ...]:
+        """All changes: old text, new text."""
+        return ((self.old, self.new), *self.also)
 
 
 CONSENSUS = (
@@ -30,11 +37,12 @@ CONSENSUS = (
         "frames of an older term are committed by counting them",
     ),
     Mutant(
-        "commit-at-base",
+        "figure-8-everywhere",
         "consensus/leader.py",
-        "if counts and report.durable > self.base:",
-        "if counts:",
-        "reports at or below the base of the term count (harmless while commit checks the base)",
+        "if position > self.base and position > core.commit_position:",
+        "if position > core.commit_position:",
+        "both guards of figure 8 are gone",
+        (("if counts and report.durable > self.base:", "if counts:"),),
     ),
     Mutant(
         "report-of-another-term",

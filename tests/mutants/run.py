@@ -51,8 +51,10 @@ def gates_of(mutant: Mutant, seconds: float) -> list[Gate]:
 def problem_with(mutant: Mutant) -> str | None:
     """Return why a mutant no longer fits the source."""
     text = (ROOT / "node/quorate" / mutant.file).read_text(encoding="utf-8")
-    count = text.count(mutant.old)
-    return None if count == 1 else f"its text occurs {count} times in {mutant.file}"
+    for old, _ in mutant.changes:
+        if text.count(old) != 1:
+            return f"its text occurs {text.count(old)} times in {mutant.file}"
+    return None
 
 
 def kill(mutant: Mutant, seconds: float) -> str:
@@ -61,7 +63,9 @@ def kill(mutant: Mutant, seconds: float) -> str:
         node = Path(folder) / "node"
         shutil.copytree(ROOT / "node", node, ignore=shutil.ignore_patterns("__pycache__"))
         path = node / "quorate" / mutant.file
-        text = path.read_text(encoding="utf-8").replace(mutant.old, mutant.new)
+        text = path.read_text(encoding="utf-8")
+        for old, new in mutant.changes:
+            text = text.replace(old, new)
         path.write_text(text, encoding="utf-8")
         python_path = os.pathsep.join((str(node), str(ROOT / "tests/support")))
         environment = {**os.environ, "PYTHONPATH": python_path, "QUORATE_TRACEBACK": "0"}

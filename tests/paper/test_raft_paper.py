@@ -318,13 +318,18 @@ def test_5_3_equal_term_and_position_mean_equal_logs() -> None:
 
 def test_5_4_1_no_vote_for_a_log_that_is_behind_in_length() -> None:
     run(
-        FOUNDED,
+        LED,
         """
-        elect 0 with 1
+        cut 0 1 | 2
+        propose 0 100
         settle 0 1
+        mark committed 0
+        expect commit 0 committed
         crash 0
+        heal
         fire 1 election
         fire 2 election
+        drop 0->2 all
         fire 2 stand
         deliver 2->1 Canvass
         expect waiting 1->2 CanvassAnswer granted=False

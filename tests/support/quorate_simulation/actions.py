@@ -330,6 +330,17 @@ def answer(cluster: Cluster, seat: int, index: int = 0) -> bool:
     return True
 
 
+def stall(cluster: Cluster, seat: int, stalled: int) -> bool:
+    """Tell a member that its disk does not move, or that it moves again."""
+    node = cluster.nodes[seat]
+    module = node.module
+    if module is None:
+        return False
+    module.on_storage_stalled(node.now, stalled=bool(stalled))
+    cluster.settle(node, module)
+    return True
+
+
 def apply(cluster: Cluster, seat: int) -> bool:
     """Let the service of a member apply what is committed there."""
     node = cluster.nodes[seat]
@@ -361,6 +372,6 @@ ACTIONS: dict[str, Callable[..., bool]] = {
     for action in (
         deliver, drop, persist, sync, crash, power, power_all, stop, restart, wipe, damage,
         up, down, refused, cut, heal, tick, fire, advance, propose, empty, transfer, found,
-        read, answer, apply, digest,
+        read, answer, stall, apply, digest,
     )
 }  # fmt: skip

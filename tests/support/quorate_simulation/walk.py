@@ -185,6 +185,9 @@ class Walker:
     def _refused(self) -> Choice | None:
         return self._pair("refused")
 
+    def _stall(self) -> Choice:
+        return ("stall", self._below(self._count), int(self._random() < 0.4))
+
     def _cut(self) -> Choice:
         return ("cut", self._below(1 << self._count))
 
