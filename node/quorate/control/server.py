@@ -16,13 +16,13 @@ from aiohttp import web
 
 from quorate.consensus.types import Seat
 from quorate.control.admin import AdminResult, AdminResults, AdminState, refusal
+from quorate.control.connections import ControlConnections
 from quorate.control.metrics import CONTENT_TYPE, Metrics, MetricsCollector, make_registry, render
 from quorate.control.port import ControlPort, Health, OnOutcome
 from quorate.control.status import encode_status
 
 BODY_BYTES_MAX = 4096
-CONNECTIONS_MAX = 256
-FIRST_REQUEST_TIMEOUT_S = 10.0
+BODY_TIMEOUT_S = 10.0
 POLLS_MAX = 128
 WAIT_MAX_S = 60.0
 """Longest long poll; a longer wait is cut to it, as the poller asks again anyway."""
@@ -52,7 +52,7 @@ class ControlServer:
         self._results = AdminResults()
         self._registry = make_registry(MetricsCollector(metrics, port.status, port.gauges))
         self._polls: set[asyncio.Timeout] = set()
-        self._silent: dict[object, asyncio.TimerHandle] = {}
+        self._connections = ControlConnections(lambda reason: metrics.refused("control", reason))
         self._closing = False
         self._server: asyncio.Server | None = None
         guard = web.middleware(functools.partial(self._guard))
@@ -69,8 +69,9 @@ class ControlServer:
                 web.get("/admin/results/{id}", self._result),
             ]
         )
+        # A poller that has gone gives its place back.
         self._runner = web.AppRunner(
-            app, access_log=None, handle_signals=False, shutdown_timeout=1.0
+            app, handle_signals=False, shutdown_timeout=1.0, handler_cancellation=True
         )
 
     async def start(self, host: str | None, port: int) -> int:
@@ -90,8 +91,7 @@ class ControlServer:
         """Stop listening, end long polls and close what is open."""
         if self._server is not None:
             self._server.close()
-        for timer in self._silent.values():
-            timer.cancel()
+        self._connections.close()
         self._closing = True
         for limit in self._polls:
             limit.reschedule(asyncio.get_running_loop().time())
@@ -100,36 +100,21 @@ class ControlServer:
     def _accept(self) -> asyncio.Protocol:
         server = self._runner.server
         assert server is not None, "setup comes before the first connection"
-        if len(server.connections) >= CONNECTIONS_MAX:
-            self._metrics.refused("control", "connections")
-            return _Closed()
-        handler = server()
-        self._silent[handler] = asyncio.get_running_loop().call_later(
-            FIRST_REQUEST_TIMEOUT_S, self._close_silent, handler
-        )
-        return handler
-
-    def _close_silent(self, handler: web.RequestHandler) -> None:
-        del self._silent[handler]
-        if handler.transport is not None:
-            self._metrics.refused("control", "silent")
-            handler.force_close()
+        return self._connections.accept(server)
 
     async def _guard(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
         """Count refusals, and check who asks before anything of an admin action is read."""
-        timer = self._silent.pop(request.protocol, None)
-        if timer is not None:
-            timer.cancel()
-        if request.path.startswith("/admin/"):
-            refused = refusal(request, self._token)
-            if refused is not None:
-                self._metrics.refused("control", f"http {refused.status}")
-                return refused
-        try:
-            return await handler(request)
-        except web.HTTPException as error:
-            self._metrics.refused("control", f"http {error.status}")
-            raise
+        with self._connections.answering(request.protocol):
+            if request.path.startswith("/admin/"):
+                refused = refusal(request, self._token)
+                if refused is not None:
+                    self._metrics.refused("control", f"http {refused.status}")
+                    return refused
+            try:
+                return await handler(request)
+            except web.HTTPException as error:
+                self._metrics.refused("control", f"http {error.status}")
+                raise
 
     # -- reading ------------------------------------------------------------------------
 
@@ -202,13 +187,6 @@ class ControlServer:
         return _answer(result)
 
 
-class _Closed(asyncio.Protocol):
-    """Ends a connection that is one too many."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        transport.close()
-
-
 def parse_wait(text: str) -> float:
     """Return the seconds of ``20s``, ``500ms`` or ``20``, at most ``WAIT_MAX_S``."""
     number, scale = (text[:-2], 0.001) if text.endswith("ms") else (text.removesuffix("s"), 1.0)
@@ -223,7 +201,12 @@ def _parse_number(text: str, name: str) -> int:
 
 async def _read_body(request: web.Request, known: set[str]) -> dict[str, object]:
     """Return the JSON object of the body, empty for no body at all."""
-    data = await request.read()
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            data = await request.read()
+    except TimeoutError as error:
+        text = f"no whole body within {BODY_TIMEOUT_S:g} s\n"
+        raise web.HTTPRequestTimeout(text=text) from error
     try:
         body: object = json.loads(data) if data else {}
     except (ValueError, RecursionError) as error:

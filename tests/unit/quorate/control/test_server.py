@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -340,27 +341,6 @@ def test_a_large_body_and_unknown_paths_and_methods_are_refused() -> None:
     run(story)
 
 
-def test_connections_and_silence_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "CONNECTIONS_MAX", 2)
-    monkeypatch.setattr(server, "FIRST_REQUEST_TIMEOUT_S", 0.2)
-
-    async def story() -> None:
-        async with world() as here:
-            host, _, port = here.address.rpartition(":")
-            await here.get("/livez")  # stays open, and has spoken
-            silent, silent_writer = await asyncio.open_connection(host, int(port))
-            refused, refused_writer = await asyncio.open_connection(host, int(port))
-            assert await refused.read() == b""
-            assert here.metrics.refusals() == {("control", "connections"): 1}
-            assert await silent.read() == b""
-            assert here.metrics.refusals()["control", "silent"] == 1
-            assert (await here.get("/livez"))[0] == 200
-            for writer in (silent_writer, refused_writer):
-                writer.close()
-
-    run(story)
-
-
 @pytest.mark.parametrize(
     "noise", [b"\0" * 100, b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 9000, b"\r\n"]
 )
@@ -372,6 +352,66 @@ def test_bytes_that_are_not_http_do_no_harm(noise: bytes) -> None:
             writer.write(noise)
             assert (await here.get("/livez"))[0] == 200
             writer.close()
+
+    run(story)
+
+
+@pytest.mark.parametrize("noise", [b"\0" * 100, b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 9000])
+def test_bytes_that_are_not_http_are_answered_counted_and_not_logged(
+    noise: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def story() -> None:
+        async with world() as here:
+            host, _, port = here.address.rpartition(":")
+            reader, writer = await asyncio.open_connection(host, int(port))
+            writer.write(noise)
+            assert b" 400 " in await reader.readline()
+            assert here.metrics.refusals() == {("control", "http 400"): 1}
+            writer.close()
+
+    run(story)
+    assert not caplog.records
+
+
+def test_a_body_that_does_not_come_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "BODY_TIMEOUT_S", 0.05)
+
+    async def story() -> None:
+        async with world() as here:
+            host, _, port = here.address.rpartition(":")
+            reader, writer = await asyncio.open_connection(host, int(port))
+            writer.write(b"POST /admin/found HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n")
+            assert b" 408 " in await reader.readline()
+            assert here.port.asked == []
+            assert here.metrics.refusals() == {("control", "http 408"): 1}
+            writer.close()
+
+    run(story)
+
+
+def test_a_poller_that_has_gone_gives_its_place_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "POLLS_MAX", 1)
+
+    async def story() -> None:
+        async with world() as here:
+            host, _, port = here.address.rpartition(":")
+            _, writer = await asyncio.open_connection(host, int(port))
+            writer.write(b"GET /status?after=1&wait=60s HTTP/1.1\r\nHost: x\r\n\r\n")
+            await here.port.was_polled.wait()
+            writer.transport.abort()
+            while (await here.get("/status?after=1&wait=1ms"))[0] != 200:
+                pass
+
+    run(story)
+
+
+def test_a_compressed_body_stays_compressed() -> None:
+    async def story() -> None:
+        async with world() as here:
+            bomb = zlib.compress(b" " * 1_000_000, 9)
+            headers = {"Content-Encoding": "deflate"}
+            assert (await here.post("/admin/found", bomb, **headers))[0] == 400
+            assert here.port.asked == []
 
     run(story)
 
