@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 from quorate_simulation.timed_clock import MS, SECOND
 from quorate_simulation.timed_network import SILENCE
 
+from quorate.archive.segment import FRAMES_OFFSET, segment_name
+from quorate.consensus.types import LogPosition
+
 if TYPE_CHECKING:
     from quorate_simulation.timed import World
     from quorate_simulation.timed_member import TimedMember
@@ -25,7 +28,7 @@ class Faults:
         kinds: list[Callable[[], None]] = [
             self._crash, self._crash, self._power, self._power_all, self._stop, self._pause,
             self._cut_group, self._cut_leader, self._cut_one_way, self._bridge, self._ring,
-            self._clog, self._slow_disk, self._slow_loop, self._jump, self._transfer, self._lossy,
+            self._clog, self._slow_disk, self._slow_loop, self._jump, self._transfer, self._lossy, self._rot,
         ]  # fmt: skip
         count = self._random.randrange(2, len(kinds))
         self._kinds = self._random.sample(kinds, count)
@@ -125,6 +128,26 @@ class Faults:
                             other.seat, member.seat
                         ),
                     )
+
+    def _rot(self) -> None:
+        """Flip a byte below the durable watermark of one member, while all others are sound."""
+        world, member = self._world, self._member()
+        others = [other for other in world.members if other is not member]
+        sound = all(o.is_up and not o.shadow.recovering for o in others)
+        if member is None or len(others) < 2 or not sound or member.shadow.recovering:
+            return
+        below = member.archive.watermark.mark.position
+        first = world.history.founding
+        assert first is not None
+        if below <= first.end:
+            return
+        member.kill(power=False)
+        position = self._random.randrange(first.end, below)
+        base = position - position % world.constants.segment_length
+        offset = FRAMES_OFFSET + position - base
+        member.disk.flip(segment_name(LogPosition(base)), offset, 1 << self._random.randrange(8))
+        world.history.marks.add("rotted")
+        self._restart_later(member, self._random.randrange(10 * MS, SECOND))
 
     # -- the network ----------------------------------------------------------------------------
 
