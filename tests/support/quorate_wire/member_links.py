@@ -4,15 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
+from functools import partial
+from typing import TypeAlias
 
-from quorate.consensus.messages import Message
-from quorate.consensus.types import ClusterId, MemberId, PeerLife, Seat, StartNonce
-from quorate.protocol.handshake import LinkRefusal
+from quorate.consensus.messages import Founded, Message
+from quorate.consensus.types import (
+    ClusterId,
+    LeadershipTermId,
+    MemberId,
+    PeerLife,
+    Role,
+    Seat,
+    StartNonce,
+)
+from quorate.protocol.framing import FrameDecoder
+from quorate.protocol.handshake import Handshake, HandshakeExchange, LinkRefusal
 from quorate.transport.interfaces import LinkIdentity, LinkInfo, LinkSettings
 from quorate.transport.member_links import MemberLinks
+
+Run: TypeAlias = Callable[[Coroutine[None, None, None]], None]
+"""Runs a test's coroutine on a loop of its own."""
 
 PATIENCE_S = 10.0
 """No wait of a test takes this long unless something is broken."""
@@ -28,6 +42,8 @@ class RecordingListener:
         self.messages: list[tuple[PeerLife, Message]] = []
         self.infos: dict[Seat, LinkInfo] = {}
         self.up: dict[Seat, PeerLife] = {}
+        self.greet: Callable[[Seat], object] = lambda _: None
+        """Called at every link up, as the consensus module does to say hello."""
         self._changed = asyncio.Event()
 
     def on_link_up(self, peer: PeerLife, info: LinkInfo) -> None:
@@ -36,6 +52,7 @@ class RecordingListener:
         self.up[peer.seat] = peer
         self.infos[peer.seat] = info
         self._note(f"up {peer.seat} {peer.start_nonce}")
+        self.greet(peer.seat)
 
     def on_link_down(self, peer: PeerLife) -> None:
         """Record, and check that this link was up."""
@@ -126,6 +143,28 @@ async def running(*members: LinkedMember) -> AsyncIterator[None]:
                 await member.links.close()
 
 
+async def settled(*members: LinkedMember) -> None:
+    """Wait until a message has come both ways over the link of every two members.
+
+    Two members dial each other at the same time, so a first link may be replaced; what was
+    sent over it is lost, therefore each new one is greeted.
+    """
+    pairs = [(a, b) for a in members for b in members if a is not b]
+    for sender, _ in pairs:
+        sender.listener.greet = partial(sender.links.send, message=Founded(1))
+    for sender, receiver in pairs:
+        sender.links.send(receiver.seat, Founded(1))
+    for sender, receiver in pairs:
+        await receiver.listener.until(partial(_has_heard, receiver.listener, sender.seat))
+    for member in members:
+        member.listener.messages.clear()
+        member.listener.greet = lambda _: None
+
+
+def _has_heard(listener: RecordingListener, seat: Seat) -> bool:
+    return any(peer.seat == seat for peer, _ in listener.messages)
+
+
 def free_ports(count: int) -> list[int]:
     """Return ports on which nobody listens at this moment."""
     sockets = [socket.socket() for _ in range(count)]
@@ -141,3 +180,80 @@ def free_ports(count: int) -> list[int]:
 def impatient(**changes: float) -> LinkSettings:
     """Return limits for tests that wait for a timeout."""
     return replace(LinkSettings(), **changes)  # type: ignore[arg-type]
+
+
+class RawPeer:
+    """Whatever may connect to a member: sends bytes, keeps what comes."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+        self._decoder = FrameDecoder()
+
+    @classmethod
+    async def connect(cls, member: LinkedMember) -> RawPeer:
+        return cls(*await asyncio.open_connection("127.0.0.1", member.port))
+
+    async def send(self, data: bytes) -> None:
+        self.writer.write(data)
+        await self.writer.drain()
+
+    async def answers_until_close(self) -> list[tuple[int, bytes]]:
+        """Return type and payload of everything that comes before the other side closes."""
+        async with asyncio.timeout(PATIENCE_S):
+            try:
+                data = await self.reader.read(-1)
+            except ConnectionResetError:
+                data = b""
+        await self.close()
+        return [(frame.message_type, frame.payload) for frame in self._decoder.feed(data)]
+
+    async def close(self) -> None:
+        """Close, and wait until the socket is gone."""
+        self.writer.close()
+        with suppress(ConnectionError):
+            await self.writer.wait_closed()
+
+    async def shake_hands(self, member: LinkedMember, own: Handshake) -> None:
+        """Become the link to ``own.seat`` as a dialling member would."""
+        exchange = HandshakeExchange(
+            own, dialled=member.seat, expected_seats=frozenset(), secret=None
+        )
+        await self.send(exchange.opening())
+        while not exchange.is_complete:
+            for frame in self._decoder.feed(await self.reader.read(65536)):
+                await self.send(exchange.receive(frame))
+
+
+def handshake_of(member: LinkedMember, nonce: bytes = b"x" * 16) -> Handshake:
+    identity = member.identity
+    return Handshake(
+        identity.cluster_id,
+        identity.epoch,
+        identity.member_id,
+        identity.seat,
+        identity.start_nonce,
+        Role.FOLLOWER,
+        LeadershipTermId(0),
+        identity.client_address,
+        identity.control_address,
+        nonce,
+    )
+
+
+def pair(**options: object) -> tuple[LinkedMember, LinkedMember]:
+    ports = free_ports(2)
+    return (
+        LinkedMember(0, ports, **options),  # type: ignore[arg-type]
+        LinkedMember(1, ports, **options),  # type: ignore[arg-type]
+    )
+
+
+def alone(seat: int = 0, **options: object) -> LinkedMember:
+    """A member whose only peer, in the other seat, does not run."""
+    return LinkedMember(seat, free_ports(2), **options)  # type: ignore[arg-type]
+
+
+async def both_up(first: LinkedMember, second: LinkedMember) -> None:
+    await first.listener.until(lambda: second.seat in first.listener.up)
+    await second.listener.until(lambda: first.seat in second.listener.up)

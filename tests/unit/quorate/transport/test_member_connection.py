@@ -1,0 +1,141 @@
+"""One connection: garbage, limits and time-outs, and how messages leave."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+
+from quorate.consensus.messages import Founded
+from quorate.consensus.types import Seat
+from quorate.protocol.consensus_codec import encode_message
+from quorate.protocol.framing import MEMBER_HEADER, encode_header
+from quorate.protocol.handshake import (
+    HANDSHAKE_PAYLOAD_BYTES_MAX,
+    LinkRefusal,
+    encode_handshake,
+)
+from quorate_wire.member_links import (
+    LinkedMember,
+    RawPeer,
+    Run,
+    alone,
+    both_up,
+    handshake_of,
+    impatient,
+    pair,
+    running,
+    settled,
+)
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"GET / HTTP/1.1\r\nHost: member\r\n\r\n",
+        bytes(64),
+        b"\xff" * 64,
+        encode_header(16, 0),
+        encode_header(1, 4) + b"nope",
+        MEMBER_HEADER.pack(16 + HANDSHAKE_PAYLOAD_BYTES_MAX + 1, 1, 1, 0, 0),
+    ],
+    ids=["http", "zeros", "ones", "no handshake", "short", "oversize"],
+)
+def test_should_refuse_bytes_that_are_not_the_protocol(run: Run, garbage: bytes) -> None:
+    async def test() -> None:
+        alice = alone()
+        async with running(alice):
+            peer = await RawPeer.connect(alice)
+            await peer.send(garbage)
+            answers = await peer.answers_until_close()
+            assert [(kind, payload[0]) for kind, payload in answers] == [(3, LinkRefusal.MALFORMED)]
+            assert alice.links.refusals == {LinkRefusal.MALFORMED: 1}
+            assert alice.listener.events == ["refused None malformed here"]
+
+    run(test())
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        encode_header(255, 0),
+        encode_header(26, 3) + b"abc",
+        struct.pack("<IBBHQ", 5 * 1024 * 1024, 26, 1, 0, 0),
+        encode_header(3, 0),
+    ],
+    ids=["type", "payload", "oversize", "refusal"],
+)
+def test_should_close_a_link_over_which_garbage_comes(run: Run, garbage: bytes) -> None:
+    async def test() -> None:
+        bob = alone(1)
+        alice = LinkedMember(0, [1, bob.port])
+        async with running(bob):
+            peer = await RawPeer.connect(bob)
+            await peer.shake_hands(bob, handshake_of(alice))
+            await peer.send(b"".join(encode_message(Founded(1))) + garbage)
+            answers = await peer.answers_until_close()
+            assert (answers[-1][0], answers[-1][1][0]) == (3, LinkRefusal.MALFORMED)
+            assert bob.listener.events[:3] == ["up 0 10", "refused 0 malformed here", "down 0 10"]
+            assert [message for _, message in bob.listener.messages] == [Founded(1)]
+
+    run(test())
+
+
+def test_should_end_a_handshake_that_takes_too_long(run: Run) -> None:
+    async def test() -> None:
+        alice = alone(settings=impatient(handshake_timeout_s=0.1))
+        async with running(alice):
+            silent, slow = await RawPeer.connect(alice), await RawPeer.connect(alice)
+            await slow.send(encode_handshake(handshake_of(alice))[:20])
+            for peer in (silent, slow):
+                answers = await peer.answers_until_close()
+                assert [payload[0] for _, payload in answers] == [LinkRefusal.HANDSHAKE_TIMEOUT]
+            assert alice.links.refusals == {LinkRefusal.HANDSHAKE_TIMEOUT: 2}
+
+    run(test())
+
+
+def test_should_drop_and_count_what_the_send_buffer_cannot_hold(run: Run) -> None:
+    async def test() -> None:
+        bob = alone(1, settings=impatient(silence_timeout_s=60, send_buffer_bytes_max=1000))
+        alice = LinkedMember(0, [1, bob.port])
+        async with running(bob):
+            peer = await RawPeer.connect(bob)
+            await peer.shake_hands(bob, handshake_of(alice))
+            await bob.listener.heard("up 0 10")
+            size = sum(map(len, encode_message(Founded(1))))
+            sent = [bob.links.send(Seat(0), Founded(n)) for n in range(100)]
+            assert sent == [True] * (1000 // size) + [False] * (100 - 1000 // size)
+            assert bob.links.dropped_messages_count == 100 - 1000 // size
+            await peer.close()
+
+    run(test())
+
+
+def test_should_write_what_one_turn_sends_at_once(run: Run) -> None:
+    async def test() -> None:
+        alice, bob = pair(settings=impatient(silence_timeout_s=60))
+        async with running(alice, bob):
+            await both_up(alice, bob)
+            await settled(alice, bob)
+            link = alice.links._links[Seat(1)]
+            writes: list[int] = []
+            transport = link._transport
+            assert transport is not None
+
+            class Spy:
+                def __getattr__(self, name: str) -> object:
+                    return getattr(transport, name)
+
+                def writelines(self, buffers: list[bytes]) -> None:
+                    writes.append(len(buffers))
+                    transport.writelines(buffers)
+
+            link._transport = Spy()  # type: ignore[assignment]
+            for number in range(5):
+                alice.links.send(Seat(1), Founded(number))
+            await bob.listener.until(lambda: len(bob.listener.messages) == 5)
+            assert writes[0] == 5
+            link._transport = transport
+
+    run(test())
