@@ -195,7 +195,7 @@ def test_two_damaged_members_wait_until_a_human_accepts_the_loss(tmp_path: Path)
             await _stop_member(cluster, damaged[0], signal.SIGTERM)
             command = [sys.executable, "-m", "quorate", "recover", "--accept-loss", "--yes"]
             data = cluster.directory.data_path(damaged[0])
-            subprocess.run([*command, str(data)], check=True, timeout=30)
+            await asyncio.to_thread(subprocess.run, [*command, str(data)], check=True, timeout=30)
             await cluster.restart(damaged[0])
             await cluster.wait_leader(above_term=leader.leadership_term_id, timeout_s=30)
             statuses = await settled(cluster)
