@@ -228,11 +228,9 @@ class Election:
         self.state = ElectionState.WAITING
         self._wait(min(wait, core.config.election_timeout_min_ns))
 
-    def yield_to(self, reason: str) -> None:
-        """A higher term exists: stop this attempt."""
+    def yield_to_higher_term(self) -> None:
+        """A higher term exists, which is adopted now: stop this attempt."""
         core = self._core
-        if core.role is Role.CANDIDATE:
-            core.set_role(Role.FOLLOWER, None, reason)
         if self.state in (ElectionState.CANVASS, ElectionState.BALLOT):
             self.state = ElectionState.WAITING
             core.disarm(Deadline.CAMPAIGN)
@@ -247,7 +245,7 @@ class Election:
             # Only one that canvasses adopts it: the exiled one and the rest meet again here.
             if self.state is ElectionState.CANVASS:
                 core.adopt_term(answer.leadership_term_id)
-                self.yield_to("a canvass answer names a higher term")
+                self.yield_to_higher_term()
             return
         if self.state is ElectionState.CANVASS and answer.round == self._round:
             (self._yes if answer.granted else self._no).add(peer.seat)
@@ -262,7 +260,7 @@ class Election:
             return  # A late answer: whoever hears a leader does not leave it for a higher term.
         if vote.candidate_term_id > core.term:
             core.adopt_term(vote.candidate_term_id)
-            self.yield_to("a vote names a higher term")
+            self.yield_to_higher_term()
         elif vote.candidate_term_id == core.term and (self.unanimous or not vote.unanimous):
             (self._yes if vote.granted else self._no).add(peer.seat)
             self._count()
@@ -306,7 +304,7 @@ class Election:
             return
         if term > core.term:
             core.adopt_term(term)
-            self.yield_to("another stands for a higher term")
+            self.yield_to_higher_term()
             # With a token the former leader may be heard until now, but it leads no more.
             self.on_unheard("its leader handed over", fast=True)
         free = core.node_state.vote in (NO_MEMBER, peer.member_id)

@@ -11,7 +11,6 @@ from quorate.consensus.core import Core, Deadline
 from quorate.consensus.effects import CloseLink, Halt, HaltCode
 from quorate.consensus.messages import AppendFrames, AppendReport, CureTarget
 from quorate.consensus.types import (
-    NO_MEMBERSHIP,
     START_POSITION,
     LeadershipTermId,
     LogFrame,
@@ -70,8 +69,6 @@ class Follower:
         if message.leadership_term_id < core.term:
             self._report(peer, matched=True)
             return
-        if not self._may_follow(peer):
-            return
         if message.leadership_term_id > core.term:
             core.adopt_term(message.leadership_term_id)
         assert core.role is not Role.LEADER, (core.term, peer)
@@ -87,13 +84,6 @@ class Follower:
             self._follow_commit(message.commit_position)
             if core.sequence == before:
                 self._report(peer, matched=True)
-
-    def _may_follow(self, peer: PeerLife) -> bool:
-        """Only members lead; one that has lost its whole log knows none and takes any."""
-        core = self._core
-        if core.membership == NO_MEMBERSHIP:
-            return core.node_state.founded
-        return core.node_state.founded and core.knows(peer)
 
     def _hear(self, peer: PeerLife) -> None:
         """Note a valid message of this term's leader."""

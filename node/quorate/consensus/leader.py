@@ -161,7 +161,10 @@ class Leader:
         if progress is None or not progress.reading:
             return
         progress.reading = False
-        if not frames or frames[0].position != progress.next_position:
+        if not frames:
+            progress.probe(progress.probed)  # Not read again before the next heartbeat's answer.
+            return
+        if frames[0].position != progress.next_position:
             return
         if not self._is_ours(frames[-1]):
             self._stream(seat, progress)

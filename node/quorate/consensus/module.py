@@ -564,7 +564,7 @@ class ConsensusModule:
         """Stop leading or standing; term and vote stay as they are."""
         core = self._core
         if self._leader is None:
-            self._election.yield_to(reason)
+            self._election.yield_to_higher_term()
             return
         assert self._transfer is not None, "every leader has its transfer"
         self._transfer.lost(reason)
@@ -577,8 +577,8 @@ class ConsensusModule:
         self._unheard(reason, fast=True)
 
     def _hand_over(self) -> None:
-        if self._transfer is not None:
-            self._transfer.maybe_hand_over()
+        assert self._transfer is not None, "every leader has its transfer"
+        self._transfer.maybe_hand_over()
 
     # -- output ---------------------------------------------------------------------------
 

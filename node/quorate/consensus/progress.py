@@ -112,8 +112,9 @@ def agreed_boundary(log: LogView, end: LogMark, terms: tuple[TermRecord, ...]) -
 
 
 def base_at_or_before(log: LogView, position: LogPosition) -> LogMark:
-    """Return the boundary at the newest term base of ``log`` that is not beyond ``position``."""
-    for row in reversed(log.terms):
-        if row.base <= position:
-            return LogMark(row.base, log.term_before(row.base), row.chain)
-    return LogMark(LogPosition(0), log.term_before(LogPosition(0)), log.terms[0].chain)
+    """Return the boundary at the newest term base of ``log`` that is not beyond ``position``.
+
+    There is one: the founding frame lies at position 0, and a leader holds it.
+    """
+    row = next(row for row in reversed(log.terms) if row.base <= position)
+    return LogMark(row.base, log.term_before(row.base), row.chain)
