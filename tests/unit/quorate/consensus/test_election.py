@@ -1,0 +1,595 @@
+"""Who stands when, who votes for whom, and how an attempt ends."""
+
+from __future__ import annotations
+
+import pytest
+
+from quorate.consensus.config import MS, ConsensusConfig
+from quorate.consensus.core import Deadline
+from quorate.consensus.effects import Alarm, StoreNodeState
+from quorate.consensus.election import ElectionState
+from quorate.consensus.messages import (
+    Canvass,
+    CanvassAnswer,
+    RequestVote,
+    TransferToken,
+    Vote,
+)
+from quorate.consensus.types import (
+    NO_MEMBER,
+    NOT_RECOVERING,
+    FoundingState,
+    LeadershipTermId,
+    LogMark,
+    LogPosition,
+    Recovering,
+    RecoveringReason,
+    Role,
+)
+from quorate_consensus.driven import (
+    Driven,
+    append,
+    canvass_answer,
+    hello,
+    report,
+    request_vote,
+    vote,
+)
+from quorate_consensus.logs import HandLog, member_id, node_state
+
+LOST = Recovering(RecoveringReason.UNSYNCED, LeadershipTermId(1), LogPosition(64))
+REPLICATED = ConsensusConfig(unanimous_election=True)
+
+
+def linked(log: HandLog | None = None, **more: object) -> Driven:
+    member = Driven(log, **more)  # type: ignore[arg-type]
+    member.link(*(seat for seat in range(member.seats) if seat != member.seat))
+    member.clear()
+    return member
+
+
+def heard(member: Driven, leader: int = 1) -> Driven:
+    member.receive(leader, append(1))
+    member.clear()
+    return member
+
+
+def canvass_of(term: int, end: LogMark, *, unanimous: bool = False) -> Canvass:
+    return Canvass(LeadershipTermId(term), end, unanimous, 1)
+
+
+def state_of(member: Driven) -> ElectionState:
+    return member.module.election.state
+
+
+def wait_left(member: Driven) -> float:
+    return (member.module.deadlines()[Deadline.STAND] - member.now.loop) / MS
+
+
+def granted(member: Driven) -> bool:
+    return answers(member)[-1]
+
+
+def answers(member: Driven) -> list[bool]:
+    canvassed = [answer.granted for answer in member.sent(CanvassAnswer)]
+    return canvassed + [answer.granted for answer in member.sent(Vote)]
+
+
+def always_armed(member: Driven) -> None:
+    """A voter that does not lead waits for something: else it would wait for ever."""
+    waits = {Deadline.ELECTION, Deadline.STAND, Deadline.CAMPAIGN} & set(member.module.deadlines())
+    assert waits or member.has_role(Role.LEADER)
+
+
+# -- the one flag -----------------------------------------------------------------------------
+
+
+def test_while_the_leader_is_heard_nobody_else_is_voted_for_nor_its_term_adopted() -> None:
+    member = heard(linked())
+    end = member.core.log.end
+    member.receive(2, canvass_of(9, end))
+    assert not granted(member)
+    member.receive(2, request_vote(9, end))
+    assert not granted(member)
+    assert member.sent(Vote)[0].candidate_term_id == member.module.term == 1
+    assert member.module.leader == 1
+
+
+def test_nobody_is_voted_for_before_the_first_election_timeout() -> None:
+    member = linked()
+    member.receive(2, request_vote(5, member.core.log.end))
+    assert not granted(member)
+    always_armed(member)
+
+
+def test_a_broken_link_to_the_leader_changes_nothing_but_a_refused_reconnect_does() -> None:
+    member = heard(linked())
+    member.unlink(1)
+    assert member.hears_a_leader()
+    member.module.on_reconnect_refused(member.now, member.lives[2].seat)
+    assert member.hears_a_leader()
+    member.module.on_reconnect_refused(member.now, member.lives[1].seat)
+    assert member.module.leader_unheard
+    assert member.module.leader is None
+    assert wait_left(member) < 30
+
+
+def test_a_refusal_that_comes_after_the_link_is_back_is_old_news() -> None:
+    member = heard(linked())
+    member.module.on_reconnect_refused(member.now, member.lives[1].seat)
+    assert member.hears_a_leader()
+
+
+@pytest.mark.parametrize(("life", "unheard"), [(1, False), (2, True)])
+def test_another_life_at_the_leaders_address_is_not_the_leader(life: int, unheard: bool) -> None:
+    member = heard(linked())
+    member.unlink(1)
+    member.link(1, life=life)
+    assert member.module.leader_unheard == unheard
+
+
+@pytest.mark.parametrize(
+    ("seat", "role", "term", "unheard"),
+    [
+        (1, Role.LEADER, 1, False),
+        (1, Role.FOLLOWER, 1, True),
+        (1, Role.LEADER, 2, True),
+        (2, Role.FOLLOWER, 1, False),
+    ],
+)
+def test_a_leader_that_says_it_leads_no_more(
+    seat: int, role: Role, term: int, unheard: bool
+) -> None:
+    member = heard(linked())
+    member.receive(seat, hello(role=role, term=term))
+    assert member.module.leader_unheard == unheard
+    always_armed(member)
+
+
+def test_any_message_of_the_leader_clears_the_flag() -> None:
+    member = linked()
+    member.canvass()
+    member.receive(1, append(1))
+    assert member.hears_a_leader()
+    assert state_of(member) is ElectionState.IDLE
+    assert set(member.module.deadlines()) == {Deadline.ELECTION}
+
+
+# -- canvass ----------------------------------------------------------------------------------
+
+
+def test_the_time_out_canvasses_at_once_and_raises_no_term() -> None:
+    member = linked()
+    member.tick(500)
+    member.tick(0)
+    assert len(member.sent(Canvass)) == 2
+    assert member.module.term == 0
+    assert not member.of(StoreNodeState)
+
+
+@pytest.mark.parametrize(
+    ("own", "theirs", "expected"),
+    [((1,), (1,), True), ((1,), (2,), True), ((2,), (1,), False), ((1, 2), (2,), False)],
+)
+def test_only_a_log_that_is_not_behind_ours_is_voted_for(
+    own: tuple[int, ...], theirs: tuple[int, ...], expected: bool
+) -> None:
+    logs = []
+    for terms in (own, theirs):
+        log = HandLog()
+        for term in terms:
+            log.begin_term(term)
+        logs.append(log)
+    member = linked(logs[0])
+    member.fire(Deadline.ELECTION)
+    member.receive(1, canvass_of(2, logs[1].end))
+    assert granted(member) == expected
+    member.receive(1, request_vote(3, logs[1].end))
+    assert granted(member) == expected
+
+
+def test_a_canvass_of_a_lower_term_learns_ours() -> None:
+    member = linked(state=node_state(4))
+    member.fire(Deadline.ELECTION)
+    member.receive(1, canvass_of(3, member.core.log.end))
+    assert not granted(member)
+    assert member.sent(CanvassAnswer)[0].leadership_term_id == 4
+
+
+def test_a_leader_refuses() -> None:
+    member = linked()
+    member.be_elected(1)
+    member.receive(2, canvass_of(9, member.core.log.end), request_vote(9, member.core.log.end))
+    assert not any(answers(member))
+    assert member.has_role(Role.LEADER)
+
+
+def test_who_canvasses_adopts_a_higher_term_and_tries_again() -> None:
+    member = linked()
+    asked = member.canvass()
+    member.receive(1, canvass_answer(asked, term=6, granted=False))
+    assert member.module.term == 6
+    assert state_of(member) is ElectionState.WAITING
+    assert wait_left(member) == 20
+
+
+def test_answers_of_another_round_or_to_nobody_do_not_count() -> None:
+    member = linked()
+    asked = member.canvass()
+    member.fire(Deadline.CAMPAIGN)
+    member.receive(1, canvass_answer(asked, term=0), canvass_answer(asked, term=9))
+    assert state_of(member) is ElectionState.WAITING
+    assert member.module.term == 0
+    member.fire(Deadline.STAND)
+    member.receive(1, canvass_answer(asked, term=0))
+    assert state_of(member) is ElectionState.CANVASS
+
+
+def test_refusals_of_a_majority_end_a_canvass_and_a_ballot() -> None:
+    member = linked()
+    asked = member.canvass()
+    member.receive(1, canvass_answer(asked, term=0, granted=False))
+    assert state_of(member) is ElectionState.CANVASS
+    member.receive(2, canvass_answer(asked, term=0, granted=False))
+    assert state_of(member) is ElectionState.WAITING
+    member.fire(Deadline.STAND)
+    member.receive(1, canvass_answer(member.sent(Canvass)[-1], term=0))
+    assert member.has_role(Role.CANDIDATE)
+    member.receive(1, vote(1, granted=False))
+    member.receive(2, vote(1, granted=False))
+    assert member.has_role(Role.FOLLOWER)
+    assert state_of(member) is ElectionState.WAITING
+    always_armed(member)
+
+
+def test_a_campaign_ends_after_an_election_timeout() -> None:
+    member = linked()
+    member.canvass()
+    member.tick(500)
+    assert state_of(member) is ElectionState.WAITING
+    member.fire(Deadline.CAMPAIGN)
+    assert state_of(member) is ElectionState.WAITING
+    always_armed(member)
+
+
+# -- ballot -----------------------------------------------------------------------------------
+
+
+def test_the_vote_for_oneself_is_in_the_next_term() -> None:
+    member = linked()
+    asked = member.nominate(1)
+    assert asked == RequestVote(LeadershipTermId(1), member.core.log.end, False, None)
+    assert member.of(StoreNodeState)[-1].state.vote == member_id(0)
+    member.receive(1, vote(1))
+    assert member.has_role(Role.LEADER)
+
+
+def test_votes_of_another_term_or_without_a_ballot_do_not_count() -> None:
+    member = linked(state=node_state(3))
+    member.nominate(1)
+    member.receive(1, vote(3))
+    assert member.has_role(Role.CANDIDATE)
+    member.receive(1, append(4))
+    member.receive(2, vote(4))
+    assert member.has_role(Role.FOLLOWER)
+
+
+def test_a_vote_that_names_a_higher_term_ends_a_ballot_but_disturbs_no_follower() -> None:
+    member = linked()
+    member.nominate(1)
+    member.receive(1, vote(8, granted=False))
+    assert (member.module.term, member.module.role) == (8, Role.FOLLOWER)
+    assert state_of(member) is ElectionState.WAITING
+    member.receive(1, append(8))
+    member.receive(2, vote(9, granted=False))
+    assert (member.module.term, member.module.leader) == (8, 1)
+
+
+def test_a_report_of_a_higher_term_disturbs_no_follower() -> None:
+    member = heard(linked())
+    ahead = report(member, term=9, round_number=0)
+    member.receive(2, ahead)
+    assert (member.module.term, member.module.leader) == (1, 1)
+
+
+def test_one_vote_in_a_term_however_often_asked() -> None:
+    member = linked()
+    member.fire(Deadline.ELECTION)
+    end = member.core.log.end
+    member.receive(1, request_vote(2, end), request_vote(2, end))
+    assert [answer.granted for answer in member.sent(Vote, 1)] == [True, True]
+    assert len([e for e in member.of(StoreNodeState) if e.state.vote != NO_MEMBER]) == 1
+    member.receive(2, request_vote(2, end))
+    assert [answer.granted for answer in member.sent(Vote, 2)] == [False]
+    member.receive(2, request_vote(1, end))
+    assert member.sent(Vote, 2)[-1].candidate_term_id == 2
+
+
+def test_a_candidate_votes_for_nobody_else_in_its_term() -> None:
+    member = linked()
+    member.nominate(1)
+    member.receive(2, request_vote(1, member.core.log.end))
+    assert not granted(member)
+    member.receive(2, request_vote(2, member.core.log.end))
+    assert granted(member)
+    assert member.has_role(Role.FOLLOWER)
+
+
+def test_a_vote_given_ends_the_own_canvass() -> None:
+    member = linked(state=node_state(2))
+    asked = member.canvass()
+    member.receive(2, request_vote(2, member.core.log.end))
+    assert granted(member)
+    member.receive(1, canvass_answer(asked, term=2))
+    assert member.has_role(Role.FOLLOWER)
+    assert state_of(member) is ElectionState.WAITING
+    assert Deadline.CAMPAIGN not in member.module.deadlines()
+
+
+def test_a_member_alone_elects_itself() -> None:
+    member = Driven(seats=1)
+    assert member.module.leader_unheard
+    member.fire(Deadline.STAND)
+    assert member.has_role(Role.LEADER)
+    assert member.module.commit_position == member.core.log.end.position
+
+
+# -- waits ------------------------------------------------------------------------------------
+
+
+def test_each_failure_doubles_the_wait_up_to_an_election_timeout() -> None:
+    member = linked(random=lambda _low, high: high)
+    member.fire(Deadline.ELECTION)
+    waits = []
+    for _ in range(6):
+        member.fire(Deadline.STAND)
+        member.fire(Deadline.CAMPAIGN)
+        waits.append(wait_left(member))
+    assert waits == [60, 120, 240, 480, 500, 500]
+
+
+def test_each_vote_given_holds_back_twice_as_long_until_a_leader_is_heard() -> None:
+    member = linked()
+    member.fire(Deadline.ELECTION)
+    waits = []
+    for term in range(1, 7):
+        member.receive(1, request_vote(term, member.core.log.end))
+        waits.append(wait_left(member))
+    assert waits == [50, 100, 200, 400, 500, 500]
+    member.receive(1, append(6))
+    member.unlink(1)
+    member.fire(Deadline.ELECTION)
+    member.receive(2, request_vote(7, member.core.log.end))
+    assert wait_left(member) == 50
+
+
+def test_who_has_voted_does_not_stand_meanwhile() -> None:
+    member = linked()
+    member.fire(Deadline.ELECTION)
+    member.receive(1, request_vote(1, member.core.log.end))
+    member.wait(10)
+    member.fire(Deadline.STAND)
+    member.fire(Deadline.CAMPAIGN)
+    assert wait_left(member) == 40
+
+
+@pytest.mark.parametrize(
+    ("own", "others", "rank"),
+    [(0, {}, 0), (2, {}, 1), (0, {2: 9}, 1), (2, {0: 0}, 0), (0, {1: 9, 2: 9}, 1)],
+)
+def test_a_fast_canvass_waits_for_its_rank(own: int, others: dict[int, int], rank: int) -> None:
+    log = HandLog()
+    log.begin_term(1)
+    member = linked(log, seat=own)
+    for seat, term in others.items():
+        shown = log.end._replace(leadership_term_id=LeadershipTermId(term))
+        member.receive(seat, hello(end=shown))
+    leader = 1
+    member.receive(leader, append(1))
+    member.refuse(leader)
+    assert wait_left(member) == 5 * rank
+
+
+def test_a_wait_that_ends_after_the_leader_is_heard_is_over() -> None:
+    member = heard(linked())
+    member.fire(Deadline.STAND)
+    assert state_of(member) is ElectionState.IDLE
+    assert not member.sent(Canvass)
+    always_armed(member)
+
+
+def test_a_leader_does_not_stand() -> None:
+    member = linked()
+    member.be_elected(1)
+    for deadline in (Deadline.STAND, Deadline.ELECTION, Deadline.CAMPAIGN):
+        member.fire(deadline)
+    assert member.has_role(Role.LEADER)
+    member.module.election.on_unheard("no", fast=True)
+    assert member.hears_a_leader()
+
+
+def test_a_stalled_disk_waits_until_it_moves() -> None:
+    member = linked()
+    member.module.on_storage_stalled(member.now, stalled=True)
+    member.fire(Deadline.ELECTION)
+    member.fire(Deadline.STAND)
+    assert not member.sent(Canvass)
+    member.module.on_storage_stalled(member.now, stalled=False)
+    member.fire(Deadline.STAND)
+    assert member.sent(Canvass)
+
+
+# -- a token ----------------------------------------------------------------------------------
+
+
+def token(term: int, end: LogMark) -> TransferToken:
+    return TransferToken(LeadershipTermId(term), end.position)
+
+
+def test_a_token_opens_a_heard_voter_and_its_former_leader_is_unheard_then() -> None:
+    member = heard(linked())
+    end = member.core.log.end._replace(leadership_term_id=LeadershipTermId(1))
+    member.receive(2, request_vote(2, end, token=token(1, end)))
+    assert granted(member)
+    assert member.module.leader_unheard
+    assert wait_left(member) == 50
+
+
+def test_a_token_for_a_worse_log_is_honoured_with_a_refusal_and_a_wait() -> None:
+    log = HandLog()
+    log.begin_term(1)
+    member = heard(linked(log))
+    behind = log.mark(1)
+    member.receive(2, request_vote(2, behind, token=token(1, log.end)))
+    assert not granted(member)
+    assert member.module.term == 2
+    always_armed(member)
+
+
+@pytest.mark.parametrize(("term", "beyond"), [(2, 0), (0, 0), (1, -64)])
+def test_a_token_of_another_term_or_that_is_behind_us_is_ignored(term: int, beyond: int) -> None:
+    log = HandLog()
+    log.begin_term(1)
+    member = heard(linked(log))
+    end = log.end._replace(position=LogPosition(log.end.position + beyond))
+    member.receive(2, request_vote(5, log.end, token=token(term, end)))
+    assert not granted(member)
+    assert member.module.term == 1
+    assert member.module.leader == 1
+
+
+# -- recovering -------------------------------------------------------------------------------
+
+
+def test_who_lost_something_neither_votes_nor_stands_and_says_for_whom_it_waits() -> None:
+    member = Driven(state=node_state(1, recovering=LOST))
+    member.link(2)
+    member.fire(Deadline.ELECTION)
+    member.receive(2, canvass_of(1, member.core.log.end), request_vote(2, member.core.log.end))
+    assert not any(answers(member))
+    member.fire(Deadline.STAND)
+    assert not member.sent(Canvass)
+    (alarm,) = member.of(Alarm)
+    assert alarm.name == "waiting_for_quorum"
+    assert "seats [1] to connect" in alarm.detail
+    member.link(1)
+    member.fire(Deadline.STAND)
+    assert "a sound leader" in member.of(Alarm)[-1].detail
+    member.receive(1, append(2))
+    assert not member.of(Alarm)[-1].raised
+    always_armed(member)
+
+
+def unanimous(*, own: bool = True, others: tuple[int, ...] = (1,)) -> Driven:
+    state = node_state(1, recovering=LOST) if own else node_state(1)
+    member = linked(config=REPLICATED, state=state)
+    for seat in (1, 2):
+        lost = LOST if seat in others else node_state().recovering
+        member.receive(seat, hello(recovering=lost))
+    member.clear()
+    return member
+
+
+def test_with_every_voter_present_and_too_few_sound_all_must_vote() -> None:
+    member = unanimous()
+    asked = member.nominate(1, 2)
+    assert asked.unanimous
+    member.receive(1, vote(2, unanimous=True))
+    assert member.has_role(Role.CANDIDATE)
+    member.receive(2, vote(2))
+    assert member.has_role(Role.LEADER)
+    assert member.leader.possible_loss
+    assert not member.module.is_recovering
+    assert member.module.commit_position == 0
+    member.accept(2)
+    assert member.module.commit_position == member.core.log.end.position
+
+
+def test_the_winners_own_disk_counts_only_when_its_term_frame_is_durable() -> None:
+    member = unanimous()
+    member.nominate(1, 2)
+    member.receive(1, vote(2, unanimous=True))
+    member.by_hand = True
+    member.receive(2, vote(2))
+    member.receive(2, report(member))
+    assert member.core.node_state.recovering == LOST
+    assert member.module.commit_position == 0
+    member.persist()
+    assert member.core.node_state.recovering == NOT_RECOVERING
+    assert member.module.commit_position == member.core.log.end.position
+
+
+def test_one_refusal_ends_a_unanimous_ballot() -> None:
+    member = unanimous()
+    asked = member.canvass()
+    member.receive(2, canvass_answer(asked, term=1, granted=False))
+    assert state_of(member) is ElectionState.WAITING
+
+
+@pytest.mark.parametrize(
+    "case", ["sound quorum", "fsync", "unlinked", "no greeting", "stranger", "sound"]
+)
+def test_no_unanimous_ballot(case: str) -> None:
+    member = unanimous(own=case != "sound quorum", others=() if case == "sound" else (1,))
+    if case == "fsync":
+        member = linked(state=node_state(1, recovering=LOST))
+        member.receive(1, hello(recovering=LOST))
+        member.receive(2, hello(recovering=LOST))
+    if case == "unlinked":
+        member.unlink(2)
+    if case == "no greeting":
+        member.link(2, life=2)
+    if case == "stranger":
+        member.link(2, formatting=1)
+        member.receive(2, hello(FoundingState.BLANK))
+    member.clear()
+    member.fire(Deadline.ELECTION)
+    member.fire(Deadline.STAND)
+    assert not any(asked.unanimous for asked in member.sent(Canvass))
+
+
+def test_a_cured_member_is_not_counted_among_the_lost_any_more() -> None:
+    """Else three sound members would vote as if all had lost something."""
+    member = unanimous(own=False, others=(1, 2))
+    member.receive(1, hello())
+    member.fire(Deadline.ELECTION)
+    member.fire(Deadline.STAND)
+    assert not member.sent(Canvass)[0].unanimous
+
+
+def test_who_lost_something_votes_once_a_term_in_a_unanimous_ballot_only() -> None:
+    member = linked(config=REPLICATED, state=node_state(1, recovering=LOST))
+    member.fire(Deadline.ELECTION)
+    end = member.core.log.end
+    member.receive(1, canvass_of(1, end, unanimous=True))
+    assert granted(member)
+    member.receive(1, request_vote(2, end, unanimous=True))
+    member.receive(2, request_vote(2, end, unanimous=True))
+    told = member.sent(Vote)
+    assert [(answer.granted, answer.unanimous) for answer in told] == [
+        (True, True),
+        (False, True),
+    ]
+    assert member.of(StoreNodeState)[-1].state.vote == member_id(1)
+
+
+def test_the_vote_of_the_lost_does_not_count_in_an_ordinary_ballot() -> None:
+    member = linked()
+    member.nominate(1)
+    member.receive(1, vote(1, unanimous=True))
+    assert member.has_role(Role.CANDIDATE)
+
+
+def test_a_member_alone_that_lost_its_tail_goes_on_and_says_so() -> None:
+    member = Driven(seats=1, config=REPLICATED, state=node_state(1, recovering=LOST))
+    member.fire(Deadline.STAND)
+    assert member.has_role(Role.LEADER)
+    assert member.leader.possible_loss
+
+
+def test_a_directory_that_is_no_voter_never_stands() -> None:
+    member = linked(formatting=1)
+    member.fire(Deadline.ELECTION)
+    member.fire(Deadline.STAND)
+    assert state_of(member) is ElectionState.IDLE
+    assert not member.sent(Canvass)

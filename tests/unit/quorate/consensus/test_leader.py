@@ -1,0 +1,540 @@
+"""What a leader sends, counts, commits and cures."""
+
+from __future__ import annotations
+
+import pytest
+
+from quorate.consensus.config import ConsensusConfig
+from quorate.consensus.core import Deadline
+from quorate.consensus.effects import Alarm, CommitTo, IngressChanged, IngressState, ReadLog
+from quorate.consensus.messages import AppendFrames, CanvassAnswer, CureTarget, Hello
+from quorate.consensus.progress import Flow
+from quorate.consensus.types import (
+    LOG_START,
+    FrameType,
+    LeadershipTermId,
+    LogFrame,
+    LogMark,
+    LogPosition,
+    Recovering,
+    RecoveringReason,
+    Role,
+    Seat,
+)
+from quorate.protocol.log_codec import frame_body
+from quorate.protocol.term_codec import decode_term
+from quorate_consensus.driven import Driven, append, hello, report
+from quorate_consensus.logs import CODEC, HandLog, member_id, node_state
+
+LOST = Recovering(RecoveringReason.DAMAGED, LeadershipTermId(1), LogPosition(64))
+SMALL = ConsensusConfig(
+    frame_bytes_max=1024, segment_length=4096, append_bytes_max=1024, window_bytes=2048
+)
+
+
+def leading(
+    log: HandLog | None = None,
+    *,
+    by_hand: bool = False,
+    config: ConsensusConfig | None = None,
+    seats: int = 3,
+) -> Driven:
+    leader = Driven(log, config=config, seats=seats)
+    leader.be_elected(*range(1, seats // 2 + 1))
+    leader.by_hand = by_hand
+    leader.clear()
+    return leader
+
+
+def streaming(**more: object) -> Driven:
+    leader = leading(**more)  # type: ignore[arg-type]
+    leader.accept(1, 2)
+    leader.clear()
+    return leader
+
+
+def frames_to(leader: Driven, seat: int) -> list[LogFrame]:
+    return [frame for message in leader.sent(AppendFrames, seat) for frame in message.frames]
+
+
+# -- the first frame --------------------------------------------------------------------------
+
+
+def test_a_term_begins_with_its_frame_and_a_probe_at_its_base() -> None:
+    leader = Driven()
+    leader.be_elected(1)
+    frame = leader.core.log.frame_at(leader.leader.base)
+    assert frame is not None
+    assert frame.frame_type is FrameType.NEW_LEADERSHIP_TERM
+    body = decode_term(frame_body(frame))
+    assert (body.leadership_term_id, body.base) == (1, leader.leader.base)
+    assert body.leader == member_id(0)
+    assert not body.possible_loss
+    assert body.membership == leader.module.membership
+    probe = leader.sent(AppendFrames, 2)[0]
+    assert (probe.previous.position, probe.frames, probe.round) == (leader.leader.base, (), 1)
+    assert leader.of(IngressChanged) == [IngressChanged(IngressState.OPEN)]
+
+
+def test_the_log_begins_its_term_at_the_lower_median_of_the_wall_clocks() -> None:
+    leader = Driven()
+    leader.link(1, 2)
+    asked = leader.canvass()
+    for seat, ahead in ((1, 50_000_000_000), (2, -1_000_000_000)):
+        answer = CanvassAnswer(
+            leader.module.term,
+            asked.round,
+            granted=True,
+            end=LOG_START,
+            recovering=leader.core.node_state.recovering,
+            wall=leader.now.wall + ahead,
+        )
+        leader.receive(seat, answer)
+    leader.core.persisted = leader.sequence
+    leader.module._election.won = True
+    leader.module._settle_outcome()
+    leader.drain()
+    frame = leader.core.log.frame_at(leader.leader.base)
+    assert frame is not None
+    assert frame.timestamp == leader.now.wall
+    assert leader.leader.log_time() == leader.now.wall
+    assert [alarm.name for alarm in leader.of(Alarm)] == ["clocks_apart"]
+
+
+# -- replication ------------------------------------------------------------------------------
+
+
+def test_what_one_turn_appends_goes_out_in_one_message() -> None:
+    leader = streaming()
+    for _ in range(3):
+        assert isinstance(leader.module.propose(leader.now, b"", 0), int)
+    leader.drain()
+    for seat in (1, 2):
+        (message,) = leader.sent(AppendFrames, seat)
+        assert len(message.frames) == 3
+        assert message.previous == LogMark(
+            message.frames[0].position, leader.module.term, message.frames[0].previous_chain
+        )
+
+
+def test_a_new_commit_position_goes_out_at_once_even_without_frames() -> None:
+    leader = streaming()
+    leader.propose()
+    leader.clear()
+    leader.accept(1)
+    assert [message.commit_position for message in leader.sent(AppendFrames, 2)] == [
+        leader.core.log.end.position
+    ]
+
+
+def test_the_commit_position_is_published_before_it_is_applied() -> None:
+    leader = streaming()
+    leader.propose()
+    leader.clear()
+    leader.accept(1)
+    kinds = [type(effect).__name__ for effect in leader.effects]
+    assert kinds.index("Send") < kinds.index("CommitTo")
+
+
+def test_the_window_bounds_what_is_sent_ahead_of_reports() -> None:
+    leader = streaming(config=SMALL)
+    for _ in range(4):
+        leader.propose(900)
+    first, end = frames_to(leader, 1), leader.core.log.end.position
+    assert sum(len(frame.data) for frame in first) < end - first[0].position
+    leader.clear()
+    leader.receive(1, report(leader, checked=first[-1].end))
+    assert frames_to(leader, 1)[0].position == first[-1].end
+
+
+def test_nothing_is_streamed_without_a_link() -> None:
+    leader = streaming()
+    leader.unlink(1)
+    leader.propose()
+    assert not leader.sent(AppendFrames, 1)
+    leader.link(1)
+    leader.accept(1)
+    leader.clear()
+    leader.propose()
+    assert len(frames_to(leader, 1)) == 1
+
+
+def test_a_message_that_was_lost_is_sent_again_after_the_next_round() -> None:
+    leader = streaming()
+    at = leader.core.log.end.position
+    leader.propose()
+    leader.fire(Deadline.HEARTBEAT)
+    leader.clear()
+    leader.receive(1, report(leader, checked=at, round_number=leader.leader._round - 1))
+    assert not frames_to(leader, 1), "it may still be on its way"
+    leader.receive(1, report(leader, checked=at))
+    assert [frame.position for frame in frames_to(leader, 1)] == [at]
+
+
+def test_a_probe_is_answered_before_anything_is_streamed() -> None:
+    leader = leading()
+    assert not frames_to(leader, 1)
+    leader.receive(1, report(leader, checked=0))
+    assert not frames_to(leader, 1)
+    leader.receive(1, report(leader, checked=leader.leader.base))
+    assert [frame.position for frame in frames_to(leader, 1)] == [leader.leader.base]
+
+
+def test_a_mismatch_is_asked_about_once_between_heartbeats() -> None:
+    log = HandLog()
+    log.begin_term(1)
+    leader = leading(log)
+    short = HandLog()
+    answer = report(leader, matched=False, checked=0, end=short.end, terms=short.terms)
+    leader.receive(1, answer, answer, answer)
+    assert [message.previous for message in leader.sent(AppendFrames, 1)] == [short.end]
+    leader.fire(Deadline.HEARTBEAT)
+    assert [message.previous for message in leader.sent(AppendFrames, 1)] == [short.end] * 2
+
+
+def test_reports_of_other_lives_and_terms_do_not_count() -> None:
+    leader = leading()
+    early = report(leader)
+    leader.receive(1, report(leader, term=0))
+    assert leader.leader.progress[Seat(1)].match == 0
+    leader.link(1, life=2)
+    leader.leader.progress[Seat(1)].start_nonce = None
+    leader.receive(1, early)
+    assert leader.leader.progress[Seat(1)].match == 0
+
+
+def test_a_report_of_a_higher_term_ends_the_leadership_and_frees_who_was_stuck() -> None:
+    leader = streaming()
+    leader.receive(1, report(leader, term=7))
+    assert leader.has_role(Role.FOLLOWER)
+    assert leader.module.term == 7
+    assert leader.module.leader_unheard
+    assert Deadline.STAND in leader.module.deadlines()
+    assert leader.of(IngressChanged) == [IngressChanged(IngressState.CLOSED)]
+
+
+# -- reading the recording --------------------------------------------------------------------
+
+
+def reading() -> tuple[Driven, HandLog, ReadLog]:
+    log = HandLog()
+    log.begin_term(1)
+    for _ in range(3):
+        log.add(1)
+    leader = leading(log)
+    short = HandLog(3, tuple(log.frames[:3]))
+    leader.receive(1, report(leader, matched=False, checked=0, end=short.end, terms=short.terms))
+    leader.receive(1, report(leader, checked=short.end.position))
+    (asked,) = leader.of(ReadLog)
+    assert asked == ReadLog(Seat(1), short.end.position, leader.core.config.append_bytes_max)
+    leader.clear()
+    return leader, log, asked
+
+
+def answer_read(leader: Driven, frames: list[LogFrame], seat: int = 1) -> None:
+    leader.module.on_log_read(leader.now, Seat(seat), tuple(frames))
+    leader.drain()
+
+
+def test_what_is_not_in_memory_is_read_and_then_followed_by_what_is() -> None:
+    leader, log, _ = reading()
+    answer_read(leader, log.frames[3:])
+    sent = frames_to(leader, 1)
+    assert sent[:2] == log.frames[3:]
+    assert sent[2].frame_type is FrameType.NEW_LEADERSHIP_TERM
+
+
+def test_one_read_at_a_time() -> None:
+    leader, _, asked = reading()
+    leader.receive(1, report(leader, checked=asked.position))
+    assert not leader.of(ReadLog)
+
+
+def test_an_empty_read_is_asked_for_again_after_the_next_heartbeat() -> None:
+    leader, _, asked = reading()
+    answer_read(leader, [])
+    assert not leader.effects
+    leader.fire(Deadline.HEARTBEAT)
+    leader.receive(1, report(leader, checked=asked.position))
+    assert leader.of(ReadLog) == [asked]
+
+
+def test_answers_that_nobody_waits_for_are_dropped() -> None:
+    leader, log, asked = reading()
+    answer_read(leader, log.frames[4:])
+    assert leader.of(ReadLog) == [asked], "asked for again"
+    answer_read(leader, log.frames[3:], seat=2)
+    answer_read(leader, log.frames[3:], seat=8)
+    assert not frames_to(leader, 1)
+    answer_read(leader, log.frames[3:])
+    count = len(frames_to(leader, 1))
+    answer_read(leader, log.frames[3:])
+    assert len(frames_to(leader, 1)) == count
+
+
+def test_a_read_is_not_sent_on_a_link_that_broke_meanwhile() -> None:
+    leader, log, _ = reading()
+    leader.unlink(1)
+    answer_read(leader, log.frames[3:])
+    leader.link(1)
+    answer_read(leader, log.frames[3:])
+    assert not frames_to(leader, 1)
+
+
+def test_a_full_window_keeps_a_read_back() -> None:
+    leader, log, _ = reading()
+    progress = leader.leader.progress[Seat(1)]
+    progress.checked = LogPosition(progress.next_position - leader.core.config.window_bytes)
+    answer_read(leader, log.frames[3:])
+    assert not frames_to(leader, 1)
+
+
+def test_frames_read_before_they_were_cut_off_are_not_sent() -> None:
+    leader, log, asked = reading()
+    stale = HandLog(3, tuple(log.frames[:3]))
+    stale.begin_term(2)
+    stale.frames[-1] = stale.frames[-1]._replace(leadership_term_id=LeadershipTermId(0))
+    answer_read(leader, stale.frames[3:])
+    assert not frames_to(leader, 1)
+    assert leader.of(ReadLog) == [asked]
+
+
+def test_a_recording_that_contradicts_the_followers_chain_is_not_sent() -> None:
+    log = HandLog()
+    log.begin_term(1)
+    for _ in range(3):
+        log.add(1)
+    leader = leading(log)
+    end = log.mark(3)._replace(chain=log.mark(3).chain ^ 1)  # type: ignore[arg-type]
+    leader.receive(1, report(leader, matched=False, checked=0, end=end, terms=log.terms))
+    leader.receive(1, report(leader, checked=end.position))
+    answer_read(leader, log.frames[3:])
+    assert not frames_to(leader, 1)
+    assert [alarm.name for alarm in leader.of(Alarm)] == ["recordings_contradict"]
+
+
+@pytest.mark.parametrize("where", ["row", "end"])
+def test_term_tables_that_contradict_ours_stop_the_stream_until_the_next_link(where: str) -> None:
+    log = HandLog()
+    log.begin_term(1)
+    log.add(1)
+    log.begin_term(2)
+    leader = leading(log)
+    terms, end = log.terms, log.end
+    if where == "row":
+        terms = (*terms[:2], terms[2]._replace(chain=terms[2].chain ^ 1))  # type: ignore[arg-type]
+    else:
+        end = end._replace(chain=end.chain ^ 1)  # type: ignore[arg-type]
+    leader.receive(1, report(leader, matched=False, checked=0, end=end, terms=terms))
+    assert leader.leader.progress[Seat(1)].unmatchable
+    assert not leader.leader.may_succeed(Seat(1))
+    assert [alarm.name for alarm in leader.of(Alarm)] == ["recordings_contradict"]
+    leader.receive(1, report(leader, checked=leader.leader.base))
+    assert not frames_to(leader, 1)
+    leader.link(1)
+    leader.accept(1)
+    leader.propose()
+    assert frames_to(leader, 1)
+
+
+# -- commit -----------------------------------------------------------------------------------
+
+
+def test_a_commit_needs_a_quorum_above_the_base() -> None:
+    log = HandLog()
+    log.begin_term(1)
+    leader = leading(log, by_hand=True)
+    base = leader.leader.base
+    leader.receive(1, report(leader, checked=base))
+    leader.receive(2, report(leader, checked=base))
+    assert leader.module.commit_position == 0, "two positions equal to the base commit nothing"
+    leader.receive(1, report(leader))
+    assert leader.module.commit_position == leader.core.log.end.position
+    leader.persist()
+
+
+def test_two_followers_commit_while_our_own_sync_runs() -> None:
+    leader = leading(by_hand=True)
+    leader.accept(1, 2)
+    leader.propose()
+    leader.clear()
+    leader.accept(1)
+    assert not leader.of(CommitTo)
+    leader.accept(2)
+    assert [told.position for told in leader.of(CommitTo)] == [leader.core.log.end.position]
+
+
+def test_our_own_durable_position_counts_like_any() -> None:
+    leader = leading(by_hand=True)
+    leader.accept(1)
+    leader.propose()
+    leader.accept(1)
+    leader.clear()
+    leader.persist()
+    assert [told.position for told in leader.of(CommitTo)] == [leader.core.log.end.position]
+
+
+def test_what_a_follower_has_received_but_not_synced_commits_nothing() -> None:
+    leader = streaming()
+    before = leader.module.commit_position
+    leader.propose()
+    leader.receive(1, report(leader, durable=before))
+    assert leader.module.commit_position == before
+
+
+def test_a_report_that_was_overtaken_takes_nothing_back() -> None:
+    leader = streaming()
+    stale = report(leader)
+    leader.propose()
+    leader.accept(1)
+    match = leader.leader.progress[Seat(1)].match
+    leader.receive(1, stale)
+    assert leader.leader.progress[Seat(1)].match == match
+
+
+def test_a_new_life_of_a_member_has_promised_nothing_but_the_same_life_has() -> None:
+    leader = streaming()
+    match = leader.leader.progress[Seat(1)].match
+    assert match
+    leader.unlink(1)
+    leader.link(1)
+    assert leader.leader.progress[Seat(1)].match == match
+    assert leader.leader.progress[Seat(1)].flow is Flow.PROBE
+    leader.link(1, life=2)
+    assert leader.leader.progress[Seat(1)].match == 0
+
+
+def test_a_strange_directory_in_a_members_seat_gets_no_progress() -> None:
+    leader = streaming()
+    leader.link(1, formatting=1)
+    leader.clear()
+    before = leader.leader.progress[Seat(1)].match
+    leader.receive(1, report(leader))
+    assert leader.leader.progress[Seat(1)].match == before
+    leader.receive(1, append(9))
+    assert leader.has_role(Role.LEADER)
+    leader.link(7)
+    leader.unlink(7)
+
+
+# -- the majority -----------------------------------------------------------------------------
+
+
+def test_without_a_majority_for_an_election_timeout_the_leader_steps_down() -> None:
+    leader = streaming()
+    leader.wait(499)
+    leader.fire(Deadline.CHECK_QUORUM)
+    assert leader.has_role(Role.LEADER)
+    leader.wait(1)
+    leader.fire(Deadline.CHECK_QUORUM)
+    assert leader.has_role(Role.FOLLOWER)
+    assert leader.core.node_state.vote == member_id(0)
+    assert leader.module.leader_unheard
+    assert Deadline.STAND in leader.module.deadlines()
+    assert {told.role for told in leader.sent(Hello)} == {Role.FOLLOWER}
+
+
+def test_one_of_two_followers_is_a_majority() -> None:
+    leader = streaming()
+    leader.wait(499)
+    leader.accept(1)
+    leader.wait(499)
+    leader.fire(Deadline.CHECK_QUORUM)
+    assert leader.has_role(Role.LEADER)
+    leader.tick(50)
+    assert leader.has_role(Role.FOLLOWER)
+
+
+def test_a_round_is_confirmed_by_a_majority_that_answered_it() -> None:
+    leader = leading(seats=5)
+    number = leader.leader._round
+    leader.receive(1, report(leader, round_number=number))
+    assert not leader.leader.confirmed_round(number)
+    leader.receive(2, report(leader, round_number=number - 1))
+    assert not leader.leader.confirmed_round(number)
+    leader.receive(2, report(leader, round_number=number + 3))
+    assert leader.leader.confirmed_round(number)
+
+
+# -- recovering -------------------------------------------------------------------------------
+
+
+def test_a_recovering_member_acknowledges_nothing_and_is_cured_by_a_later_round() -> None:
+    leader = leading(by_hand=True)
+    announced = leader.leader._round
+    leader.receive(1, report(leader, recovering=LOST), report(leader, recovering=LOST))
+    assert leader.module.commit_position == 0
+    assert leader.leader.progress[Seat(1)].match == 0
+    leader.receive(2, report(leader))
+    assert not leader.sent(CureTarget), "this round began before the announcement"
+    leader.fire(Deadline.HEARTBEAT)
+    end = leader.core.log.end.position
+    leader.receive(2, report(leader, round_number=announced))
+    assert not leader.sent(CureTarget)
+    leader.receive(2, report(leader))
+    assert leader.sent(CureTarget) == [CureTarget(leader.module.term, end)]
+    leader.propose()
+    leader.receive(2, report(leader))
+    assert len(leader.sent(CureTarget)) == 1, "told again with each heartbeat only"
+    leader.fire(Deadline.HEARTBEAT)
+    assert leader.sent(CureTarget, 1) == [CureTarget(leader.module.term, end)] * 2
+    leader.receive(1, report(leader))
+    assert leader.leader.progress[Seat(1)].match == leader.core.log.end.position
+    leader.fire(Deadline.HEARTBEAT)
+    assert len(leader.sent(CureTarget)) == 2
+
+
+def test_what_a_member_reported_before_it_announced_its_loss_is_forgotten() -> None:
+    leader = streaming()
+    leader.receive(1, report(leader, recovering=LOST))
+    assert leader.leader.progress[Seat(1)].match == 0
+
+
+def test_a_reconnected_member_is_still_known_to_be_recovering() -> None:
+    leader = streaming()
+    leader.receive(1, report(leader, recovering=LOST))
+    leader.unlink(1)
+    leader.link(1)
+    assert not leader.leader.may_succeed(Seat(1))
+
+
+def test_a_member_whose_loss_was_accepted_counts_and_is_cured() -> None:
+    accepted = LOST._replace(reason=RecoveringReason.LOSS_ACCEPTED)
+    leader = leading()
+    leader.receive(1, report(leader, recovering=accepted))
+    assert leader.module.commit_position == leader.core.log.end.position
+    leader.fire(Deadline.HEARTBEAT)
+    leader.receive(2, report(leader))
+    assert len(leader.sent(CureTarget, 1)) == 1
+
+
+@pytest.mark.parametrize("who", ["own", "voter", "bystander"])
+def test_a_term_after_an_accepted_loss_says_so(who: str) -> None:
+    accepted = LOST._replace(reason=RecoveringReason.LOSS_ACCEPTED)
+    state = node_state(0, recovering=accepted) if who == "own" else None
+    leader = Driven(state=state)
+    leader.link(1, 2)
+    if who != "own":
+        leader.receive(1 if who == "voter" else 2, hello(recovering=accepted))
+    leader.be_elected(1)
+    assert leader.leader.possible_loss == (who != "bystander")
+    assert ("possible_loss" in [alarm.name for alarm in leader.of(Alarm)]) == (who != "bystander")
+    assert not leader.core.node_state.recovering.reason
+
+
+# -- segments ---------------------------------------------------------------------------------
+
+
+def test_no_frame_crosses_the_end_of_a_segment() -> None:
+    leader = streaming(config=SMALL)
+    positions = [leader.propose(900) for _ in range(9)]
+    segments = {position // 4096 for position in positions}
+    assert len(segments) > 1
+    frames = leader.core.log.frames_from(leader.leader.base, 1 << 20)
+    assert frames is not None
+    for frame in frames:
+        assert frame.position // 4096 == (frame.end - 1) // 4096
+        assert CODEC.encode(*frame[:4], frame.frame_type, frame_body(frame), 0).chain or True
+    padding = [frame for frame in frames if frame.frame_type is FrameType.PADDING]
+    assert padding
+    assert all(frame.end % 4096 == 0 for frame in padding)
