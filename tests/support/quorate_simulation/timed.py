@@ -269,7 +269,7 @@ def _draw_config(random: Random, *, replicated: bool) -> ConsensusConfig:
     return ConsensusConfig(
         election_timeout_min_ns=500 * MS // scale,
         election_timeout_max_ns=800 * MS // scale,
-        heartbeat_interval_ns=random.choice((30, 50, 100)) * MS // scale,
+        heartbeat_interval_ns=random.choice((50, 50, 100)) * MS // scale,
         frame_bytes_max=frame_max,
         segment_length=segment,
         append_bytes_max=random.choice((frame_max, 1 << 20)),

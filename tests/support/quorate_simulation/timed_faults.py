@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from quorate_simulation.timed_clock import MS, SECOND
-from quorate_simulation.timed_network import SILENCE
-
 from quorate.archive.segment import FRAMES_OFFSET, segment_name
 from quorate.consensus.types import LogPosition
+from quorate_simulation.timed_clock import MS, SECOND
+from quorate_simulation.timed_network import SILENCE
 
 if TYPE_CHECKING:
     from quorate_simulation.timed import World
@@ -28,7 +27,8 @@ class Faults:
         kinds: list[Callable[[], None]] = [
             self._crash, self._crash, self._power, self._power_all, self._stop, self._pause,
             self._cut_group, self._cut_leader, self._cut_one_way, self._bridge, self._ring,
-            self._clog, self._slow_disk, self._slow_loop, self._jump, self._transfer, self._lossy, self._rot,
+            self._clog, self._slow_disk, self._slow_loop, self._jump, self._transfer, self._lossy,
+            self._rot,
         ]  # fmt: skip
         count = self._random.randrange(2, len(kinds))
         self._kinds = self._random.sample(kinds, count)
