@@ -7,20 +7,26 @@ for sessions is for its `Desk` to say.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Sequence
 from enum import Enum
-from typing import Protocol, cast
+from typing import Final, Protocol, cast
 
 from quorate.errors import RemoteProtocolError
 from quorate.gateway.credit import CreditAccount
 from quorate.gateway.refusals import Refusal
 from quorate.protocol.session_codec import (
     CLIENT_MESSAGE_BYTES_MAX,
+    SMALL_MESSAGE_BYTES_MAX,
     MessageSplitter,
     TooLarge,
     encode_error,
 )
 from quorate.protocol.session_messages import LinkError, Open, RawMessage
+
+MESSAGES_PER_TURN: Final = 1024
+"""Of one connection in one turn of the agent; the rest waits. So a client that floods its
+leader with small messages, which no credit bounds, delays itself and not the heartbeats."""
 
 
 class ConnectionState(Enum):
@@ -45,6 +51,13 @@ class Desk(Protocol):
     def now(self) -> int:
         """Loop time in nanoseconds."""
 
+    @property
+    def turn(self) -> int:
+        """Number of the present turn."""
+
+    def hold(self, connection: ClientConnection) -> None:
+        """Call ``go_on`` of the connection in the next turn."""
+
     def on_connected(self, connection: ClientConnection) -> None:
         """A client has connected."""
 
@@ -68,7 +81,10 @@ class ClientConnection(asyncio.Protocol):
         "_desk",
         "_read_pauses",
         "_splitter",
+        "_taken",
+        "_taken_in",
         "_transport",
+        "_waiting",
         "acknowledgement_logged",
         "credit",
         "egress_sent",
@@ -88,7 +104,10 @@ class ClientConnection(asyncio.Protocol):
         """Begin before the transport is there."""
         self._desk = desk
         self._transport: asyncio.Transport | None = None
-        self._splitter = MessageSplitter(CLIENT_MESSAGE_BYTES_MAX)
+        self._splitter = MessageSplitter(SMALL_MESSAGE_BYTES_MAX)
+        self._waiting: deque[RawMessage] = deque()
+        self._taken_in = -1
+        self._taken = 0
         self._read_pauses: set[str] = set()
         self.state = ConnectionState.NEW
         self.state_since = desk.now
@@ -121,21 +140,42 @@ class ClientConnection(asyncio.Protocol):
             return
         self.heard_at = self._desk.now
         try:
-            for raw in self._splitter.feed(data):
-                self._take(raw)
+            self._waiting.extend(self._splitter.feed(data))
+            self._take()
         except TooLarge:
             self._desk.refuse(self, Refusal.TOO_LARGE, LinkError.TOO_LARGE)
         except RemoteProtocolError:
             self._desk.refuse(self, Refusal.MALFORMED, LinkError.MALFORMED)
 
-    def _take(self, raw: RawMessage) -> None:
-        if not self.is_ended:
-            self._desk.on_message(self, raw)
+    def go_on(self) -> None:
+        """Take what was held back in an earlier turn, unless something else forbids it."""
+        if self._read_pauses - {"turn"}:
+            self._desk.hold(self)
+            return
+        self.resume_reading("turn")
+        try:
+            self._take()
+        except RemoteProtocolError:
+            self._desk.refuse(self, Refusal.MALFORMED, LinkError.MALFORMED)
+
+    def _take(self) -> None:
+        desk, waiting = self._desk, self._waiting
+        if self._taken_in != desk.turn:
+            self._taken_in, self._taken = desk.turn, 0
+        while waiting and not self.is_ended:
+            if self._taken >= MESSAGES_PER_TURN:
+                self.pause_reading("turn")
+                desk.hold(self)
+                return
+            self._taken += 1
+            desk.on_message(self, waiting.popleft())
+        waiting.clear()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's own
         """Tell the desk."""
         self.state = ConnectionState.ENDED
         self._transport = None
+        self._waiting.clear()
         self._desk.on_lost(self)
 
     def pause_writing(self) -> None:
@@ -151,6 +191,9 @@ class ClientConnection(asyncio.Protocol):
 
     def change_state(self, state: ConnectionState) -> None:
         """Note the state and since when it holds."""
+        if state is ConnectionState.ATTACHED:
+            # Nobody else has a reason to send more than an open takes.
+            self._splitter.bytes_max = CLIENT_MESSAGE_BYTES_MAX
         self.state = state
         self.state_since = self._desk.now
 

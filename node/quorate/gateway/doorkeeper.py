@@ -162,7 +162,9 @@ class Doorkeeper:
         connection.open = None
         connection.session_id = view.session_id
         connection.credit = CreditAccount(self.window)
-        connection.egress_sent = message.egress_received
+        # A client that claims more than there is would never get it, and could acknowledge
+        # (which takes room in the log) what was never sent.
+        connection.egress_sent = min(message.egress_received, view.last_egress_sequence)
         connection.acknowledgement_logged = view.egress_acknowledged
         connection.ingress_said = 0
         connection.rewound_to = 0

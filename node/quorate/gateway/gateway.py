@@ -86,11 +86,13 @@ class Gateway:
 
         """
         self.now = 0
+        self.turn = 0
         self.refusals = RefusalCounts()
         self.ingress_messages = 0
         self.ingress_batches = 0
         self.ingress_bytes = 0
         self.connections: set[ClientConnection] = set()
+        self._held: dict[ClientConnection, None] = {}
         self._config = config
         self._port = port
         self._batch_bytes_max = batch_bytes_max(constants or ClusterConstants())
@@ -217,6 +219,10 @@ class Gateway:
 
         """
         self.now = now_loop_ns
+        self.turn += 1
+        held, self._held = self._held, {}
+        for connection in held:
+            connection.go_on()
         window = credit_window(
             self._config.credit_bytes, len(self.connections), written_position - service_position
         )
@@ -260,6 +266,10 @@ class Gateway:
             case _:
                 raise RemoteProtocolError(f"{type(message).__name__} from a client")
 
+    def hold(self, connection: ClientConnection) -> None:
+        """Let a connection go on in the next turn: it has brought enough in this one."""
+        self._held[connection] = None
+
     def on_writable(self, connection: ClientConnection) -> None:
         """Send what was held back while the connection's buffer was full."""
         if connection.state is ConnectionState.ATTACHED:
@@ -270,6 +280,7 @@ class Gateway:
         if self._doorkeeper.attached.get(connection.session_id) is connection:
             self._patrol.clocks.heard(connection.session_id, connection.heard_at)
         self._doorkeeper.on_lost(connection)
+        self._held.pop(connection, None)
         self.connections.discard(connection)
         if not self.connections:
             self._empty.set()

@@ -58,6 +58,7 @@ CLIENT_MESSAGE_BYTES_MAX: Final = 1024 * 1024
 EGRESS_MESSAGE_BYTES_MAX: Final = 4 * 1024 * 1024
 """No message to a client is longer, header included."""
 SEQUENCE_MAX: Final = 2**63 - 1
+_SMALL_PIECE: Final = 4096
 
 _HEADER = struct.Struct("<IBBH")
 _INGRESS = struct.Struct("<QQQI")
@@ -85,14 +86,14 @@ class MessageSplitter:
     """Cuts a stream of bytes into messages, however it was sliced on its way.
 
     Holds at most one incomplete message, of at most ``bytes_max``: a length beyond it is
-    refused as soon as its four bytes are known.
+    refused as soon as its four bytes are known. ``bytes_max`` may be changed between messages.
     """
 
-    __slots__ = ("_buffered", "_bytes_max", "_pieces", "_wanted")
+    __slots__ = ("_buffered", "_pieces", "_wanted", "bytes_max")
 
     def __init__(self, bytes_max: int) -> None:
         """Take messages of up to ``bytes_max`` bytes, header included."""
-        self._bytes_max = bytes_max
+        self.bytes_max = bytes_max
         self._pieces: list[bytes] = []
         self._buffered = 0
         self._wanted = HEADER_LENGTH
@@ -112,7 +113,12 @@ class MessageSplitter:
 
         """
         if self._buffered:
-            self._pieces.append(data)
+            pieces = self._pieces
+            # Bytes that trickle in would else take many times their room, each as an object.
+            if len(data) < _SMALL_PIECE and len(pieces[-1]) < _SMALL_PIECE:
+                pieces[-1] += data
+            else:
+                pieces.append(data)
             self._buffered += len(data)
             if self._buffered < self._wanted:
                 return []
@@ -145,7 +151,7 @@ class MessageSplitter:
             raise RemoteProtocolError(
                 f"client link message of type {kind}, version {version}, flags {flags} is unknown"
             )
-        bytes_max = self._bytes_max if message_type in _LONG_TYPES else SMALL_MESSAGE_BYTES_MAX
+        bytes_max = self.bytes_max if message_type in _LONG_TYPES else SMALL_MESSAGE_BYTES_MAX
         if length < HEADER_LENGTH:
             raise RemoteProtocolError(f"client link message of length {length} is no message")
         if length > bytes_max:

@@ -136,6 +136,17 @@ def test_no_body_raises_anything_else(kind: ClientMessageType, body: bytes) -> N
     assert decode_message(*split(encode_message(message))) == message
 
 
+def test_bytes_that_trickle_in_take_no_more_room_than_their_number() -> None:
+    message = header(20_000, kind=ClientMessageType.INGRESS) + bytes(19_992)
+    splitter = MessageSplitter(CLIENT_MESSAGE_BYTES_MAX)
+    pieces = [message[at : at + 2] for at in range(0, len(message), 2)]
+    for piece in pieces[:-1]:
+        assert splitter.feed(piece) == []
+    assert len(splitter._pieces) < 10
+    (raw,) = splitter.feed(pieces[-1])
+    assert raw.body == message[8:]
+
+
 @given(st.lists(st.binary(max_size=40), max_size=10))
 def test_no_stream_raises_anything_else_or_is_hoarded(pieces: list[bytes]) -> None:
     splitter = MessageSplitter(1000)

@@ -1,0 +1,128 @@
+"""What one connection may do, before it has a session and in one turn."""
+
+from __future__ import annotations
+
+import pytest
+
+from quorate.gateway import connection as module
+from quorate.protocol.session_codec import (
+    SMALL_MESSAGE_BYTES_MAX,
+    encode_egress_acknowledge,
+    encode_keep_alive,
+    ingress_header,
+)
+from quorate.protocol.session_messages import Credit, Egress, Error, KeepAlive, LinkError
+from quorate_loopback import LoopbackCluster
+from quorate_loopback.raw_client import RawClient, heard, led, refused, until
+
+
+def test_before_a_session_there_is_no_room_for_a_long_message() -> None:
+    async def test(loopback: LoopbackCluster, client: RawClient) -> None:
+        client.say_bytes(ingress_header(8, 1, 0, 1, SMALL_MESSAGE_BYTES_MAX))
+        assert await client.expect_end() == [Error(LinkError.TOO_LARGE)]
+        assert refused(loopback, "too-large") == 1
+
+    led(test)
+
+
+def test_a_flood_of_messages_is_taken_in_portions_and_in_order(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "MESSAGES_PER_TURN", 3)
+
+    async def test(loopback: LoopbackCluster, client: RawClient) -> None:
+        await client.attach()
+        (served,) = loopback.members[0].gateway.connections
+        taken = 0
+        loopback.advance(1)
+        client.say_bytes(encode_keep_alive() * 10)
+        for number in range(1, 8):
+            client.ingress(number, b"%d" % number)
+        await until(lambda: not served.is_reading)
+        taken = len(heard(loopback))
+        assert taken == 0, "messages behind the first three keep-alives wait"
+        assert [payload for _, payload in await client.answers(7)] == [
+            b"%d" % number for number in range(1, 8)
+        ]
+        assert served.is_reading
+        client.say(KeepAlive())
+        await client.expect(Credit)
+
+    led(test)
+
+
+def test_what_waits_for_its_turn_waits_while_paused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MESSAGES_PER_TURN", 1)
+
+    async def test(loopback: LoopbackCluster, client: RawClient) -> None:
+        await client.attach()
+        gateway = loopback.members[0].gateway
+        (served,) = gateway.connections
+        client.say_bytes(encode_keep_alive() * 2)
+        client.ingress(1, b"a")
+        await until(lambda: not served.is_reading)
+        gateway.pause()
+        appended = loopback.appended
+        for _ in range(5):
+            loopback.turn()
+        assert loopback.appended == appended
+        gateway.resume()
+        assert await client.answers(1) == [(1, b"a")]
+
+    led(test)
+
+
+def test_a_held_connection_that_is_lost_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MESSAGES_PER_TURN", 1)
+
+    async def test(loopback: LoopbackCluster, client: RawClient) -> None:
+        await client.attach()
+        gateway = loopback.members[0].gateway
+        (served,) = gateway.connections
+        client.say_bytes(encode_keep_alive() * 100)
+        await until(lambda: not served.is_reading)
+        served.abort()
+        await until(lambda: not gateway.connections)
+        loopback.turn()
+
+    led(test)
+
+
+def test_garbage_behind_held_messages_ends_the_connection_in_its_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "MESSAGES_PER_TURN", 1)
+
+    async def test(loopback: LoopbackCluster, client: RawClient) -> None:
+        await client.attach()
+        client.say(KeepAlive(), KeepAlive(), Credit(1))
+        assert Error(LinkError.MALFORMED) in await client.expect_end()
+        assert refused(loopback, "malformed") == 1
+
+    led(test)
+
+
+def test_egress_that_was_never_sent_cannot_be_claimed_or_acknowledged() -> None:
+    async def test(loopback: LoopbackCluster, client: RawClient) -> None:
+        await client.attach(received=2**63)
+        appended = loopback.appended
+        acknowledgements = (encode_egress_acknowledge(client.session_id, n) for n in range(1, 99))
+        client.say_bytes(b"".join(acknowledgements))
+        client.ingress(1, b"a")
+        assert await client.answers(1) == [(1, b"a")], "sent although it was claimed"
+        assert loopback.appended == appended + 1
+
+    led(test)
+
+
+def test_an_acknowledgement_of_all_egress_is_taken_once() -> None:
+    async def test(loopback: LoopbackCluster, client: RawClient) -> None:
+        await client.attach()
+        client.ingress(1, b"a")
+        await client.expect(Egress)
+        appended = loopback.appended
+        client.say_bytes(encode_egress_acknowledge(client.session_id, 1) * 9)
+        await until(lambda: loopback.members[0].container.sessions()[0].egress_acknowledged == 1)
+        assert loopback.appended == appended + 1
+
+    led(test)
