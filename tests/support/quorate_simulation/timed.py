@@ -74,14 +74,15 @@ class TimedResult:
 class World:
     """One seed's cluster, network, clients and faults."""
 
-    def __init__(self, seed: int) -> None:
-        """Draw everything that the seed decides, and start."""
+    def __init__(self, seed: int, *, seats: int = 0, durability: Durability | None = None) -> None:
+        """Draw everything that the seed decides and the caller does not, and start."""
         self.random = Random(seed * 6007 + 11)
         random = self.random
         self.schedule = Schedule()
         self.checker = ConsensusChecker()
         self.history = self.checker.history
-        self.durability = random.choice((Durability.FSYNC, Durability.FSYNC, Durability.REPLICATED))
+        drawn = random.choice((Durability.FSYNC, Durability.FSYNC, Durability.REPLICATED))
+        self.durability = drawn if durability is None else durability
         replicated = self.durability is Durability.REPLICATED
         self.history.loss_allowed = replicated
         self.config = _draw_config(random, replicated=replicated)
@@ -94,7 +95,7 @@ class World:
         self.digests: dict[int, bytes] = {}
         self.quiet = False
         self._nonce = 0
-        count = random.choice((3, 3, 3, 5, 1))
+        count = random.choice((3, 3, 3, 5, 1)) if not seats else seats
         self.seats = tuple((Seat(seat), f"m{seat}") for seat in range(count))
         self.members = [
             TimedMember(self, seat, SimulatedDisk(Random(random.getrandbits(48))))
@@ -165,6 +166,10 @@ class World:
         """Run both phases and judge."""
         self.faults.start()
         self.schedule.run_until(FAULTS_UNTIL)
+        self.finish()
+
+    def finish(self) -> None:
+        """Put everything right, wait until all is as it should be, and judge."""
         self.faults.heal()
         healed_at = self.schedule.now
         bound = 10 * self.config.election_timeout_max_ns * 4 // 3 + SECOND
@@ -202,6 +207,18 @@ class World:
         ]  # fmt: skip
         clients = [(c.number, c.answered, len(c.operations), c.closed) for c in self.clients]
         return f"members {members} clients {clients} marks {sorted(self.history.marks)}"
+
+    # -- for directed schedules -----------------------------------------------------------------
+
+    def pass_time(self, milliseconds: int) -> None:
+        """Let time pass, without any fault but those that the caller makes."""
+        self.schedule.run_until(self.schedule.now + milliseconds * MS)
+
+    def await_leader(self) -> TimedMember:
+        """Let time pass until a member serves, and return it."""
+        found = self.schedule.run_until(self.schedule.now + 20 * SECOND, self._has_leader)
+        self.history.require(found, "I23", "no leader:", self._state())
+        return next(member for member in self.members if member.serving)
 
     # -- judging --------------------------------------------------------------------------------
 

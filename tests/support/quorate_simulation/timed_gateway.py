@@ -37,7 +37,6 @@ class TimedGateway:
         self._member = member
         self._opening: dict[bytes, ClientLink] = {}
         self._links: dict[int, ClientLink] = {}
-        self._was_serving = False
 
     def close(self) -> None:
         """The process has ended: all connections break."""
@@ -112,15 +111,12 @@ class TimedGateway:
     def on_turn(self) -> None:
         """Nothing is acknowledged here that the service does not answer."""
 
-    def on_leader_changed(self) -> None:
-        """Send the clients away when this member serves no more."""
-        serving = self._member.serving
-        if self._was_serving and not serving:
-            for link in [*self._opening.values(), *self._links.values()]:
-                link.answer(Redirect(None))
-            self._opening.clear()
-            self._links.clear()
-        self._was_serving = serving
+    def on_leadership_lost(self) -> None:
+        """Send the clients away; they must resume before their ingress is taken again."""
+        for link in [*self._opening.values(), *self._links.values()]:
+            link.answer(Redirect(None))
+        self._opening.clear()
+        self._links.clear()
 
     def _leader(self) -> int | None:
         module = self._member.module

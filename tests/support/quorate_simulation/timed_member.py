@@ -335,8 +335,8 @@ class TimedMember:
                         checker.history.marks.add("stepped down")
                     member.leading = 0
                     member.transferring = False
+                    self.gateway.on_leadership_lost()
                 self.container.set_role(effect.role)
-                self.gateway.on_leader_changed()
             case ReadLog():
                 self._later(
                     self._latency(),

@@ -1,0 +1,182 @@
+"""Directed schedules of whole members with clients: the killers between consensus and service.
+
+Each ends with the judgement of every timed run: what was acknowledged is there once, in the
+order of its session, timers fired once and not early, registers are linearizable, all members
+hold and have applied the same.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from quorate.config import Durability
+from quorate.protocol.batch import encode_ingress_batch
+from quorate.protocol.entry_bodies import SessionOpenBody, encode_session_open
+from quorate.protocol.log_codec import EntryType, encode_entry
+from quorate_simulation.timed import World
+from quorate_simulation.timed_client import Connection
+from quorate_simulation.timed_clock import MS, SECOND
+from quorate_simulation.timed_messages import Ingress, Open
+
+SEEDS = (1, 2, 3)
+
+
+def calm_world(seed: int, seats: int = 3) -> World:
+    return World(seed, seats=seats, durability=Durability.FSYNC)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_batch_sent_again_over_a_change_of_leader_is_applied_once(seed: int) -> None:
+    world = calm_world(seed)
+    for _ in range(4):
+        leader = world.await_leader()
+        world.pass_time(400)
+        # What it has applied is committed; its answers die with it.
+        leader.kill(power=False)
+        world.pass_time(700)
+        leader.start()
+    world.finish()
+    assert any(client.operations for client in world.clients)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_batch_with_a_hole_is_ignored_whole_and_the_client_goes_back(seed: int) -> None:
+    world = calm_world(seed)
+    leader = world.await_leader()
+    world.pass_time(1500)
+    client = next(client for client in world.clients if client.session_id)
+    beyond = Ingress(
+        client.session_id, len(client.operations) + 3, 1, 0, encode_ingress_batch([b"w a 9.9"])
+    )
+    connection = client._connection
+    assert isinstance(connection, Connection)
+    world.deliver(connection, beyond)
+    world.pass_time(500)
+    world.finish()
+    assert leader.service.registers.get(b"a") != b"9.9"
+
+
+def test_an_open_repeated_after_its_answer_was_lost_finds_the_same_session() -> None:
+    world = calm_world(4)
+    leader = world.await_leader()
+    world.pass_time(1500)
+    client = next(client for client in world.clients if client.session_id)
+    before = [view.session_id for view in leader.container.sessions()]
+    body = encode_session_open(SessionOpenBody(client.key_hash, b"", "again"))
+    for _ in range(3):
+        leader.append_entry(encode_entry(EntryType.SESSION_OPEN, 0, body))
+    world.pass_time(500)
+    assert [view.session_id for view in leader.container.sessions()] == before
+    world.finish()
+
+
+def test_a_session_that_is_gone_is_never_made_again_under_its_id() -> None:
+    world = calm_world(5)
+    leader = world.await_leader()
+    answers: list[object] = []
+
+    class Silent(Connection):
+        def answer(self, answer: object) -> None:  # type: ignore[override]
+            answers.append(answer)
+
+    connection = Silent(world.clients[0], leader.seat, leader.peer.start_nonce)
+    world.deliver(connection, Open(bytes(16), 123_456, 0))
+    world.pass_time(300)
+    assert [type(answer).__name__ for answer in answers] == ["Closed"]
+    world.finish()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_timer_that_is_due_at_the_moment_of_failover_fires_once_everywhere(seed: int) -> None:
+    world = calm_world(seed)
+    for _ in range(3):
+        leader = world.await_leader()
+        waited = world.schedule.run_until(
+            world.schedule.now + 10 * SECOND,
+            lambda leader=leader: leader.container.next_timer_deadline is not None,  # type: ignore[misc]
+        )
+        if not waited:
+            break
+        leader.kill(power=True)
+        world.pass_time(600)
+        leader.start()
+    world.finish()
+    assert all(len(member.service.fired) > 0 for member in world.members)
+
+
+def test_three_members_stalled_alike_hold_no_election() -> None:
+    world = calm_world(6)
+    world.await_leader()
+    world.pass_time(1000)
+    terms = [member.shadow.term for member in world.members]
+    until = world.schedule.now + 5 * SECOND
+    for member in world.members:
+        member.paused_until = until
+    world.pass_time(6000)
+    assert [member.shadow.term for member in world.members] == terms
+    world.finish()
+
+
+def test_a_leader_that_alone_stalls_is_replaced() -> None:
+    world = calm_world(7)
+    leader = world.await_leader()
+    world.pass_time(500)
+    leader.paused_until = world.schedule.now + 4 * SECOND
+    world.pass_time(2500)
+    assert world.await_leader() is not leader
+    world.finish()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_leadership_lost_and_regained_while_clients_stay(seed: int) -> None:
+    world = calm_world(seed)
+    for _ in range(6):
+        leader = world.await_leader()
+        world.pass_time(200)
+        if leader.module is not None:
+            leader.module.request_transfer(leader.begin_turn(), None)
+        world.pass_time(150)
+    world.finish()
+    assert "transfer completed" in world.history.marks
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_power_cut_of_all_under_load_loses_nothing_that_was_acknowledged(seed: int) -> None:
+    world = calm_world(seed)
+    for _ in range(3):
+        world.await_leader()
+        world.pass_time(300 + 37 * seed)
+        for member in world.members:
+            member.kill(power=True)
+        world.pass_time(100)
+        for member in world.members:
+            member.start()
+    world.finish()
+
+
+def test_a_killed_leader_is_replaced_in_tens_of_milliseconds() -> None:
+    world = calm_world(8)
+    gaps = []
+    for _ in range(5):
+        leader = world.await_leader()
+        world.pass_time(700)
+        leader.kill(power=False)
+        killed = world.schedule.now
+        world.await_leader()
+        gaps.append((world.schedule.now - killed) // MS)
+        leader.start()
+        world.pass_time(500)
+    world.finish()
+    assert sorted(gaps)[len(gaps) // 2] < 300, gaps
+
+
+def test_nobody_takes_over_from_a_leader_that_can_be_heard_over_one_link_only() -> None:
+    world = calm_world(9)
+    leader = world.await_leader()
+    world.pass_time(500)
+    term = leader.shadow.term
+    other = next(member for member in world.members if member is not leader)
+    world.network.cut.update({(leader.seat, other.seat), (other.seat, leader.seat)})
+    world.pass_time(5000)
+    assert leader.shadow.leading == term
+    world.finish()
