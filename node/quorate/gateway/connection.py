@@ -7,10 +7,9 @@ for sessions is for its `Desk` to say.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Sequence
 from enum import Enum
-from typing import Final, Protocol, cast
+from typing import Protocol, cast
 
 from quorate.errors import RemoteProtocolError
 from quorate.gateway.credit import CreditAccount
@@ -23,10 +22,6 @@ from quorate.protocol.session_codec import (
     encode_error,
 )
 from quorate.protocol.session_messages import LinkError, Open, RawMessage
-
-MESSAGES_PER_TURN: Final = 1024
-"""Of one connection in one turn of the agent; the rest waits. So a client that floods its
-leader with small messages, which no credit bounds, delays itself and not the heartbeats."""
 
 
 class ConnectionState(Enum):
@@ -54,6 +49,10 @@ class Desk(Protocol):
     @property
     def turn(self) -> int:
         """Number of the present turn."""
+
+    @property
+    def messages_per_turn(self) -> int:
+        """How many messages one connection may bring in a turn; the rest waits."""
 
     def hold(self, connection: ClientConnection) -> None:
         """Call ``go_on`` of the connection in the next turn."""
@@ -84,7 +83,6 @@ class ClientConnection(asyncio.Protocol):
         "_taken",
         "_taken_in",
         "_transport",
-        "_waiting",
         "acknowledgement_logged",
         "credit",
         "egress_sent",
@@ -105,7 +103,6 @@ class ClientConnection(asyncio.Protocol):
         self._desk = desk
         self._transport: asyncio.Transport | None = None
         self._splitter = MessageSplitter(SMALL_MESSAGE_BYTES_MAX)
-        self._waiting: deque[RawMessage] = deque()
         self._taken_in = -1
         self._taken = 0
         self._read_pauses: set[str] = set()
@@ -139,13 +136,7 @@ class ClientConnection(asyncio.Protocol):
         if self.is_ended:
             return
         self.heard_at = self._desk.now
-        try:
-            self._waiting.extend(self._splitter.feed(data))
-            self._take()
-        except TooLarge:
-            self._desk.refuse(self, Refusal.TOO_LARGE, LinkError.TOO_LARGE)
-        except RemoteProtocolError:
-            self._desk.refuse(self, Refusal.MALFORMED, LinkError.MALFORMED)
+        self._take(data)
 
     def go_on(self) -> None:
         """Take what was held back in an earlier turn, unless something else forbids it."""
@@ -153,29 +144,32 @@ class ClientConnection(asyncio.Protocol):
             self._desk.hold(self)
             return
         self.resume_reading("turn")
-        try:
-            self._take()
-        except RemoteProtocolError:
-            self._desk.refuse(self, Refusal.MALFORMED, LinkError.MALFORMED)
+        self._take(b"")
 
-    def _take(self) -> None:
-        desk, waiting = self._desk, self._waiting
+    def _take(self, data: bytes) -> None:
+        desk = self._desk
         if self._taken_in != desk.turn:
             self._taken_in, self._taken = desk.turn, 0
-        while waiting and not self.is_ended:
-            if self._taken >= MESSAGES_PER_TURN:
+        try:
+            messages = self._splitter.feed(data, desk.messages_per_turn - self._taken)
+            self._taken += len(messages)
+            for raw in messages:
+                if self.is_ended:
+                    return
+                desk.on_message(self, raw)
+        except TooLarge:
+            desk.refuse(self, Refusal.TOO_LARGE, LinkError.TOO_LARGE)
+        except RemoteProtocolError:
+            desk.refuse(self, Refusal.MALFORMED, LinkError.MALFORMED)
+        else:
+            if self._splitter.has_more:
                 self.pause_reading("turn")
                 desk.hold(self)
-                return
-            self._taken += 1
-            desk.on_message(self, waiting.popleft())
-        waiting.clear()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's own
         """Tell the desk."""
         self.state = ConnectionState.ENDED
         self._transport = None
-        self._waiting.clear()
         self._desk.on_lost(self)
 
     def pause_writing(self) -> None:

@@ -54,6 +54,11 @@ from quorate.service.outbox import (
     SessionOpened,
 )
 
+MESSAGES_PER_TURN: Final = 8192
+"""Of all connections together in one turn of the agent. So clients that flood their leader with
+small messages, which no credit bounds, delay each other and not the heartbeats."""
+MESSAGES_PER_TURN_EACH: Final = 16
+"""The share of one connection does not fall below this, however many there are."""
 _LAGGING_BYTES: Final = 1024 * 1024
 """Buffered bytes above which a connection produces no more."""
 
@@ -87,6 +92,7 @@ class Gateway:
         """
         self.now = 0
         self.turn = 0
+        self.messages_per_turn = MESSAGES_PER_TURN
         self.refusals = RefusalCounts()
         self.ingress_messages = 0
         self.ingress_batches = 0
@@ -220,6 +226,8 @@ class Gateway:
         """
         self.now = now_loop_ns
         self.turn += 1
+        share = MESSAGES_PER_TURN // max(1, len(self.connections))
+        self.messages_per_turn = max(MESSAGES_PER_TURN_EACH, share)
         held, self._held = self._held, {}
         for connection in held:
             connection.go_on()

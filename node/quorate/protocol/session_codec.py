@@ -8,6 +8,7 @@ service container and the client do so.
 from __future__ import annotations
 
 import struct
+import sys
 from typing import Final
 
 from quorate.errors import LocalProtocolError, RemoteProtocolError
@@ -89,11 +90,13 @@ class MessageSplitter:
     refused as soon as its four bytes are known. ``bytes_max`` may be changed between messages.
     """
 
-    __slots__ = ("_buffered", "_pieces", "_wanted", "bytes_max")
+    __slots__ = ("_buffered", "_pieces", "_wanted", "bytes_max", "has_more")
 
     def __init__(self, bytes_max: int) -> None:
         """Take messages of up to ``bytes_max`` bytes, header included."""
         self.bytes_max = bytes_max
+        self.has_more = False
+        """Whether the last call stopped at its limit of messages; whole ones may be waiting."""
         self._pieces: list[bytes] = []
         self._buffered = 0
         self._wanted = HEADER_LENGTH
@@ -103,8 +106,12 @@ class MessageSplitter:
         """Bytes held of a message that is not whole yet."""
         return self._buffered
 
-    def feed(self, data: bytes) -> list[RawMessage]:
+    def feed(self, data: bytes, messages_max: int = sys.maxsize) -> list[RawMessage]:
         """Return the messages that ``data`` completes, in order.
+
+        Args:
+            data: What has arrived; nothing, to go on behind an earlier limit.
+            messages_max: Return no more messages; the rest stays here, see ``has_more``.
 
         Raises:
             RemoteProtocolError: A header of unknown type or version, with flags, or with a
@@ -112,6 +119,7 @@ class MessageSplitter:
             TooLarge: A message beyond its limit.
 
         """
+        self.has_more = False
         if self._buffered:
             pieces = self._pieces
             # Bytes that trickle in would else take many times their room, each as an object.
@@ -128,6 +136,9 @@ class MessageSplitter:
         messages: list[RawMessage] = []
         offset, available = 0, len(data)
         while available - offset >= HEADER_LENGTH:
+            if len(messages) >= messages_max:
+                self.has_more = True
+                break
             length, message_type = self._check_header(data, offset)
             if length > available - offset:
                 self._keep(data, offset, length)

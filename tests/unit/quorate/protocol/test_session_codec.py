@@ -147,6 +147,22 @@ def test_bytes_that_trickle_in_take_no_more_room_than_their_number() -> None:
     assert raw.body == message[8:]
 
 
+@given(st.lists(messages, max_size=8), st.integers(0, 3), st.integers(1, 50))
+def test_a_limit_of_messages_loses_and_reorders_none(
+    said: list[ClientLinkMessage], messages_max: int, cut: int
+) -> None:
+    stream = b"".join(map(encode_message, said))
+    splitter = MessageSplitter(CLIENT_MESSAGE_BYTES_MAX)
+    found: list[RawMessage] = []
+    for at in range(0, len(stream), cut):
+        some = splitter.feed(stream[at : at + cut], messages_max)
+        assert len(some) <= messages_max
+        found += some
+    while splitter.has_more:
+        found += splitter.feed(b"", max(1, messages_max))
+    assert [decode_message(raw) for raw in found] == said
+
+
 @given(st.lists(st.binary(max_size=40), max_size=10))
 def test_no_stream_raises_anything_else_or_is_hoarded(pieces: list[bytes]) -> None:
     splitter = MessageSplitter(1000)
