@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import shutil
 import sys
 from collections.abc import AsyncIterator
@@ -12,16 +13,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+import aiohttp
+
 from quorate.bench.load import Job
-from quorate.config import Durability
+from quorate.config import ArchiveConfig, Durability
 from quorate.dev.cluster import DevCluster
 from quorate.dev.layout import DevOptions
 from quorate.errors import QuorateError
 
 SERVICE = "quorate.examples.echo:Echo"
 MEMBERS = 3
-SETTLE_S = 1.0
-"""After the start: the members prepare their spare segments, which the disk feels."""
+SETTLE_TIMEOUT_S = 60.0
+POLL_S = 0.1
+_SPARES = re.compile(r"^quorate_spare_segments (\d+)", re.MULTILINE)
 
 
 class LoadFailed(QuorateError):
@@ -96,6 +100,30 @@ async def rig(path: Path, durability: Durability) -> AsyncIterator[Rig]:
     options = DevOptions(path, service=SERVICE, members=MEMBERS, durability=durability)
     async with DevCluster(options, restart=False) as cluster:
         await cluster.wait_leader()
-        await asyncio.sleep(SETTLE_S)
+        await _settle(cluster)
         yield Rig(cluster)
     shutil.rmtree(path)
+
+
+async def _settle(cluster: DevCluster) -> None:
+    """Wait until the members have prepared their spare segments, which disk and cores feel.
+
+    Raises:
+        LoadFailed: They have not, in time.
+
+    """
+    wanted = ArchiveConfig().spares
+    try:
+        async with asyncio.timeout(SETTLE_TIMEOUT_S), aiohttp.ClientSession() as session:
+            for address in cluster.control_addresses:
+                while await _spares(session, address) < wanted:  # noqa: ASYNC110 - asks a process
+                    await asyncio.sleep(POLL_S)
+    except TimeoutError:
+        text = f"the members have not prepared {wanted} spares within {SETTLE_TIMEOUT_S:g} s"
+        raise LoadFailed(text) from None
+
+
+async def _spares(session: aiohttp.ClientSession, address: str) -> int:
+    async with session.get(f"http://{address}/metrics") as answer:
+        found = _SPARES.search(await answer.text())
+    return 0 if found is None else int(found[1])
