@@ -18,7 +18,13 @@ from quorate.archive.archive import Archive
 from quorate.archive.files import SystemFiles
 from quorate.archive.writer import ArchiveWriter
 from quorate.clock import Clock
-from quorate.config import ClusterConstants, Durability, NodeConfig, configuration_hash
+from quorate.config import (
+    ClusterConstants,
+    Durability,
+    GatewayConfig,
+    NodeConfig,
+    configuration_hash,
+)
 from quorate.consensus.config import MS, ConsensusConfig, Identity, Recovered
 from quorate.consensus.effects import HaltCode
 from quorate.consensus.module import ConsensusModule
@@ -29,6 +35,7 @@ from quorate.gateway.gateway import Gateway
 from quorate.protocol.frame_codec import LogFrameCodec
 from quorate.runtime.agent import ConsensusAgent
 from quorate.runtime.applying import Applier, Spawn
+from quorate.runtime.descriptors import client_room
 from quorate.runtime.edges import ClientEdge, LinkEdge
 from quorate.runtime.effect_runner import EffectRunner
 from quorate.runtime.events import Event, log_event
@@ -163,19 +170,28 @@ def assemble(
     links = _make_links(prepared, agent)
     effects = EffectRunner(agent, writer, links, spawn)
     gateway = Gateway(
-        config=config.gateway,
+        config=_limit_clients(config.gateway),
         port=ClientEdge(agent, config, identity.cluster_id),
         durability=config.consensus.durability,
         constants=prepared.constants,
     )
     metrics.watch_refusals("client", lambda: gateway.refusals.by_reason)
     metrics.watch_refusals("member", lambda: {r.name.lower(): n for r, n in links.refusals.items()})
-    metrics.watch_refusals("service", lambda: prepared.container.counters)
+    metrics.watch_refusals("service", lambda: prepared.container.refusals)
     report = StatusReport(config, identity, agent, effects)
     agent.on_digest = report.on_digest
     writer.start()
     agent.attach(loop, effects, gateway)
     return Member(config, archive, writer, agent, effects, report, gateway, links, metrics)
+
+
+def _limit_clients(config: GatewayConfig) -> GatewayConfig:
+    room = client_room(config.connections_max)
+    if room < config.connections_max:
+        log_event(
+            LOGGER, Event.DESCRIPTORS_FEW, configured=config.connections_max, connections_max=room
+        )
+    return replace(config, connections_max=room)
 
 
 def _make_module(prepared: Prepared, clock: Clock) -> ConsensusModule:

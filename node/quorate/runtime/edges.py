@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 
 from quorate.config import NodeConfig
@@ -14,6 +15,9 @@ from quorate.service.container import ServiceContainer
 from quorate.transport.interfaces import LinkInfo
 
 LOGGER = logging.getLogger("quorate.transport")
+REPEATED_AFTER_S = 10.0
+"""A refusal is logged again after this; anybody can cause one as often as he likes, so all are
+counted, and not all are written."""
 
 
 class LinkEdge:
@@ -22,6 +26,7 @@ class LinkEdge:
     def __init__(self, agent: ConsensusAgent) -> None:
         """Pass on to ``agent``."""
         self._agent = agent
+        self._logged_at: dict[tuple[Seat | None, LinkRefusal, bool], float] = {}
 
     def on_link_up(self, peer: PeerLife, info: LinkInfo) -> None:
         """A link to this life of a member stands."""
@@ -43,6 +48,11 @@ class LinkEdge:
 
     def on_refused(self, seat: Seat | None, reason: LinkRefusal, *, by_peer: bool) -> None:
         """A connection was refused, here or there; the links count it."""
+        now = asyncio.get_running_loop().time()
+        key = (seat, reason, by_peer)
+        if now - self._logged_at.get(key, -REPEATED_AFTER_S) < REPEATED_AFTER_S:
+            return
+        self._logged_at[key] = now
         log_event(
             LOGGER, Event.LINK_REFUSED, seat=seat, reason=reason.name.lower(), by_peer=by_peer
         )

@@ -35,6 +35,9 @@ class Event(Enum):
         106, logging.ERROR, "the process ends itself; exit code says why"
     )
     LOOP_STALLED = EventDefinition(107, logging.WARNING, "one turn of the loop took very long")
+    DESCRIPTORS_FEW = EventDefinition(
+        108, logging.WARNING, "the limit of open files leaves room for fewer clients"
+    )
 
     FOUNDED = EventDefinition(203, logging.INFO, "the founded mark is durable here")
     FOUNDING_BROKEN = EventDefinition(204, logging.ERROR, "a seat changed during the founding")

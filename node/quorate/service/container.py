@@ -39,6 +39,14 @@ from quorate.service.snapshot import (
     encode_snapshot,
 )
 
+REFUSALS = (
+    "callback_failures",
+    "ingress_duplicates",
+    "ingress_gaps",
+    "ingress_of_ended_sessions",
+    "sessions_refused",
+)
+"""The counters that count what the log holds and the service did not take."""
 _AWAITED = 0x80 | 0x20 | 0x200
 """Code flags of coroutines, generators and asynchronous generators."""
 
@@ -250,6 +258,11 @@ class ServiceContainer:
     def counters(self) -> Counter[str]:
         """Numbers for metrics since this container was made; not part of the state."""
         return self._runner.counters
+
+    @property
+    def refusals(self) -> dict[str, int]:
+        """How often something was not applied as it was asked, by reason; each one is there."""
+        return {name: self._runner.counters[name] for name in REFUSALS}
 
     @property
     def next_timer_deadline(self) -> int | None:
