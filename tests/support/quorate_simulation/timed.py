@@ -92,10 +92,10 @@ class World:
         self.codec: CachingCodec = new_codec(CLUSTER_ID, self.constants, settings)
         self.frames_per_slice = random.choice((1, 4, 64))
         self.client_delay = random.choice((MS // 5, 5 * MS))
-        self.digests: dict[int, bytes] = {}
+        self.digests: dict[tuple[int, int | None], bytes] = {}
         self.quiet = False
         self._nonce = 0
-        count = random.choice((3, 3, 3, 5, 1)) if not seats else seats
+        count = seats or random.choice((3, 3, 3, 5, 1))
         self.seats = tuple((Seat(seat), f"m{seat}") for seat in range(count))
         self.members = [
             TimedMember(self, seat, SimulatedDisk(Random(random.getrandbits(48))))

@@ -76,8 +76,8 @@ class Setting(Protocol):
     seats: tuple[tuple[Seat, str], ...]
     network: Network
     frames_per_slice: int
-    digests: dict[int, bytes]
-    """Position → digest of the service there, whoever was first."""
+    digests: dict[tuple[int, int | None], bytes]
+    """Position and chain there → digest of the service, whoever was first."""
 
     def next_nonce(self) -> int:
         """Return a number that no life has had."""
@@ -444,7 +444,8 @@ class TimedMember:
     def _check_digest(self) -> None:
         """I5: the same service state at the same position, everywhere and in every life."""
         position, digest = self.container.position, self.container.digest
-        known = self.setting.digests.setdefault(position, digest)
+        chain = self.shadow.log.chain_at(position)
+        known = self.setting.digests.setdefault((position, chain), digest)
         self.setting.checker.history.require(
             known == digest, "I5", "services differ at", position, "seat", self.seat
         )
