@@ -23,7 +23,7 @@ from quorate.consensus.types import (
 )
 from quorate.protocol.log_codec import frame_body
 from quorate.protocol.term_codec import decode_term
-from quorate_consensus.driven import Driven, append, hello, report
+from quorate_consensus.driven import Driven, append, hello, report, vote
 from quorate_consensus.logs import CODEC, HandLog, member_id, node_state
 
 LOST = Recovering(RecoveringReason.DAMAGED, LeadershipTermId(1), LogPosition(64))
@@ -351,6 +351,22 @@ def test_a_commit_needs_a_quorum_above_the_base() -> None:
     leader.receive(1, report(leader))
     assert leader.module.commit_position == leader.core.log.end.position
     leader.persist()
+
+
+def test_frames_of_older_terms_are_not_committed_by_counting() -> None:
+    """One follower is ahead, our own term's frame is not durable: the quorum is at the base."""
+    log = HandLog()
+    log.begin_term(1)
+    leader = Driven(log)
+    leader.link(1, 2)
+    leader.nominate(1)
+    leader.by_hand = True
+    leader.receive(1, vote(leader.module.term))
+    leader.accept(1)
+    assert leader.core.log.durable == leader.leader.base
+    assert leader.module.commit_position == 0
+    leader.persist()
+    assert leader.module.commit_position == leader.core.log.end.position
 
 
 def test_two_followers_commit_while_our_own_sync_runs() -> None:
