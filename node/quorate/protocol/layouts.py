@@ -122,7 +122,7 @@ class Layout(Generic[M]):
         if self._tail is not None:
             name, layout = self._tail
             fields[name] = layout.decode(payload, size)
-        return self.message_class(**fields)  # type: ignore[arg-type] # the table names the fields
+        return self.message_class(**fields)
 
 
 def enumeration(values: type[IntEnum]) -> Kind:

@@ -192,11 +192,17 @@ def test_a_proof_should_not_serve_the_other_direction_or_another_connection() ->
         later.receive(answer[1])
 
 
-def test_any_changed_byte_of_a_handshake_should_break_the_proof() -> None:
-    changed = replace(ALICE, client_address="evil:9010")
+def test_a_changed_handshake_should_break_the_proof_on_either_side() -> None:
     dialler, acceptor = exchange(ALICE, dialled=1), exchange(BOB)
+    changed = replace(ALICE, client_address="evil:9010")
     answer = cut(acceptor.receive(cut(encode_handshake(changed))[0]))
     dialler.receive(answer[0])
+    with pytest.raises(LinkRefused):
+        dialler.receive(answer[1])
+
+    dialler, acceptor = exchange(ALICE, dialled=1), exchange(BOB)
+    answer = cut(acceptor.receive(cut(dialler.opening())[0]))
+    dialler.receive(cut(encode_handshake(replace(BOB, client_address="evil:9010")))[0])
     with pytest.raises(LinkRefused):
         dialler.receive(answer[1])
 

@@ -6,8 +6,15 @@ import struct
 
 import pytest
 
-from quorate.consensus.messages import Founded
-from quorate.consensus.types import Seat
+from quorate.consensus.messages import AppendFrames, Founded
+from quorate.consensus.types import (
+    LOG_START,
+    Chain,
+    FrameType,
+    LeadershipTermId,
+    LogPosition,
+    Seat,
+)
 from quorate.protocol.consensus_codec import encode_message
 from quorate.protocol.framing import MEMBER_HEADER, encode_header
 from quorate.protocol.handshake import (
@@ -15,6 +22,7 @@ from quorate.protocol.handshake import (
     LinkRefusal,
     encode_handshake,
 )
+from quorate.protocol.log_codec import FRAME_BYTES_MAX, FRAME_HEADER_LENGTH, encode_frame
 from quorate_wire.member_links import (
     LinkedMember,
     RawPeer,
@@ -137,5 +145,29 @@ def test_should_write_what_one_turn_sends_at_once(run: Run) -> None:
             await bob.listener.until(lambda: len(bob.listener.messages) == 5)
             assert writes[0] == 5
             link._transport = transport
+
+    run(test())
+
+
+def test_should_carry_messages_of_full_length_once_the_peer_has_proved_itself(run: Run) -> None:
+    async def test() -> None:
+        frame = encode_frame(
+            LogPosition(0),
+            LeadershipTermId(1),
+            1,
+            Chain(0),
+            FrameType.ENTRIES,
+            bytes(FRAME_BYTES_MAX - FRAME_HEADER_LENGTH),
+        )
+        message = AppendFrames(
+            LeadershipTermId(1), LOG_START, (frame,), LogPosition(0), 1, frame.end
+        )
+        alice, bob = pair()
+        async with running(alice, bob):
+            await settled(alice, bob)
+            for _ in range(3):
+                assert alice.links.send(Seat(1), message)
+            await bob.listener.until(lambda: len(bob.listener.messages) >= 3)
+            assert bob.listener.messages[-1][1] == message
 
     run(test())

@@ -110,25 +110,27 @@ def test_another_life_should_replace_a_link_that_still_stands(run: Run) -> None:
     run(test())
 
 
-def test_the_younger_of_two_dialled_by_the_same_side_should_stay(run: Run) -> None:
+@pytest.mark.parametrize("dialler", [0, 1])
+def test_the_younger_of_two_dialled_by_the_same_side_should_stay(run: Run, dialler: int) -> None:
     async def test() -> None:
-        bob = alone(1, settings=impatient(silence_timeout_s=60))
-        alice = LinkedMember(0, [1, bob.port])
-        async with running(bob):
-            first, second = await RawPeer.connect(bob), await RawPeer.connect(bob)
-            await first.shake_hands(bob, handshake_of(alice))
-            await bob.listener.heard("up 0 10")
-            await second.shake_hands(bob, handshake_of(alice, b"y" * 16))
-            await bob.listener.until(lambda: len(bob.listener.events) == 4)
-            assert bob.listener.events == [
-                "up 0 10",
-                "refused 0 replaced here",
-                "down 0 10",
-                "up 0 10",
+        here = alone(1 - dialler, settings=impatient(silence_timeout_s=60))
+        there = LinkedMember(dialler, [here.port, here.port])
+        async with running(here):
+            first, second = await RawPeer.connect(here), await RawPeer.connect(here)
+            await first.shake_hands(here, handshake_of(there))
+            up = f"up {dialler} {there.identity.start_nonce}"
+            await here.listener.heard(up)
+            await second.shake_hands(here, handshake_of(there, b"y" * 16))
+            await here.listener.until(lambda: len(here.listener.events) == 4)
+            assert here.listener.events == [
+                up,
+                f"refused {dialler} replaced here",
+                up.replace("up", "down"),
+                up,
             ]
             await first.answers_until_close()
             await second.send(b"".join(encode_message(Founded(3))))
-            await bob.listener.until(lambda: bool(bob.listener.messages))
+            await here.listener.until(lambda: bool(here.listener.messages))
             await second.close()
 
     run(test())
@@ -136,7 +138,7 @@ def test_the_younger_of_two_dialled_by_the_same_side_should_stay(run: Run) -> No
 
 def test_the_connection_of_the_higher_seat_should_lose_within_one_life(run: Run) -> None:
     async def test() -> None:
-        alice, bob = pair()
+        alice, bob = pair(settings=impatient(silence_timeout_s=60))
         async with running(alice):
             # Bob is a raw server first, so that alice's own dialling makes the link.
             exchange = HandshakeExchange(
@@ -166,6 +168,14 @@ def test_the_connection_of_the_higher_seat_should_lose_within_one_life(run: Run)
             async with asyncio.timeout(PATIENCE_S):
                 await accepted.wait()
             assert Seat(1) in alice.listener.up
+
+            # Another life is another matter, whoever dials.
+            later = LinkedMember(1, [alice.port, bob.port], nonce=77)
+            third = await RawPeer.connect(alice)
+            await third.shake_hands(alice, handshake_of(later))
+            await alice.listener.heard("up 1 77")
+            assert alice.listener.events[-2:] == ["ended 1", "up 1 77"]
+            await third.close()
             server.close()
             for peer in peers:
                 await peer.close()
