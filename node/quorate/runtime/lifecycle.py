@@ -13,6 +13,7 @@ from quorate.errors import (
     ServiceFailed,
     StorageError,
 )
+from quorate.protocol.log_codec import UnknownFormat
 from quorate.runtime.exit_codes import ExitCode
 from quorate.runtime.member import Member
 
@@ -25,7 +26,7 @@ def exit_code_of(error: BaseException) -> ExitCode:
     match error:
         case ConfigurationError():
             return ExitCode.CONFIGURATION
-        case ForeignData() | DirectoryInUse():
+        case ForeignData() | DirectoryInUse() | UnknownFormat():
             return ExitCode.FOREIGN_DATA
         case CorruptRecord():
             return ExitCode.DAMAGED

@@ -21,6 +21,7 @@ from quorate.errors import (
     SyncFailed,
 )
 from quorate.examples.echo import Echo
+from quorate.protocol.log_codec import UnknownFormat
 from quorate.runtime.exit_codes import ExitCode
 from quorate.runtime.lifecycle import exit_code_of, hand_over
 from quorate.runtime.member import Member
@@ -33,6 +34,7 @@ from quorate_runtime.bench import AgentBench, life
         (ConfigurationError(["x"]), 2),
         (ForeignData("x"), 3),
         (DirectoryInUse("x"), 3),
+        (UnknownFormat("written by a later release"), 3),
         (StorageError("x"), 4),
         (SyncFailed("x"), 4),
         (DiskFull("x"), 4),
