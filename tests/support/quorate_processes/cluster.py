@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from quorate.config import ClusterSettings, Durability
 from quorate.control.status import MemberStatus
 from quorate.dev.cluster import DevCluster
 from quorate.dev.layout import DevOptions
+from quorate.service.api import ClusteredService
+from quorate_processes.journal import Journal
 from quorate_processes.replay import replay
 
 SUPPORT = Path(__file__).parent.parent
@@ -21,15 +24,17 @@ def make_cluster(
     members: int = 3,
     durability: Durability = Durability.FSYNC,
     restart: bool = False,
+    settings: ClusterSettings | None = None,
+    service: str = SERVICE,
 ) -> DevCluster:
-    """Return a cluster that runs the journal; digests are compared often."""
+    """Return a cluster that runs a journal; digests are compared often."""
     os.environ["PYTHONPATH"] = str(SUPPORT)
     options = DevOptions(
         directory=directory,
-        service=SERVICE,
+        service=service,
         members=members,
         durability=durability,
-        settings=ClusterSettings(digest_interval_bytes=64 * 1024),
+        settings=settings or ClusterSettings(digest_interval_bytes=64 * 1024),
     )
     return DevCluster(options, restart=restart)
 
@@ -59,12 +64,17 @@ async def settled(cluster: DevCluster, timeout_s: float = 20.0) -> dict[int, Mem
     raise AssertionError(f"members have not settled: {statuses}")
 
 
-def check_replay(cluster: DevCluster, statuses: dict[int, MemberStatus]) -> None:
+def check_replay(
+    cluster: DevCluster,
+    statuses: dict[int, MemberStatus],
+    service: Callable[[], ClusteredService] = Journal,
+) -> None:
     """Compare each member's digest with that of its recording, applied from the files."""
     shown = set()
     for seat, status in statuses.items():
         digest = status.digests[-1]
         data = cluster.directory.data_path(next(s for s in cluster.seats if s == seat))
-        assert replay(data, status.service_position) == (digest.position, digest.digest), seat
+        found = replay(data, status.service_position, service())
+        assert found == (digest.position, digest.digest), seat
         shown.add((digest.position, digest.digest))
     assert len(shown) == 1, f"members differ: {shown}"

@@ -7,14 +7,17 @@ from pathlib import Path
 from quorate.archive.files import SystemFiles
 from quorate.archive.inspect import iterate_frames
 from quorate.consensus.types import LogPosition
+from quorate.service.api import ClusteredService
 from quorate.service.container import ServiceContainer
 from quorate_processes.journal import Journal
 
 
-def replay(data_dir: Path, end: int) -> tuple[LogPosition, str]:
+def replay(
+    data_dir: Path, end: int, service: ClusteredService | None = None
+) -> tuple[LogPosition, str]:
     """Return position and digest after applying the recording up to ``end``."""
     failures: list[object] = []
-    container = ServiceContainer(Journal(), failures.append)
+    container = ServiceContainer(service or Journal(), failures.append)
     container.start(None)
     files = SystemFiles(str(data_dir))
     for frame in iterate_frames(files):

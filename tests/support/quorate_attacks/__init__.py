@@ -1,0 +1,1 @@
+"""Attackers of real clusters, and the victim that must not notice them."""
