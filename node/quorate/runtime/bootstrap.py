@@ -28,6 +28,9 @@ from quorate.runtime.member import Member
 LOGGER = logging.getLogger("quorate.runtime")
 ANY_HOST = ""
 """asyncio listens on all interfaces for an empty host."""
+SWITCH_INTERVAL_S = 0.0005
+"""How long the loop keeps the interpreter while the writer thread wants it, after a write or sync:
+with Python's 5 ms a batch waits several times for a busy loop; measured, closed loop + 20 %."""
 END_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -46,6 +49,7 @@ def run_member(config: NodeConfig) -> int:
     Blocking: for the life of the member.
 
     """
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     for number in END_SIGNALS:
         signal.signal(number, _exit_at_once)
     try:

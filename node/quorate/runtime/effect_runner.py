@@ -30,7 +30,7 @@ from quorate.consensus.effects import (
     TruncateLog,
 )
 from quorate.consensus.messages import Message
-from quorate.consensus.types import LogPosition, Role, Seat
+from quorate.consensus.types import LeadershipTermId, LogPosition, Role, Seat
 from quorate.errors import CorruptRecord, RemoteProtocolError
 from quorate.protocol.log_codec import decode_frames
 from quorate.runtime.agent import ConsensusAgent
@@ -56,6 +56,9 @@ class Links(Protocol):
 
     def send(self, seat: Seat, message: Message) -> bool:
         """Send with the other messages of this loop iteration; False when dropped."""
+
+    def set_role(self, role: Role, leadership_term_id: LeadershipTermId) -> None:
+        """Say this in handshakes from now on."""
 
     def close_link(self, seat: Seat, reason: str) -> None:
         """Close, count the reason, and dial anew."""
@@ -140,6 +143,7 @@ class EffectRunner:
             leader=effect.leader,
             reason=effect.reason,
         )
+        self._links.set_role(effect.role, effect.leadership_term_id)
         if effect.role is Role.CANDIDATE:
             agent.metrics.elections += 1
         if effect.role is not self._role:

@@ -16,9 +16,11 @@ from quorate.consensus.types import (
     LOG_START,
     ClusterId,
     Instant,
+    LeadershipTermId,
     LogPosition,
     MemberId,
     PeerLife,
+    Role,
     Seat,
     StartNonce,
 )
@@ -111,11 +113,16 @@ class FakeLinks:
         """Hold nothing."""
         self.sent: list[tuple[Seat, Message]] = []
         self.closed: list[tuple[Seat, str]] = []
+        self.role: tuple[Role, LeadershipTermId] | None = None
 
     def send(self, seat: Seat, message: Message) -> bool:
         """Note a message."""
         self.sent.append((seat, message))
         return True
+
+    def set_role(self, role: Role, leadership_term_id: LeadershipTermId) -> None:
+        """Note what handshakes would say."""
+        self.role = (role, leadership_term_id)
 
     def close_link(self, seat: Seat, reason: str) -> None:
         """Note a close."""

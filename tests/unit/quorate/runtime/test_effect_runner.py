@@ -111,6 +111,7 @@ def test_the_service_hears_of_a_role_once() -> None:
         bench.effects.carry_out([leader, leader])
         bench.effects.carry_out([RoleChanged(Role.FOLLOWER, TERM, None, "stepped down")])
         assert service.roles == [Role.LEADER, Role.FOLLOWER]
+        assert bench.links.role == (Role.FOLLOWER, TERM), "handshakes say so"
 
     run(scenario)
 
