@@ -163,6 +163,15 @@ def test_a_data_directory_that_is_a_file(tmp_path: Path) -> None:
     assert config.member.data_dir in output, output
 
 
+def test_a_place_where_nothing_can_be_written(tmp_path: Path) -> None:
+    """Not even root makes a directory there; a read-only file system ends the same way."""
+    code, output = _refused(
+        tmp_path, _with_member(_config(tmp_path), data_dir="/proc/quorate/data")
+    )
+    assert code == ExitCode.STORAGE_FAILED
+    assert "/proc/quorate" in output, output
+
+
 def test_python_without_assertions_is_refused(tmp_path: Path) -> None:
     result = subprocess.run(
         [sys.executable, "-O", "-m", "quorate", "run", "--config", str(tmp_path / "none.toml")],
