@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 from typing import Protocol
 
-from quorate.consensus.messages import Message
+from quorate.consensus.messages import Hello, Message
 from quorate.consensus.types import PeerLife, Seat
 from quorate_simulation.timed_clock import MS, Schedule
 
@@ -78,6 +78,8 @@ class Network:
         self.sent = 0
         self._last_arrival: dict[tuple[int, int], int] = {}
         self._numbers = 0
+        self._over: set[Link] = set()
+        """Links that one side at least has seen the end of."""
 
     def start(self) -> None:
         """Begin to dial."""
@@ -92,7 +94,8 @@ class Network:
             return
         self.sent += 1
         random = self._random
-        if self.loss and random.random() < self.loss:
+        # What a link says first is lost only with the link: it is one TCP connection.
+        if self.loss and not isinstance(message, Hello) and random.random() < self.loss:
             return
         self._carry(sender.seat, seat, link, message)
         if self.duplication and random.random() < self.duplication:
@@ -115,10 +118,16 @@ class Network:
 
     def _arrive(self, path: tuple[int, int], link: Link, message: Message) -> None:
         sender, receiver = path
-        if path in self.cut:
-            return
         member = self._members[receiver]
-        if member.is_up and self.links[receiver].get(sender) is link:
+        if not member.is_up or link.lives[receiver] != member.peer:
+            return
+        believed = self.links[receiver].get(sender)
+        early = believed is None or believed.number < link.number
+        cut = path in self.cut
+        if link not in self._over and (early or (cut and isinstance(message, Hello))):
+            # Bytes wait for the handshake to end, and what a link says first for the network.
+            self._schedule.after(2 * MS, lambda: self._arrive(path, link, message))
+        elif believed is link and not cut:
             member.receive(link.lives[sender], message)
 
     # -- links ----------------------------------------------------------------------------------
@@ -172,6 +181,7 @@ class Network:
 
     def _learn_down(self, near: int, far: int, link: Link) -> None:
         member = self._members[near]
+        self._over.add(link)
         if self.links[near].get(far) is link:
             del self.links[near][far]
             if member.is_up:
@@ -195,6 +205,7 @@ class Network:
 
     def on_process_end(self, seat: int, *, powered: bool) -> None:
         """A process has ended: with its machine alive all its links break at once."""
+        self._over.update(self.links[seat].values())
         self.links[seat].clear()
         for far in range(len(self._members)):
             link = self.links[far].get(seat)
