@@ -54,7 +54,7 @@ from quorate.service.outbox import (
     SessionOpened,
 )
 
-MESSAGES_PER_TURN: Final = 8192
+MESSAGES_PER_TURN: Final = 2048
 """Of all connections together in one turn of the agent. So clients that flood their leader with
 small messages, which no credit bounds, delay each other and not the heartbeats."""
 MESSAGES_PER_TURN_EACH: Final = 16
