@@ -227,6 +227,8 @@ class Election:
         self._failures += 1
         self.state = ElectionState.WAITING
         self._wait(min(wait, core.config.election_timeout_min_ns))
+        # What others must know of us to elect anybody was perhaps dropped from a full buffer.
+        core.greet_all()
 
     def yield_to_higher_term(self) -> None:
         """A higher term exists, which is adopted now: stop this attempt."""

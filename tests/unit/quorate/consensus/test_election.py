@@ -11,6 +11,7 @@ from quorate.consensus.election import ElectionState
 from quorate.consensus.messages import (
     Canvass,
     CanvassAnswer,
+    Hello,
     RequestVote,
     TransferToken,
     Vote,
@@ -240,6 +241,15 @@ def test_refusals_of_a_majority_end_a_canvass_and_a_ballot() -> None:
     assert member.has_role(Role.FOLLOWER)
     assert state_of(member) is ElectionState.WAITING
     always_armed(member)
+
+
+def test_who_fails_says_again_what_it_is() -> None:
+    """A Hello that a full send buffer has dropped must not keep a cluster waiting for ever."""
+    member = linked()
+    member.canvass()
+    before = len(member.sent(Hello))
+    member.fire(Deadline.CAMPAIGN)
+    assert len(member.sent(Hello)) == before + 2, "one to each linked voter"
 
 
 def test_a_campaign_ends_after_an_election_timeout() -> None:
