@@ -1,0 +1,34 @@
+"""The mutants of tests/mutants still fit the source; ``make mutants`` runs them."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def _texts() -> list[tuple[str, str, str]]:
+    """Return name, file and old text of each mutant, read without importing its module."""
+    tree = ast.parse((ROOT / "tests" / "mutants" / "mutants.py").read_text(encoding="utf-8"))
+    calls = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Mutant"
+    ]
+    rows = []
+    for call in calls:
+        name, file, old = (ast.literal_eval(argument) for argument in call.args[:3])
+        rows.append((str(name), str(file), str(old)))
+    return rows
+
+
+def test_every_mutant_finds_its_text_exactly_once() -> None:
+    rows = _texts()
+    assert len(rows) >= 25
+    misfits = [
+        name
+        for name, file, old in rows
+        if (ROOT / "node" / "quorate" / file).read_text(encoding="utf-8").count(old) != 1
+    ]
+    assert misfits == [], "mend their texts in tests/mutants/mutants.py"
