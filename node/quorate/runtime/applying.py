@@ -146,5 +146,6 @@ class Applier:
         frames = decode_frames(data)
         if not frames or frames[0].position != position:
             raise InvariantBroken(f"the recording holds no frame at {position}")
-        self._from_file = deque(frames)
+        # What is not committed yet may be cut off, and be another frame by the time it is.
+        self._from_file = deque(frame for frame in frames if frame.end <= self._commit)
         self._wake()

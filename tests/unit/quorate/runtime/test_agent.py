@@ -276,3 +276,34 @@ def test_applying_goes_on_from_the_recording_when_memory_has_forgotten() -> None
         assert bench.recorder.reads, "nothing was in memory"
 
     asyncio.run(play())
+
+
+def test_what_is_read_beyond_the_commit_position_is_read_again_when_it_is_committed() -> None:
+    """An uncommitted frame may be cut off and replaced; the one read before must not be applied."""
+
+    async def play() -> None:
+        service = Timing()
+        bench = AgentBench(service, tail_bytes=1)
+        await bench.lead()
+        session = await open_session(bench)
+        held = bench.applier.commit_to
+        bench.applier.commit_to = lambda _position: None  # type: ignore[method-assign,assignment]
+        ends: list[LogPosition] = []
+        for sequence in (1, 2):
+            bench.agent.append_entry(ingress(session, sequence, [b"%d" % sequence]))
+            await bench.turns()
+            await bench.persist_all()
+            ends.append(bench.module.core.log.end.position)
+        bench.applier.commit_to = held  # type: ignore[method-assign]
+        bench.applier.commit_to(ends[0])
+        bench.agent.wake()
+        await bench.turns(20)
+        assert service.applied == [b"1"]
+        reads = list(bench.recorder.reads)
+        bench.applier.commit_to(ends[1])
+        bench.agent.wake()
+        await bench.turns(20)
+        assert service.applied == [b"1", b"2"]
+        assert bench.recorder.reads == [*reads, ends[0]], "read anew from where it went on"
+
+    asyncio.run(play())
