@@ -170,6 +170,27 @@ def test_a_killed_leader_is_replaced_in_tens_of_milliseconds() -> None:
     assert sorted(gaps)[len(gaps) // 2] < 300, gaps
 
 
+def test_a_stalled_and_replaced_leader_does_not_answer_a_resume() -> None:
+    world = calm_world(10)
+    stale = world.await_leader()
+    world.pass_time(800)
+    client = next(client for client in world.clients if client.session_id)
+    answers: list[object] = []
+
+    class Late(Connection):
+        def answer(self, answer: object) -> None:  # type: ignore[override]
+            answers.append(answer)
+
+    # Its sockets hold the resume of a client that has moved on meanwhile.
+    stale.paused_until = world.schedule.now + 3 * SECOND
+    connection = Late(client, stale.seat, stale.peer.start_nonce)
+    world.deliver(connection, Open(client.key_hash, client.session_id, client.last_egress))
+    world.pass_time(2500)
+    assert world.await_leader() is not stale
+    world.finish()
+    assert {type(answer).__name__ for answer in answers} <= {"Redirect"}
+
+
 def test_nobody_takes_over_from_a_leader_that_can_be_heard_over_one_link_only() -> None:
     world = calm_world(9)
     leader = world.await_leader()

@@ -171,7 +171,7 @@ class World:
     def finish(self) -> None:
         """Put everything right, wait until all is as it should be, and judge."""
         self.faults.heal()
-        healed_at = self.schedule.now
+        healed_at = max(self.schedule.now, *(member.paused_until for member in self.members), 0)
         bound = 10 * self.config.election_timeout_max_ns * 4 // 3 + SECOND
         if not self.schedule.run_until(healed_at + bound, self._has_leader):
             raise InvariantViolation("I23", f"no leader within {bound // MS} ms of healing")

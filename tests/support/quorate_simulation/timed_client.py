@@ -193,6 +193,8 @@ class TimedClient:
                 self._connection = None
                 self._is_open = False
                 self._retry()
+            case Rewind() if answer.next_sequence <= self.answered:
+                self._on_regressed(answer.next_sequence)
             case Rewind():
                 self._sent = max(self.answered, answer.next_sequence - 1)
                 self._send_rest()
@@ -203,10 +205,21 @@ class TimedClient:
         if self.session_id and self.session_id != answer.session_id and not self.world.is_lossy:
             raise InvariantViolation("I16", f"client {self.number} got another session: {answer}")
         self.session_id = answer.session_id
+        if answer.last_ingress_sequence < self.answered:
+            self._on_regressed(answer.last_ingress_sequence + 1)
+            return
         self._is_open = True
         # What was applied is not sent again; its answers are kept and come by themselves.
         self._sent = max(self.answered, answer.last_ingress_sequence)
         self._send_rest()
+
+    def _on_regressed(self, next_sequence: int) -> None:
+        """The cluster has forgotten what it acknowledged: only a declared loss may do that."""
+        if not self.world.is_lossy:
+            raise InvariantViolation(
+                "I18", f"client {self.number}: back to {next_sequence}, answered {self.answered}"
+            )
+        self.closed = "lost"
 
     def _on_egress(self, answer: Egress) -> None:
         for offset, message in enumerate(decode_egress_batch(answer.batch, answer.message_count)):

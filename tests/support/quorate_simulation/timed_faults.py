@@ -51,7 +51,7 @@ class Faults:
             self._plan()
 
     def heal(self) -> None:
-        """Put everything right: from now on nothing goes wrong any more."""
+        """Put everything right: nothing goes wrong any more once the pauses are over."""
         world = self._world
         self._healed = True
         network = world.network
@@ -61,7 +61,6 @@ class Faults:
         for member in world.members:
             member.disk_latency = (MS // 10, MS)
             member.turn_cost = 0
-            member.paused_until = min(member.paused_until, world.schedule.now)
             if not member.is_up:
                 member.start()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from quorate.protocol.entry_bodies import CloseReason, SessionOpenBody, encode_session_open
+from quorate.protocol.entry_bodies import SessionOpenBody, encode_session_open
 from quorate.protocol.log_codec import EntryType, encode_entry
 from quorate.service.outbox import (
     EgressBatch,
@@ -35,35 +35,29 @@ class TimedGateway:
     def __init__(self, member: TimedMember) -> None:
         """Nobody is connected."""
         self._member = member
-        self._opening: dict[bytes, ClientLink] = {}
+        self._opening: dict[bytes, tuple[ClientLink, int]] = {}
+        """Key hash → who waits for its open to be applied, and the last egress it has."""
         self._links: dict[int, ClientLink] = {}
 
     def close(self) -> None:
         """The process has ended: all connections break."""
-        for link in [*self._opening.values(), *self._links.values()]:
+        for link in self._everyone():
             link.broke()
-        self._opening.clear()
-        self._links.clear()
 
     def on_open(self, link: ClientLink, message: Open) -> None:
-        """Open or resume a session, or say who leads."""
+        """Put an open into the log, or say who leads.
+
+        A resume goes through the log like any open, and is answered when it is applied: a leader
+        that has been replaced and does not know it yet commits nothing, so it answers nobody from
+        what it used to know.
+        """
         member = self._member
         if not member.serving:
             link.answer(Redirect(self._leader()))
             return
-        view = member.container.find_session(message.key_hash)
-        if view is not None:
-            self._links[view.session_id] = link
-            link.answer(Opened(view.session_id, view.last_ingress_sequence))
-            for batch in member.container.egress_after(view.session_id, message.last_egress):
-                link.answer(_egress(batch))
-            return
-        if message.session_id:
-            link.answer(Closed(message.session_id, CloseReason.EXPIRED))
-            return
-        self._opening[message.key_hash] = link
+        self._opening[message.key_hash] = (link, message.last_egress)
         body = encode_session_open(SessionOpenBody(message.key_hash, b"", "simulated"))
-        member.append_entry(encode_entry(EntryType.SESSION_OPEN, 0, body))
+        member.append_entry(encode_entry(EntryType.SESSION_OPEN, message.session_id, body))
 
     def on_ingress(self, link: ClientLink, message: Ingress) -> None:
         """Put a client's batch into the log, unseen."""
@@ -90,18 +84,32 @@ class TimedGateway:
                 case EgressBatch():
                     self._answer(item.session_id, _egress(item))
                 case SessionClosed():
-                    self._answer(item.session_id, Closed(item.session_id, item.reason))
+                    self._on_closed(item)
                 case SequenceGap():
                     self._answer(item.session_id, Rewind(item.session_id, item.next_sequence))
 
     def _on_opened(self, item: SessionOpened) -> None:
-        link = self._opening.pop(item.key_hash, None)
+        link, last_egress = self._opening.pop(item.key_hash, (None, 0))
         view = self._member.container.session(item.session_id)
         if link is not None and view is not None:
             self._links[item.session_id] = link
             link.answer(Opened(item.session_id, view.last_ingress_sequence))
-            for batch in self._member.container.egress_after(item.session_id, 0):
+            for batch in self._member.container.egress_after(item.session_id, last_egress):
                 link.answer(_egress(batch))
+
+    def _on_closed(self, item: SessionClosed) -> None:
+        link, _ = self._opening.pop(item.key_hash, (None, 0))
+        told = {link, self._links.pop(item.session_id, None)} - {None}
+        for waiting in told:
+            if waiting is not None:
+                waiting.answer(Closed(item.session_id, item.reason))
+
+    def _everyone(self) -> list[ClientLink]:
+        """Forget all connections and return them."""
+        links = [link for link, _ in self._opening.values()] + list(self._links.values())
+        self._opening.clear()
+        self._links.clear()
+        return links
 
     def _answer(self, session_id: int, answer: Answer) -> None:
         link = self._links.get(session_id)
@@ -113,10 +121,8 @@ class TimedGateway:
 
     def on_leadership_lost(self) -> None:
         """Send the clients away; they must resume before their ingress is taken again."""
-        for link in [*self._opening.values(), *self._links.values()]:
+        for link in self._everyone():
             link.answer(Redirect(None))
-        self._opening.clear()
-        self._links.clear()
 
     def _leader(self) -> int | None:
         module = self._member.module

@@ -438,7 +438,9 @@ class TimedMember:
         while self._file_frames and self._file_frames[0].position < position:
             self._file_frames.pop(0)
         if not self._file_frames:
-            self._file_frames = decode_frames(self.archive.read(position, 1 << 16))
+            read = decode_frames(self.archive.read(position, 1 << 16))
+            # What is not committed yet may be another frame by the time it is.
+            self._file_frames = [frame for frame in read if frame.end <= self._commit]
         return self._file_frames.pop(0)
 
     def _check_digest(self) -> None:
