@@ -245,6 +245,9 @@ class ConsensusAgent:
         deadline = self.applier.container.next_timer_deadline
         if deadline is None or self.module.leading is None:
             return None
+        if self.module.transfer_target is not None:
+            # Nothing may be appended now: to wait for it would be to spin until the outcome.
+            return None
         log = self.module.core.log
         if log.end.position > self.applier.position and log.last_timestamp >= deadline:
             return None

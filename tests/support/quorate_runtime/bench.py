@@ -67,9 +67,12 @@ class TimelessLoop:
     def __init__(self) -> None:
         """Wrap the running loop."""
         self.call_soon = asyncio.get_running_loop().call_soon
+        self.delays_s: list[float] = []
+        """What was asked for, latest last."""
 
-    def call_later(self, _delay: float, _callback: object) -> TimelessHandle:
+    def call_later(self, delay: float, _callback: object) -> TimelessHandle:
         """Never call."""
+        self.delays_s.append(delay)
         return TimelessHandle()
 
 
@@ -179,6 +182,7 @@ class AgentBench:
         self.halts: list[tuple[HaltCode, str]] = []
         self.failures: list[object] = []
         self.tasks: list[asyncio.Task[object]] = []
+        self.loop: TimelessLoop
         container = ServiceContainer(service, self.failures.append)
         container.start(None)
         self.applier = Applier(
@@ -196,7 +200,8 @@ class AgentBench:
 
     def attach(self) -> None:
         """Begin, on the running loop."""
-        loop = cast("asyncio.AbstractEventLoop", TimelessLoop())
+        self.loop = TimelessLoop()
+        loop = cast("asyncio.AbstractEventLoop", self.loop)
         self.agent.attach(loop, self.effects, self.gateway)
 
     def spawn(self, coroutine: Coroutine[object, object, None], name: str) -> None:

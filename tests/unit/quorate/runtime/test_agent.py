@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from quorate.consensus.effects import AppendToLog, HaltCode
-from quorate.consensus.types import FrameType, LogFrame, LogPosition, Role
+from quorate.consensus.types import FrameType, LogFrame, LogPosition, Role, Seat
 from quorate.protocol.entry_bodies import SessionOpenBody, encode_session_open
 from quorate.protocol.log_codec import EntryType, encode_entry
 from quorate.service.api import ClientSession, ClusteredService
@@ -307,3 +307,22 @@ def test_what_is_read_beyond_the_commit_position_is_read_again_when_it_is_commit
         assert bench.recorder.reads == [*reads, ends[0]], "read anew from where it went on"
 
     asyncio.run(play())
+
+
+def test_a_timer_that_is_due_while_leadership_is_handed_over_does_not_spin() -> None:
+    """Nothing may be appended then; the loop must not go round for it without sleeping."""
+
+    async def scenario(bench: AgentBench, _: Timing) -> None:
+        session = await open_session(bench)
+        bench.agent.append_entry(ingress(session, 1, [b"t"]))
+        await bench.turns()
+        await bench.persist_all()
+        transfer = bench.module._transfer
+        assert transfer is not None
+        transfer.target = Seat(1)
+        await bench.pass_time(2_000)
+        bench.loop.delays_s.clear()
+        await bench.pass_time(50)
+        assert min(bench.loop.delays_s) > 0, bench.loop.delays_s
+
+    run(scenario)
