@@ -458,7 +458,7 @@ class TimedMember:
         deadline = self.container.next_timer_deadline
         if deadline is None or module.leading is None:
             return None
-        if self.module.transfer_target is not None:
+        if module.transfer_target is not None:
             return None
         log = module.core.log
         if log.end.position > self.container.position and log.last_timestamp >= deadline:
