@@ -117,7 +117,8 @@ class Faults:
             return
         world = self._world
         length = self._random.choice((20 * MS, 150 * MS, 900 * MS, 3 * SECOND))
-        member.paused_until = world.schedule.now + length
+        # Never shorter than a pause under way: what waits for its end must keep its order.
+        member.paused_until = max(member.paused_until, world.schedule.now + length)
         if length > SILENCE:
             for other in world.members:
                 if other is not member:
