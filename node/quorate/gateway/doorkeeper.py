@@ -80,20 +80,15 @@ class Doorkeeper:
         return None
 
     def admit(self, connection: ClientConnection) -> None:
-        """Answer a connection's open, or see to it that it will be; the member is serving."""
+        """Put a connection's open into the log, which answers it; the member is serving.
+
+        A resume goes there as well: a leader that has been replaced and does not know it yet
+        must not tell a client how far its session is.
+        """
         message = connection.open
         assert message is not None, "admitted without an open"
-        view = self._port.container.find_session(connection.key_hash)
-        if view is None and message.cluster_session_id == 0:
-            if self._wait(connection):
-                self._append_open(connection, message)
-        elif view is None or message.cluster_session_id not in (0, view.session_id):
-            self._refusals.count(Refusal.NOT_LIVE)
-            connection.end(encode_closed(message.cluster_session_id, CloseReason.EXPIRED))
-        elif view.session_id in self.closing:
-            self._wait(connection)
-        else:
-            self._attach(connection, message, view)
+        if self._wait(connection):
+            self._append_open(connection, message)
 
     def on_opened(self, event: SessionOpened) -> None:
         """A session's open was applied: answer whoever waits for it."""
@@ -103,13 +98,25 @@ class Doorkeeper:
             # Without a view it was closed in the same slice, which the next event says.
             return
         del self._waiting[event.key_hash]
-        self._attach(connection, connection.open, view)
+        if connection.open.cluster_session_id in (0, view.session_id):
+            self._attach(connection, connection.open, view)
+            return
+        self._refusals.count(Refusal.NOT_LIVE)
+        connection.end(encode_closed(connection.open.cluster_session_id, CloseReason.EXPIRED))
 
     def on_closed(self, event: SessionClosed) -> None:
-        """A session has ended, or was not opened: tell the client and end its connection."""
+        """A session has ended, or was not opened: tell the client and end its connection.
+
+        An open that named a session which its key does not hold ends no session: if that one
+        lives, its connection stays.
+        """
         self.closing.discard(event.session_id)
-        told = {self.attached.pop(event.session_id, None), self._waiting.pop(event.key_hash, None)}
-        for connection in told - {None}:
+        asked = self._waiting.pop(event.key_hash, None)
+        if asked is not None and event.reason is CloseReason.EXPIRED:
+            self._refusals.count(Refusal.NOT_LIVE)
+        is_over = self._port.container.session(event.session_id) is None
+        owner = self.attached.pop(event.session_id, None) if is_over else None
+        for connection in {owner, asked} - {None}:
             assert connection is not None
             self._egress.forget(connection)
             connection.end(encode_closed(event.session_id, event.reason))
@@ -148,7 +155,8 @@ class Doorkeeper:
 
     def _append_open(self, connection: ClientConnection, message: Open) -> None:
         body = SessionOpenBody(connection.key_hash, b"", message.name, message.message_bytes_max)
-        entry = encode_entry(EntryType.SESSION_OPEN, 0, encode_session_open(body))
+        named = message.cluster_session_id
+        entry = encode_entry(EntryType.SESSION_OPEN, named, encode_session_open(body))
         self._port.append_entry(entry)
 
     def _attach(self, connection: ClientConnection, message: Open, view: SessionView) -> None:

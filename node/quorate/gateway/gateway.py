@@ -208,7 +208,8 @@ class Gateway:
                     self._doorkeeper.on_opened(item)
                 case SessionClosed():
                     self._publish(item.session_id, batches.pop(item.session_id, None))
-                    self._patrol.clocks.forget(item.session_id)
+                    if self._port.container.session(item.session_id) is None:
+                        self._patrol.clocks.forget(item.session_id)
                     self._doorkeeper.on_closed(item)
                 case SequenceGap():
                     self._on_gap(item)

@@ -139,6 +139,7 @@ class Applier:
         return None
 
     async def _read_piece(self, position: LogPosition) -> None:
+        commit = self._commit
         try:
             data = await self._read(position, READ_BYTES)
         finally:
@@ -146,6 +147,6 @@ class Applier:
         frames = decode_frames(data)
         if not frames or frames[0].position != position:
             raise InvariantBroken(f"the recording holds no frame at {position}")
-        # What is not committed yet may be cut off, and be another frame by the time it is.
-        self._from_file = deque(frame for frame in frames if frame.end <= self._commit)
+        # What was not committed when it was read may be another frame by the time it is.
+        self._from_file = deque(frame for frame in frames if frame.end <= commit)
         self._wake()

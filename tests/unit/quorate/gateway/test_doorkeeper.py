@@ -82,7 +82,7 @@ def test_an_open_that_names_a_session_never_makes_one(named: int) -> None:
     async def test(loopback: LoopbackCluster, client: RawClient) -> None:
         client.open(named)
         assert await client.expect_end() == [Closed(named, CloseReason.EXPIRED)]
-        assert loopback.appended == 0
+        assert loopback.members[0].container.sessions() == []
         assert refused(loopback, "not-live") == 1
 
     led(test)
@@ -98,6 +98,20 @@ def test_only_the_holder_of_the_key_resumes_a_session() -> None:
             ]
         client.ingress(1, b"a")
         assert await client.answers(1) == [(1, b"a")]
+
+    led(test)
+
+
+def test_a_resume_is_answered_by_the_log_and_not_from_memory() -> None:
+    """A leader that was replaced and does not know it must not say how far a session is."""
+
+    async def test(loopback: LoopbackCluster, client: RawClient) -> None:
+        opened = await client.attach()
+        before = loopback.appended
+        async with RawClient(loopback.addresses[0]) as again:
+            again.open(opened.cluster_session_id)
+            await again.expect(Opened)
+            assert loopback.appended == before + 1
 
     led(test)
 
