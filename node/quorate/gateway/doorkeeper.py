@@ -62,7 +62,7 @@ class Doorkeeper:
         self._durability = durability
         self._batch_bytes_max = batch_bytes_max
         self._waiting: dict[bytes, ClientConnection] = {}
-        """By key hash: connections whose open, or whose session's close, is in the log."""
+        """By key hash: connections whose open is in the log."""
 
     def on_open(
         self, connection: ClientConnection, message: Open
