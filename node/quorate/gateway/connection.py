@@ -60,8 +60,11 @@ class Desk(Protocol):
     def on_connected(self, connection: ClientConnection) -> None:
         """A client has connected."""
 
-    def on_message(self, connection: ClientConnection, raw: RawMessage) -> None:
-        """A whole message; raises ``RemoteProtocolError`` if it does not belong here."""
+    def on_messages(self, connection: ClientConnection, messages: Sequence[RawMessage]) -> None:
+        """Whole messages; raises ``RemoteProtocolError`` at the first that does not belong here.
+
+        Those behind the one that ends the connection are not looked at.
+        """
 
     def on_writable(self, connection: ClientConnection) -> None:
         """What was buffered has been sent; the connection had stopped producing."""
@@ -153,16 +156,13 @@ class ClientConnection(asyncio.Protocol):
         try:
             messages = self._splitter.feed(data, desk.messages_per_turn - self._taken)
             self._taken += len(messages)
-            for raw in messages:
-                if self.is_ended:
-                    return
-                desk.on_message(self, raw)
+            desk.on_messages(self, messages)
         except TooLarge:
             desk.refuse(self, Refusal.TOO_LARGE, LinkError.TOO_LARGE)
         except RemoteProtocolError:
             desk.refuse(self, Refusal.MALFORMED, LinkError.MALFORMED)
         else:
-            if self._splitter.has_more:
+            if self._splitter.has_more and not self.is_ended:
                 self.pause_reading("turn")
                 desk.hold(self)
 

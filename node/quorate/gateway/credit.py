@@ -49,10 +49,15 @@ class CreditAccount:
         self.granted_bytes = window
         self._under_way: deque[tuple[int, int]] = deque()
 
-    def on_ingress(self, last_sequence: int, batch_length: int) -> bool:
-        """Count a batch that goes into the log; tell whether it began within the credit."""
-        is_within = self.received_bytes < self.granted_bytes
-        self.received_bytes += batch_length
+    def on_ingress(self, last_sequence: int, length: int, last_batch_length: int) -> bool:
+        """Count batches that go into the log together, ``length`` bytes of them.
+
+        Returns:
+            Whether the last one, ``last_batch_length`` bytes, began within the credit.
+
+        """
+        self.received_bytes += length
+        is_within = self.received_bytes - last_batch_length < self.granted_bytes
         self._under_way.append((last_sequence, self.received_bytes))
         return is_within
 

@@ -8,7 +8,7 @@ it, and everything that connections receive, runs on the one loop thread.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from quorate.config import ClusterConstants, Durability, GatewayConfig
@@ -21,6 +21,7 @@ from quorate.gateway.patrol import Patrol
 from quorate.gateway.ports import IngressPort
 from quorate.gateway.refusals import Refusal, RefusalCounts
 from quorate.protocol.entry_bodies import CloseReason, encode_session_close
+from quorate.protocol.ingress_run import join_ingress_run
 from quorate.protocol.log_codec import (
     ENTRY_ALIGNMENT,
     ENTRY_HEADER_LENGTH,
@@ -31,7 +32,6 @@ from quorate.protocol.log_codec import (
 from quorate.protocol.session_codec import (
     CLIENT_MESSAGE_BYTES_MAX,
     INGRESS_HEADER_LENGTH,
-    decode_ingress,
     decode_message,
     encode_credit,
     encode_redirect,
@@ -255,11 +255,17 @@ class Gateway:
         if self._is_paused:
             connection.pause_reading("paused")
 
-    def on_message(self, connection: ClientConnection, raw: RawMessage) -> None:
-        """Take one message of a client."""
-        if raw.message_type is ClientMessageType.INGRESS:
-            self._on_ingress(connection, raw.body)
-            return
+    def on_messages(self, connection: ClientConnection, messages: Sequence[RawMessage]) -> None:
+        """Take what a client sent, in order; ingress that continues itself is taken together."""
+        index = 0
+        while index < len(messages) and not connection.is_ended:
+            if messages[index].message_type is ClientMessageType.INGRESS:
+                index = self._on_ingress(connection, messages, index)
+            else:
+                self._on_other(connection, messages[index])
+                index += 1
+
+    def _on_other(self, connection: ClientConnection, raw: RawMessage) -> None:
         message = decode_message(raw)
         match message:
             case Open():
@@ -320,24 +326,28 @@ class Gateway:
         else:
             self._doorkeeper.redirect(connection)
 
-    def _on_ingress(self, connection: ClientConnection, body: bytes) -> None:
-        session_id, first, acknowledged, count, batch = decode_ingress(body)
+    def _on_ingress(
+        self, connection: ClientConnection, messages: Sequence[RawMessage], begin: int
+    ) -> int:
+        """Make the ingress at ``begin``, and what continues it, one entry; return what is next."""
+        ingress, end, last_length = join_ingress_run(messages, begin, self._batch_bytes_max)
+        session_id, first, acknowledged, count, batch = ingress
         if not self._is_attached(connection, session_id):
-            return
+            return end
         if len(batch) > self._batch_bytes_max:
             self.refuse(connection, Refusal.TOO_LARGE, LinkError.TOO_LARGE)
-            return
+            return end
         if connection.rewound_to:
             if first > connection.rewound_to:
                 self.refusals.count(Refusal.GAP)
                 connection.credit.on_dropped(len(batch))
                 self._egress.expect(connection)
-                return
+                return end
             connection.rewound_to = 0
         self.ingress_messages += count
-        self.ingress_batches += 1
+        self.ingress_batches += end - begin
         self.ingress_bytes += len(batch)
-        if not connection.credit.on_ingress(first + count - 1, len(batch)):
+        if not connection.credit.on_ingress(first + count - 1, len(batch), last_length):
             self.refusals.count(Refusal.OVERRUN)
             connection.pause_reading("overrun")
         self._egress.expect(connection)
@@ -351,6 +361,7 @@ class Gateway:
                 egress_acknowledged=acknowledged,
             )
         )
+        return end
 
     def _on_keep_alive(self, connection: ClientConnection) -> None:
         if connection.buffered_bytes > self._config.send_buffer_bytes_max:

@@ -62,6 +62,7 @@ SEQUENCE_MAX: Final = 2**63 - 1
 _SMALL_PIECE: Final = 4096
 
 _HEADER = struct.Struct("<IBBH")
+_LENGTH_AND_REST = struct.Struct("<II")
 _INGRESS = struct.Struct("<QQQI")
 _EGRESS = struct.Struct("<QQI")
 _NUMBER = struct.Struct("<Q")
@@ -75,7 +76,10 @@ EGRESS_HEADER_LENGTH: Final = HEADER_LENGTH + _EGRESS.size
 assert _HEADER.size == HEADER_LENGTH
 
 
-_TYPES: Final = {int(message_type): message_type for message_type in ClientMessageType}
+_TYPES: Final = {
+    int(message_type) | MESSAGE_VERSION << 8: message_type for message_type in ClientMessageType
+}
+"""By type, version and flags as one number: one look-up refuses whatever is unknown."""
 _LONG_TYPES: Final = frozenset({ClientMessageType.INGRESS, ClientMessageType.EGRESS})
 
 
@@ -156,9 +160,10 @@ class MessageSplitter:
         self._wanted = wanted
 
     def _check_header(self, data: bytes, offset: int) -> tuple[int, ClientMessageType]:
-        length, kind, version, flags = _HEADER.unpack_from(data, offset)
-        message_type = _TYPES.get(kind)
-        if message_type is None or version != MESSAGE_VERSION or flags:
+        length, rest = _LENGTH_AND_REST.unpack_from(data, offset)
+        message_type = _TYPES.get(rest)
+        if message_type is None:
+            _, kind, version, flags = _HEADER.unpack_from(data, offset)
             raise RemoteProtocolError(
                 f"client link message of type {kind}, version {version}, flags {flags} is unknown"
             )

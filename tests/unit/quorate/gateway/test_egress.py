@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from quorate.config import ClusterSettings
@@ -27,7 +27,7 @@ class NoDesk:
 
     def on_connected(self, connection: ClientConnection) -> None: ...
 
-    def on_message(self, connection: ClientConnection, raw: RawMessage) -> None: ...
+    def on_messages(self, connection: ClientConnection, messages: Sequence[RawMessage]) -> None: ...
 
     def on_writable(self, connection: ClientConnection) -> None: ...
 
