@@ -87,6 +87,7 @@ class ClientConnection(asyncio.Protocol):
         "_taken_in",
         "_transport",
         "acknowledgement_logged",
+        "active_in",
         "credit",
         "egress_sent",
         "heard_at",
@@ -119,6 +120,8 @@ class ClientConnection(asyncio.Protocol):
         self.key_hash = b""
         self.session_id = 0
         self.credit = CreditAccount(0)
+        self.active_in = -1
+        """The last round of the credit pool in which ingress came."""
         self.egress_sent = 0
         """Highest egress sequence written here (or received by the client before)."""
         self.ingress_said = 0

@@ -3,50 +3,35 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Final
-
-MIB: Final = 1024 * 1024
-CREDIT_TOTAL_BYTES: Final = 256 * MIB
-"""What all connections together should have under way; many of them share it."""
-CREDIT_BYTES_MIN: Final = 16 * 1024
-"""The share of one connection does not fall below this, however many there are."""
-BACKLOG_BYTES_FREE: Final = 8 * MIB
-"""Up to this distance from the written to the service position credit does not shrink."""
-BACKLOG_BYTES_MAX: Final = 64 * MIB
-"""At this distance nothing more is granted."""
-
-
-def credit_window(credit_bytes: int, connections: int, backlog_bytes: int) -> int:
-    """Return the batch bytes that one connection may have under way now.
-
-    Args:
-        credit_bytes: The configured limit of one connection.
-        connections: How many connections share the total.
-        backlog_bytes: From the leader's written to its service position.
-
-    """
-    share = max(CREDIT_BYTES_MIN, CREDIT_TOTAL_BYTES // max(1, connections))
-    window = min(credit_bytes, share)
-    if backlog_bytes <= BACKLOG_BYTES_FREE:
-        return window
-    room = max(0, BACKLOG_BYTES_MAX - backlog_bytes)
-    return window * room // (BACKLOG_BYTES_MAX - BACKLOG_BYTES_FREE)
 
 
 class CreditAccount:
     """The credit of one connection since its session was opened or resumed there.
 
+    What the connection may have under way begins small and doubles while the client uses it, up
+    to its share of what all may have (``credit_pool``): so a thousand clients that do nothing
+    hold little credit, and cannot all at once send what would take seconds to apply.
+
     Invariant:
         ``applied_bytes <= received_bytes``, and ``granted_bytes`` never falls.
     """
 
-    __slots__ = ("_under_way", "applied_bytes", "granted_bytes", "received_bytes")
+    __slots__ = (
+        "_grown_at",
+        "_under_way",
+        "_window",
+        "applied_bytes",
+        "granted_bytes",
+        "received_bytes",
+    )
 
     def __init__(self, window: int) -> None:
         """Grant the first ``window`` bytes."""
         self.received_bytes = 0
         self.applied_bytes = 0
         self.granted_bytes = window
+        self._window = window
+        self._grown_at = 0
         self._under_way: deque[tuple[int, int]] = deque()
 
     def on_ingress(self, last_sequence: int, length: int, last_batch_length: int) -> bool:
@@ -67,27 +52,46 @@ class CreditAccount:
         if not self._under_way:
             self.applied_bytes = self.received_bytes
 
-    def on_applied(self, sequence: int) -> None:
-        """Free what is applied up to this ingress sequence."""
-        under_way = self._under_way
+    def on_applied(self, sequence: int) -> int:
+        """Free what is applied up to this ingress sequence; return how many bytes that is."""
+        under_way, before = self._under_way, self.applied_bytes
         while under_way and under_way[0][0] <= sequence:
             self.applied_bytes = under_way.popleft()[1]
         if not under_way:
             self.applied_bytes = self.received_bytes
+        return self.applied_bytes - before
 
     def on_gap(self) -> None:
         """Free everything: what lies behind a gap is ignored by the service."""
         self._under_way.clear()
         self.applied_bytes = self.received_bytes
 
-    def grant(self, window: int) -> int | None:
-        """Return the new limit if it is worth a message: a quarter more, or all is used up."""
+    def grant(self, share: int) -> int | None:
+        """Return the new limit if it is worth a message: a quarter more, or all is used up.
+
+        Args:
+            share: Batch bytes that one connection may have under way now, if it uses them.
+
+        """
+        window = self._window
+        if window < share:
+            window = self._grow(share)
+        elif window > share:
+            window = share
         limit = self.applied_bytes + window
         growth = limit - self.granted_bytes
         if growth <= 0 or (4 * growth < window and not self.is_used_up):
             return None
         self.granted_bytes = limit
         return limit
+
+    def _grow(self, share: int) -> int:
+        """Double the window once for each window that was applied, if the client wants more."""
+        left = self.granted_bytes - self.received_bytes
+        if self.applied_bytes >= self._grown_at and 2 * left < self._window:
+            self._grown_at = self.received_bytes
+            self._window = min(2 * self._window, share)
+        return self._window
 
     @property
     def is_used_up(self) -> bool:

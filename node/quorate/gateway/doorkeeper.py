@@ -9,6 +9,7 @@ from __future__ import annotations
 from quorate.config import Durability
 from quorate.gateway.connection import ClientConnection, ConnectionState
 from quorate.gateway.credit import CreditAccount
+from quorate.gateway.credit_pool import CreditPool
 from quorate.gateway.egress import EgressPublisher
 from quorate.gateway.ports import IngressPort
 from quorate.gateway.refusals import Refusal, RefusalCounts
@@ -38,6 +39,7 @@ class Doorkeeper:
         port: IngressPort,
         egress: EgressPublisher,
         refusals: RefusalCounts,
+        pool: CreditPool,
         *,
         durability: Durability,
         batch_bytes_max: int,
@@ -48,17 +50,18 @@ class Doorkeeper:
             port: The member.
             egress: Sends kept egress to sessions that resume.
             refusals: Where refusals are counted.
+            pool: How much credit one begins with.
             durability: Told to clients.
             batch_bytes_max: Longest ingress batch that fits into the log.
 
         """
         self.attached: dict[int, ClientConnection] = {}
-        self.window = 0
         self.closing: set[int] = set()
         """Sessions whose close this leader has put into the log."""
         self._port = port
         self._egress = egress
         self._refusals = refusals
+        self._pool = pool
         self._durability = durability
         self._batch_bytes_max = batch_bytes_max
         self._waiting: dict[bytes, ClientConnection] = {}
@@ -169,23 +172,23 @@ class Doorkeeper:
         connection.change_state(ConnectionState.ATTACHED)
         connection.open = None
         connection.session_id = view.session_id
-        connection.credit = CreditAccount(self.window)
+        connection.credit = CreditAccount(self._pool.first)
         # A client that claims more than there is would never get it, and could acknowledge
         # (which takes room in the log) what was never sent.
         connection.egress_sent = min(message.egress_received, view.last_egress_sequence)
         connection.acknowledgement_logged = view.egress_acknowledged
         connection.ingress_said = 0
         connection.rewound_to = 0
-        connection.write(encode_opened(self._opened(view)))
+        connection.write(encode_opened(self._opened(connection, view)))
         self._egress.catch_up(connection)
 
-    def _opened(self, view: SessionView) -> Opened:
+    def _opened(self, connection: ClientConnection, view: SessionView) -> Opened:
         return Opened(
             version=CLIENT_PROTOCOL_VERSION,
             durability=self._durability,
             cluster_session_id=view.session_id,
             ingress_applied=view.last_ingress_sequence,
-            credit=self.window,
+            credit=connection.credit.granted_bytes,
             session_timeout_ns=self._port.container.settings.session_timeout_ns,
             message_bytes_max=view.message_bytes_max,
             batch_bytes_max=self._batch_bytes_max,

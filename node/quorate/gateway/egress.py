@@ -26,6 +26,8 @@ class EgressPublisher:
         self._port = port
         self.messages = 0
         self.bytes = 0
+        self.applied_bytes = 0
+        """Batch bytes of ingress that were applied, of all connections."""
         self._awaiting: dict[ClientConnection, bool] = {}
         """True: look at it in the coming turn even if nothing more has been applied."""
         self._service_position = -1
@@ -78,11 +80,11 @@ class EgressPublisher:
             connection.write_pieces(pieces)
         self._awaiting[connection] = True
 
-    def on_turn(self, window: int, service_position: int) -> None:
+    def on_turn(self, share: int, service_position: int) -> None:
         """Acknowledge ingress that the service did not answer, and renew credit.
 
         Args:
-            window: Batch bytes that one connection may have under way now.
+            share: Batch bytes that one connection may have under way now.
             service_position: Up to where the container has applied the log.
 
         """
@@ -90,7 +92,7 @@ class EgressPublisher:
         self._service_position = service_position
         for connection, is_urgent in list(self._awaiting.items()):
             is_said = (has_applied or is_urgent) and self._acknowledge(connection)
-            self._renew_credit(connection, window)
+            self._renew_credit(connection, share)
             if is_said and connection.credit.is_settled:
                 del self._awaiting[connection]
             elif is_urgent:
@@ -102,7 +104,7 @@ class EgressPublisher:
         if view is None:
             return False
         applied = view.last_ingress_sequence
-        connection.credit.on_applied(applied)
+        self.applied_bytes += connection.credit.on_applied(applied)
         is_sent = view.is_flushed and view.last_egress_sequence <= connection.egress_sent
         if connection.is_lagging or not is_sent:
             return False
@@ -111,9 +113,9 @@ class EgressPublisher:
             connection.write(egress_header(applied, view.last_egress_sequence, 0, 0))
         return True
 
-    def _renew_credit(self, connection: ClientConnection, window: int) -> None:
+    def _renew_credit(self, connection: ClientConnection, share: int) -> None:
         credit = connection.credit
-        limit = credit.grant(window)
+        limit = credit.grant(share)
         if limit is not None:
             connection.write(encode_credit(limit))
         if not credit.is_used_up:

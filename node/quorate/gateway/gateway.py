@@ -14,7 +14,7 @@ from typing import Final
 from quorate.config import ClusterConstants, Durability, GatewayConfig
 from quorate.errors import RemoteProtocolError
 from quorate.gateway.connection import ClientConnection, ConnectionState
-from quorate.gateway.credit import credit_window
+from quorate.gateway.credit_pool import CreditPool
 from quorate.gateway.doorkeeper import Doorkeeper
 from quorate.gateway.egress import EgressPublisher
 from quorate.gateway.patrol import Patrol
@@ -103,14 +103,15 @@ class Gateway:
         self._port = port
         self._batch_bytes_max = batch_bytes_max(constants or ClusterConstants())
         self._egress = EgressPublisher(port)
+        self._pool = CreditPool(config.credit_bytes)
         self._doorkeeper = Doorkeeper(
             port,
             self._egress,
             self.refusals,
+            self._pool,
             durability=durability,
             batch_bytes_max=self._batch_bytes_max,
         )
-        self._doorkeeper.window = credit_window(config.credit_bytes, 1, 0)
         self._patrol = Patrol(config, port, self._doorkeeper)
         self._server: asyncio.Server | None = None
         self._serving_term: int | None = None
@@ -216,13 +217,12 @@ class Gateway:
         for session_id, session_batches in batches.items():
             self._publish(session_id, session_batches)
 
-    def on_turn(self, now_loop_ns: int, written_position: int, service_position: int) -> None:
+    def on_turn(self, now_loop_ns: int, positions: tuple[int, int, int]) -> None:
         """Acknowledge, grant credit, and judge who has been silent for too long.
 
         Args:
             now_loop_ns: Loop time.
-            written_position: Of the leader's log.
-            service_position: Up to where the container has applied it.
+            positions: Written, commit and service position of this member's log.
 
         """
         self.now = now_loop_ns
@@ -232,12 +232,10 @@ class Gateway:
         held, self._held = self._held, {}
         for connection in held:
             connection.go_on()
-        window = credit_window(
-            self._config.credit_bytes, len(self.connections), written_position - service_position
-        )
-        self._doorkeeper.window = window
         if self._serving_term is not None:
-            self._egress.on_turn(window, service_position)
+            pool = self._pool
+            pool.on_turn(now_loop_ns, self._egress.applied_bytes, positions, len(self.connections))
+            self._egress.on_turn(pool.share, positions[2])
         if self._patrol.is_due(now_loop_ns):
             serves = self._serving_term is not None and not self._is_paused
             self._patrol.walk(self, now_loop_ns, serves=serves)
@@ -350,6 +348,9 @@ class Gateway:
         if not connection.credit.on_ingress(first + count - 1, len(batch), last_length):
             self.refusals.count(Refusal.OVERRUN)
             connection.pause_reading("overrun")
+        if connection.active_in != self._pool.round:
+            connection.active_in = self._pool.round
+            self._pool.active += 1
         self._egress.expect(connection)
         self._port.append_entry(
             encode_entry(

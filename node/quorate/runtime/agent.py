@@ -42,8 +42,8 @@ class GatewayPort(Protocol):
     def on_serving_changed(self) -> None:
         """Ask the agent anew whether it serves, and who leads."""
 
-    def on_turn(self, now_ns: int, written_position: int, service_position: int) -> None:
-        """Acknowledge, grant credit, expire sessions."""
+    def on_turn(self, now_ns: int, positions: tuple[int, int, int]) -> None:
+        """Acknowledge, grant credit by written, commit and service position, expire sessions."""
 
     def pause(self) -> None:
         """Leave clients' bytes waiting."""
@@ -142,9 +142,9 @@ class ConsensusAgent:
         self._fire_timers()
         self._update_serving()
         if not self._stall_rounds:
-            self._gateway.on_turn(
-                self._instant.loop, self.module.core.log.end.position, self.applier.position
-            )
+            core = self.module.core
+            positions = (core.log.end.position, core.commit_position, self.applier.position)
+            self._gateway.on_turn(self._instant.loop, positions)
             self._append_entries()
         self._carry_out()
         self._in_turn = False
@@ -154,8 +154,8 @@ class ConsensusAgent:
         self._arm_timer(self._next_delay())
 
     def _carry_out(self) -> None:
-        effects = self.module.drain()
-        if effects:
+        """Have done what the module decided; a write that needs no sync is done at once."""
+        while effects := self.module.drain():
             self._carrier.carry_out(effects)
 
     def _next_delay(self) -> int:

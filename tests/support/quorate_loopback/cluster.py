@@ -94,11 +94,16 @@ class LoopbackMember:
             container.begin(frame)
             while not container.step(_SLICE):
                 self.gateway.on_outbox(container.take_outbox())
-                self.gateway.on_turn(self._cluster.now, frame.end, container.position)
+                self._turn()
             self._applied_frames += 1
             self.gateway.on_outbox(container.take_outbox())
-        written = frames[-1].end
-        self.gateway.on_turn(self._cluster.now, written, container.position)
+        self._turn()
+
+    def _turn(self) -> None:
+        frames = self._cluster.frames
+        committed = frames[self._cluster.committed_frames - 1].end
+        positions = (frames[-1].end, committed, self.container.position)
+        self.gateway.on_turn(self._cluster.now, positions)
 
 
 class LoopbackCluster:

@@ -138,7 +138,7 @@ class FakeGateway:
     def __init__(self) -> None:
         """Hold nothing."""
         self.outbox: list[Outbound] = []
-        self.turns: list[tuple[int, int]] = []
+        self.turns: list[tuple[int, int, int]] = []
         self.calls: list[str] = []
 
     def on_outbox(self, outbox: list[Outbound]) -> None:
@@ -149,9 +149,9 @@ class FakeGateway:
         """Note the call."""
         self.calls.append("serving changed")
 
-    def on_turn(self, now_ns: int, written_position: int, service_position: int) -> None:
+    def on_turn(self, now_ns: int, positions: tuple[int, int, int]) -> None:
         """Note the positions."""
-        self.turns.append((written_position, service_position))
+        self.turns.append(positions)
 
     def pause(self) -> None:
         """Note the call."""

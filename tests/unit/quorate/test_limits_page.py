@@ -11,7 +11,7 @@ import pytest
 from quorate.config import ClusterSettings, GatewayConfig, NodeConfig
 from quorate.consensus.module import Rejection
 from quorate.control import admin, connections, metrics, server, status
-from quorate.gateway import credit, gateway, patrol
+from quorate.gateway import credit_pool, gateway, patrol
 from quorate.gateway.refusals import Refusal
 from quorate.protocol import entry_bodies, framing, handshake, session_codec
 from quorate.protocol.handshake import LinkRefusal
@@ -35,7 +35,21 @@ FIXED: dict[tuple[str, str], float] = {
         "client",
         "messages of all connections in one turn of the loop",
     ): gateway.MESSAGES_PER_TURN,
-    ("client", "log written and not applied, bytes"): credit.BACKLOG_BYTES_MAX,
+    (
+        "client",
+        "credit of a connection that has used none, bytes",
+    ): credit_pool.FIRST_BYTES_MAX,
+    (
+        "client",
+        "ingress under way of all connections, milliseconds",
+    ): credit_pool.QUEUE_NS / 10**6,
+    ("client", "the same, bytes"): credit_pool.TOTAL_BYTES_MAX,
+    (
+        "client",
+        "the same, while the service keeps up, bytes",
+    ): credit_pool.TOTAL_BYTES_FREE,
+    ("client", "the share of one connection, bytes"): credit_pool.SHARE_BYTES_MIN,
+    ("client", "log written and not applied, bytes"): credit_pool.BACKLOG_BYTES_MAX,
     ("client", "egress buffered for a connection, bytes"): gateway._LAGGING_BYTES,
     (
         "client",

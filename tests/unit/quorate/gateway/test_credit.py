@@ -1,31 +1,4 @@
-import pytest
-
-from quorate.gateway.credit import (
-    BACKLOG_BYTES_FREE,
-    BACKLOG_BYTES_MAX,
-    CREDIT_BYTES_MIN,
-    MIB,
-    CreditAccount,
-    credit_window,
-)
-
-
-@pytest.mark.parametrize(
-    ("connections", "backlog", "expected"),
-    [
-        (1, 0, 4 * MIB),
-        (64, BACKLOG_BYTES_FREE, 4 * MIB),
-        (128, 0, 2 * MIB),
-        (1_000_000, 0, CREDIT_BYTES_MIN),
-        (1, (BACKLOG_BYTES_FREE + BACKLOG_BYTES_MAX) // 2, 2 * MIB),
-        (1, BACKLOG_BYTES_MAX, 0),
-        (1, BACKLOG_BYTES_MAX * 9, 0),
-    ],
-)
-def test_the_window_shrinks_with_connections_and_backlog(
-    connections: int, backlog: int, expected: int
-) -> None:
-    assert credit_window(4 * MIB, connections, backlog) == expected
+from quorate.gateway.credit import CreditAccount
 
 
 def test_what_is_applied_is_granted_again_in_worthwhile_steps() -> None:
@@ -74,3 +47,50 @@ def test_batches_taken_together_overrun_when_the_last_of_them_begins_beyond_the_
     assert account.on_ingress(3, 120, 30)
     account = CreditAccount(100)
     assert not account.on_ingress(3, 120, 20)
+
+
+def applied_in_rounds(account: CreditAccount, share: int, rounds: int) -> list[int]:
+    """Send all that is granted and apply it, again and again; return each limit granted."""
+    limits = []
+    for sequence in range(1, rounds + 1):
+        account.on_ingress(sequence, account.granted_bytes - account.received_bytes, 1)
+        account.on_applied(sequence)
+        limit = account.grant(share)
+        assert limit is not None
+        limits.append(limit - account.received_bytes)
+    return limits
+
+
+def test_the_window_doubles_while_it_is_used_up_to_the_share() -> None:
+    assert applied_in_rounds(CreditAccount(100), 1000, 5) == [200, 400, 800, 1000, 1000]
+
+
+def test_who_asks_for_little_is_not_given_more() -> None:
+    account = CreditAccount(100)
+    for sequence in range(1, 50):
+        account.on_ingress(sequence, 20, 20)
+        account.on_applied(sequence)
+        account.grant(1000)
+        assert account.granted_bytes - account.received_bytes <= 100
+
+
+def test_the_window_doubles_once_for_each_window_applied() -> None:
+    account = CreditAccount(100)
+    account.on_ingress(1, 90, 90)
+    account.on_ingress(2, 10, 10)
+    account.on_applied(1)
+    assert account.grant(1000) == 290
+    account.on_ingress(3, 180, 180)
+    assert account.grant(1000) is None, "nothing more was applied"
+
+
+def test_a_share_that_shrinks_takes_nothing_back_and_grants_less() -> None:
+    account = CreditAccount(100)
+    account.on_ingress(1, 100, 100)
+    account.on_applied(1)
+    assert account.grant(50) == 150
+    account.on_ingress(2, 50, 50)
+    assert account.grant(0) is None
+    account.on_applied(2)
+    assert account.grant(0) is None
+    assert account.is_used_up

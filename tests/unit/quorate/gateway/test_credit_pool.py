@@ -1,0 +1,162 @@
+"""The pool against a model of a leader: how long the queue gets, and what is applied."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import pytest
+
+from quorate.gateway.credit import CreditAccount
+from quorate.gateway.credit_pool import (
+    BACKLOG_BYTES_FREE,
+    BACKLOG_BYTES_MAX,
+    FIRST_BYTES_MAX,
+    MIB,
+    QUEUE_NS,
+    ROUND_NS,
+    SHARE_BYTES_MIN,
+    TOTAL_BYTES_FREE,
+    TOTAL_BYTES_MAX,
+    CreditPool,
+    backlog_room,
+)
+
+TURN_NS = 2_000_000
+PIECE = 2048
+CREDIT = 4 * MIB
+
+
+class Leader:
+    """Clients that always have more to send than credit, a log, and a service with a pace."""
+
+    def __init__(self, bytes_per_s: float, clients: int = 1, commit_delay_turns: int = 1) -> None:
+        self.pool = CreditPool(CREDIT)
+        self.bytes_per_s = bytes_per_s
+        self.applied = 0.0
+        self._accounts = [CreditAccount(self.pool.first) for _ in range(clients)]
+        self._log: deque[tuple[CreditAccount, int, int, int]] = deque()
+        """Whose, its end in that client's bytes, where it begins in all, when it is committed."""
+        self._written = 0
+        self._now = 0
+        self._commit_delay_ns = commit_delay_turns * TURN_NS
+
+    def run(self, seconds: float) -> tuple[float, float]:
+        """Return bytes applied in a second, and the longest wait in seconds, once settled."""
+        turns = int(seconds * 1e9) // TURN_NS
+        before, longest = 0.0, 0.0
+        for turn in range(turns):
+            if turn == turns // 2:
+                before, longest = self.applied, 0.0
+            self._now += TURN_NS
+            self._take()
+            committed = self._apply()
+            positions = (self._written, committed, int(self.applied))
+            self.pool.on_turn(self._now, int(self.applied), positions, len(self._accounts))
+            for account in self._accounts:
+                account.grant(self.pool.share)
+            longest = max(longest, (self._written - self.applied) / self.bytes_per_s)
+        return (self.applied - before) * 2 / seconds, longest
+
+    def _take(self) -> None:
+        self.pool.active = len(self._accounts)
+        for account in self._accounts:
+            room = account.granted_bytes - account.received_bytes
+            while room > 0:
+                piece = min(room, PIECE)
+                room -= piece
+                account.on_ingress(account.received_bytes + piece, piece, piece)
+                due = self._now + self._commit_delay_ns
+                self._log.append((account, account.received_bytes, self._written, due))
+                self._written += piece
+
+    def _apply(self) -> int:
+        end = next((row[2] for row in self._log if row[3] > self._now), self._written)
+        self.applied = min(end, self.applied + self.bytes_per_s * TURN_NS / 1e9)
+        while (
+            self._log and (self._log[1][2] if len(self._log) > 1 else self._written) <= self.applied
+        ):
+            account, sequence, _, _ = self._log.popleft()
+            account.on_applied(sequence)
+        return end
+
+
+@pytest.mark.parametrize("clients", [1, 50])
+@pytest.mark.parametrize("bytes_per_s", [200_000, 1_000_000, 10_000_000])
+def test_the_queue_is_bounded_in_time_at_any_pace_and_never_empty(
+    bytes_per_s: int, clients: int
+) -> None:
+    throughput, wait_s = Leader(bytes_per_s, clients).run(20)
+    assert throughput > 0.95 * bytes_per_s
+    least = clients * SHARE_BYTES_MIN / bytes_per_s
+    assert wait_s < max(2 * QUEUE_NS / 1e9, 1.1 * least)
+
+
+def test_a_service_that_becomes_slow_is_noticed() -> None:
+    leader = Leader(20_000_000, 4)
+    leader.run(2)
+    leader.bytes_per_s = 1_000_000
+    throughput, wait_s = leader.run(12)
+    assert throughput > 950_000
+    assert wait_s < 2 * QUEUE_NS / 1e9
+
+
+def test_a_slow_log_is_not_taken_for_a_slow_service() -> None:
+    """A second from written to committed: what is under way is not cut to what that applies."""
+    leader = Leader(50_000_000, commit_delay_turns=500)
+    throughput, _ = leader.run(20)
+    assert leader.pool.total >= TOTAL_BYTES_FREE
+    assert throughput > 0.9 * TOTAL_BYTES_FREE
+
+
+def settled(active: int, connections: int, backlog: int = 0) -> CreditPool:
+    """Return a pool in which 64 MiB may be under way."""
+    pool, applied = CreditPool(CREDIT), 0
+    for turn in range(1, 9):
+        pool.active = active
+        applied += 64 * MIB
+        pool.on_turn(turn * ROUND_NS, applied, (backlog, 0, 0), connections)
+    return pool
+
+
+@pytest.mark.parametrize(
+    ("active", "backlog", "expected"),
+    [
+        (1, 0, CREDIT),
+        (16, BACKLOG_BYTES_FREE, CREDIT),
+        (32, 0, CREDIT // 2),
+        (1_000_000, 0, SHARE_BYTES_MIN),
+        (16, (BACKLOG_BYTES_FREE + BACKLOG_BYTES_MAX) // 2, CREDIT // 2),
+        (1, BACKLOG_BYTES_MAX, 0),
+        (1, BACKLOG_BYTES_MAX * 9, 0),
+    ],
+)
+def test_the_share_shrinks_with_the_active_ones_and_the_backlog(
+    active: int, backlog: int, expected: int
+) -> None:
+    assert settled(active, active, backlog).share == expected
+
+
+def test_who_does_nothing_takes_no_share_and_begins_with_little() -> None:
+    pool = settled(active=1, connections=10_000)
+    assert pool.share == CREDIT
+    assert pool.first == TOTAL_BYTES_MAX // 10_000
+    assert settled(active=1, connections=10).first == FIRST_BYTES_MAX
+
+
+def test_a_backlog_is_noticed_between_rounds() -> None:
+    pool = settled(active=1, connections=1)
+    pool.on_turn(8 * ROUND_NS + 1, 0, (BACKLOG_BYTES_MAX, 0, 0), 1)
+    assert pool.share == 0
+
+
+def test_those_that_pause_for_a_round_keep_most_of_their_share() -> None:
+    pool = settled(active=100, connections=100)
+    pool.active = 1
+    pool.on_turn(9 * ROUND_NS, 9 * 64 * MIB, (0, 0, 0), 100)
+    assert pool.share < TOTAL_BYTES_MAX // 70
+
+
+def test_the_room_of_the_backlog_ends() -> None:
+    assert backlog_room(0) == TOTAL_BYTES_MAX
+    assert backlog_room(BACKLOG_BYTES_MAX - 1) > 0
+    assert backlog_room(BACKLOG_BYTES_MAX + 1) == 0
