@@ -103,6 +103,16 @@ def test_i2_refuses_appending_while_handing_over(world: World) -> None:
     world.look(leader)
 
 
+def test_room_refuses_entries_where_the_disk_has_no_space(world: World) -> None:
+    leader = world.members[0]
+    world.elect(leader, 1)
+    frame = world.frame(leader.log.end, 1)
+    leader.room_end = frame.end
+    world.append(leader, frame)
+    with refuses("room"):
+        world.append(leader, world.frame(leader.log.end, 1))
+
+
 def test_i3_refuses_two_frames_at_one_term_and_position(world: World) -> None:
     frame = world.elect(world.members[0], 1)
     twin = world.codec.encode(

@@ -16,5 +16,7 @@ The driver's contract, for whoever runs a ``ConsensusModule``:
 5. Apply frames up to ``CommitTo.position`` only, in order, from the member's own log.
 6. Call ``on_tick`` when loop time reaches ``next_deadline``; after a turn longer than the
    stall bound read all sockets first.
-7. On ``Halt`` or an AssertionError end the process without writing or sending anything more.
+7. Tell with ``on_room`` when the disk has no space for more segments than there are: from then
+   on ``AppendToLog`` stays within those.
+8. On ``Halt`` or an AssertionError end the process without writing or sending anything more.
 """

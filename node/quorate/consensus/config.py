@@ -16,6 +16,8 @@ from quorate.consensus.types import (
 )
 
 MS = 1_000_000
+ROOM_RESERVE_BYTES_MAX = 4 * 1024 * 1024
+"""Some thousand terms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,15 @@ class ConsensusConfig:
     """Durability ``replicated``: voters that all lost their unsynced tail may elect together."""
     clock_alarm_ns: int = 10_000 * MS
     """Wall clocks of members further apart than this raise an alarm."""
+
+    @property
+    def room_reserve_bytes(self) -> int:
+        """Room for log that a full disk leaves to what must always be possible: new terms.
+
+        Clients' messages are refused while a quorum has less than this; a leader that has less
+        than half of it appends nothing but what its office needs.
+        """
+        return min(ROOM_RESERVE_BYTES_MAX, self.segment_length // 4)
 
     def problems(self) -> list[str]:
         """Return every mistake in these values; empty when they can be used."""

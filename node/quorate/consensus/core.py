@@ -18,6 +18,8 @@ from quorate.consensus.effects import (
     AppendToLog,
     CommitTo,
     Effect,
+    IngressChanged,
+    IngressState,
     RoleChanged,
     Send,
     StoreNodeState,
@@ -30,6 +32,7 @@ from quorate.consensus.types import (
     NO_MEMBER,
     NO_MEMBERSHIP,
     NOT_RECOVERING,
+    ROOM_UNBOUNDED,
     FoundingState,
     FrameType,
     Instant,
@@ -96,6 +99,9 @@ class Core:
         self.leader: Seat | None = None
         self.leader_unheard = False
         self.storage_stalled = False
+        self.room_end = ROOM_UNBOUNDED
+        self.storage_full = False
+        self.ingress = IngressState.CLOSED
         self.commit_position = LogPosition(0)
         self.service_position = LogPosition(0)
         self.links: dict[Seat, PeerLife] = {}
@@ -186,6 +192,22 @@ class Core:
         self.effects.append(AppendToLog(self.sequence, frames))
         self.log.appended(self.sequence)
 
+    def has_room(self, length: int, reserve: int = 0) -> bool:
+        """Tell whether a frame of ``length`` bytes fits, and leaves ``reserve`` bytes behind it.
+
+        Args:
+            length: Header and body, without filler.
+            reserve: Bytes of log.
+
+        """
+        if self.room_end == ROOM_UNBOUNDED:
+            return True
+        length = (length + 63) // 64 * 64
+        position = self.log.end.position
+        room = self.config.segment_length - position % self.config.segment_length
+        padding = room if length > room else 0
+        return position + padding + length + reserve <= self.room_end
+
     def truncate(self, end: LogMark) -> None:
         """Drop a suffix of the log that conflicts with the leader's."""
         assert end.position >= self.commit_position, (end, self.commit_position)
@@ -272,6 +294,14 @@ class Core:
         if (role, self.term, leader) != self._role_told:
             self._role_told = (role, self.term, leader)
             self.effects.append(RoleChanged(role, self.term, leader, reason))
+
+    def set_ingress(self, state: IngressState) -> None:
+        """Have clients' messages taken or not, if that is news; a full log takes none."""
+        if state is IngressState.OPEN and self.storage_full:
+            state = IngressState.STORAGE_FULL
+        if state is not self.ingress:
+            self.ingress = state
+            self.effects.append(IngressChanged(state))
 
     def commit(self, position: LogPosition) -> None:
         """Raise the commit position; it never falls within a life."""

@@ -31,6 +31,9 @@ class IngressState(IntEnum):
     OPEN = 1
     PAUSED = 2
     """Leader, but handing over: keep the connections, leave their bytes waiting."""
+    STORAGE_FULL = 3
+    """Leader, but the log has no room: refuse what clients send, and have them send it again
+    from there on when it is open."""
 
 
 class HaltCode(IntEnum):

@@ -18,6 +18,7 @@ from quorate.consensus.messages import Canvass, CanvassAnswer, RequestVote, Tran
 from quorate.consensus.quorum import can_reach_quorum, has_quorum, quorum_size
 from quorate.consensus.types import (
     NO_MEMBER,
+    ROOM_UNBOUNDED,
     LeadershipTermId,
     LogMark,
     LogPosition,
@@ -28,6 +29,8 @@ from quorate.consensus.types import (
 )
 
 WAITING_ALARM = "waiting_for_quorum"
+TERM_FRAME_BYTES_MORE = 128
+"""By how much the first frame of a term may be longer than the founding frame."""
 
 
 class ElectionState(Enum):
@@ -90,6 +93,10 @@ class Election:
             if fast:
                 wait = core.random(0, core.config.canvass_jitter_ns)
                 wait += core.config.canvass_rank_ns * self._rank()
+            if core.room_end != ROOM_UNBOUNDED:
+                # Behind all whose disks have space: a leader elected here would hand over soon.
+                voters = len(core.membership.voters)
+                wait += core.config.canvass_jitter_ns + core.config.canvass_rank_ns * voters
             self._wait(wait)
 
     def _wait(self, wait_ns: int) -> None:
@@ -122,6 +129,9 @@ class Election:
         if core.storage_stalled:
             self._fail("the disk is stalled")
             return
+        if not self._has_room():
+            self._fail("the disk is full")
+            return
         self.unanimous = self._needs_every_vote()
         if core.is_recovering and not self.unanimous:
             self._say_whom_we_wait_for()
@@ -136,6 +146,13 @@ class Election:
             canvass = Canvass(core.term, core.log.end, self.unanimous, self._round)
             core.send(seat, canvass)
         self._count()
+
+    def _has_room(self) -> bool:
+        """Tell whether the first frame of a term fits into the log."""
+        founding = self._core.log.founding
+        # It has all that the founding frame has, and some numbers.
+        length = TERM_FRAME_BYTES_MORE + (len(founding.data) if founding is not None else 0)
+        return self._core.has_room(length)
 
     def _needs_every_vote(self) -> bool:
         """Tell whether all voters are here, and too few of them sound for a quorum."""
@@ -200,6 +217,8 @@ class Election:
         """Stand at once: the leader asked us to, and its token says so to the voters."""
         core = self._core
         if core.is_recovering or not core.is_voter or core.storage_stalled:
+            return
+        if not self._has_room():
             return
         self.unanimous = False
         core.leader_unheard = True

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from quorate.consensus.core import Core, Deadline
 from quorate.consensus.effects import CloseLink, Halt, HaltCode
-from quorate.consensus.messages import AppendFrames, AppendReport, CureTarget
+from quorate.consensus.messages import AppendFrames, AppendReport, CureTarget, RoomReport
 from quorate.consensus.types import (
+    ROOM_UNBOUNDED,
     START_POSITION,
     LeadershipTermId,
     LogFrame,
@@ -74,7 +75,10 @@ class Follower:
         assert core.role is not Role.LEADER, (core.term, peer)
         self._hear(peer)
         self.leader_end = message.end_position
-        self._round = max(self._round, message.round)
+        if message.round > self._round:
+            self._round = message.round
+            if core.room_end != ROOM_UNBOUNDED:
+                self.report_room()
         if not self._matches(message.previous):
             self._report(peer, matched=False, probed=message.previous.position)
             return
@@ -142,7 +146,10 @@ class Follower:
         return False
 
     def _extend(self, peer: PeerLife, frames: tuple[LogFrame, ...]) -> bool:
-        """Put frames behind what is checked, instead of what conflicts; all or none."""
+        """Put frames behind what is checked, instead of what conflicts, as far as there is room.
+
+        What has no room the leader sends again, as whatever was lost on its way.
+        """
         core = self._core
         log = core.log
         position, term = self.checked, log.term_before(self.checked)
@@ -161,7 +168,10 @@ class Follower:
             position, term, chain = frame.end, frame.leadership_term_id, frame.chain
         if cut.position < log.end.position:
             core.truncate(cut)
-        core.append(frames)
+        if frames[-1].end > core.room_end:
+            frames = tuple(frame for frame in frames if frame.end <= core.room_end)
+        if frames:
+            core.append(frames)
         self.checked = core.log.end.position
         return True
 
@@ -180,6 +190,12 @@ class Follower:
         if self.durable > self._reported:
             self._report(self._leader, matched=True)
         self._maybe_cured()
+
+    def report_room(self) -> None:
+        """Tell the leader how far the log can grow here."""
+        core = self._core
+        if self._leader is not None and core.leader == self._leader.seat:
+            core.send(self._leader.seat, RoomReport(core.term, core.room_end))
 
     def on_cure_target(self, peer: PeerLife, message: CureTarget) -> None:
         """Learn up to where the log must be durable before this member counts again."""

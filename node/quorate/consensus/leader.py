@@ -16,6 +16,7 @@ from quorate.consensus.progress import Flow, Progress, agreed_boundary
 from quorate.consensus.quorum import committed_position, has_quorum
 from quorate.consensus.types import (
     LOG_START,
+    ROOM_UNBOUNDED,
     FrameType,
     LogFrame,
     LogMark,
@@ -119,6 +120,7 @@ class Leader:
                 progress.reading = True
                 core.effects.append(ReadLog(seat, position, core.config.append_bytes_max))
                 return sent
+            frames = progress.fitting(frames)
             if not frames:
                 return sent
             self._send_frames(seat, progress, frames)
@@ -127,6 +129,8 @@ class Leader:
 
     def _may_stream(self, seat: Seat, progress: Progress) -> bool:
         if progress.flow is not Flow.REPLICATE or progress.reading or progress.unmatchable:
+            return False
+        if progress.room_end == progress.room_tried or progress.next_position >= progress.room_end:
             return False
         in_flight = progress.next_position - progress.checked
         return in_flight < self._core.config.window_bytes and seat in self._core.links
@@ -174,7 +178,9 @@ class Leader:
             self._contradiction(seat, progress, claimed.position)
             return
         if self._may_stream(seat, progress):
-            self._send_frames(seat, progress, frames)
+            frames = progress.fitting(frames)
+            if frames:
+                self._send_frames(seat, progress, frames)
         self._stream(seat, progress)
 
     def _is_ours(self, frame: LogFrame) -> bool:
@@ -347,18 +353,23 @@ class Leader:
             self._core.send(seat, CureTarget(self._core.term, progress.cure_position))
 
     def best_successor(self) -> Seat | None:
-        """Return the voter that is heard, sound and most advanced; the lowest seat of equals."""
+        """Return the voter that is heard, sound and most advanced; the lowest seat of equals.
+
+        One whose disk is nearly full comes behind all others.
+        """
         ranked = [
-            (-progress.match, seat)
+            (progress.room_end != ROOM_UNBOUNDED, -progress.match, seat)
             for seat, progress in self.progress.items()
             if self.may_succeed(seat)
         ]
-        return min(ranked)[1] if ranked else None
+        return min(ranked)[2] if ranked else None
 
     def may_succeed(self, seat: Seat) -> bool:
         """Tell whether leadership could be handed to this seat now."""
         core = self._core
         progress = self.progress.get(seat)
         if progress is None or seat not in core.other_voters or seat not in core.links:
+            return False
+        if progress.room_end < core.log.end.position:
             return False
         return not progress.recovering.reason and progress.heard and not progress.unmatchable

@@ -17,6 +17,7 @@ The conversation::
     StandNow   → the target of a leadership transfer
     DigestReport → leader
     DigestVerdict → a member whose service has diverged
+    RoomReport → leader, with every heartbeat while the disk is nearly full
 """
 
 from __future__ import annotations
@@ -228,6 +229,19 @@ class DigestVerdict:
     digest: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class RoomReport:
+    """The sender's disk has no space for another segment: so far its log can grow.
+
+    Said again with every heartbeat as long as it is so; a leader that does not hear it for an
+    election timeout takes it that there is space.
+    """
+
+    leadership_term_id: LeadershipTermId
+    room_end: LogPosition
+    """``ROOM_UNBOUNDED``: there is space again."""
+
+
 Message = (
     Hello
     | FoundRequest
@@ -245,4 +259,5 @@ Message = (
     | StandNow
     | DigestReport
     | DigestVerdict
+    | RoomReport
 )

@@ -26,7 +26,6 @@ from quorate.consensus.digests import DigestComparison
 from quorate.consensus.effects import (
     Effect,
     Halt,
-    IngressChanged,
     IngressState,
 )
 from quorate.consensus.election import Election, log_order
@@ -50,13 +49,16 @@ from quorate.consensus.messages import (
     Message,
     Refusal,
     RequestVote,
+    RoomReport,
     StandNow,
     Vote,
 )
 from quorate.consensus.observed import Observed
+from quorate.consensus.room import FULL_ALARM, LOW_ALARM, LeaderRoom
 from quorate.consensus.transfer import Transfer
 from quorate.consensus.types import (
     NO_MEMBERSHIP,
+    ROOM_UNBOUNDED,
     FoundingState,
     FrameType,
     Instant,
@@ -76,6 +78,8 @@ class Rejection(Enum):
     NOT_LEADER = "not leader"
     PAUSED = "leadership is being handed over"
     DIVERGED = "the members' services disagree and no majority can tell who is right"
+    STORAGE_FULL = "the log has no room"
+    """Leadership goes on: offer the same again when there is some."""
     HALTED = "this member has stopped"
 
 
@@ -112,6 +116,7 @@ class ConsensusModule(Observed):
         self._founding = Founding(core)
         self._leader: Leader | None = None
         self._transfer: Transfer | None = None
+        self._room: LeaderRoom | None = None
         self._digests = DigestComparison(core)
         self._halted = False
         if core.node_state.founded:
@@ -190,6 +195,27 @@ class ConsensusModule(Observed):
             if refusal is not None and not self._transfer.is_running:
                 self._leave_office(f"the disk is stalled, and no hand-over: {refusal}")
 
+    def on_room(self, now: Instant, room_end: LogPosition) -> None:
+        """Take note how far the log can grow on this disk.
+
+        Args:
+            now: The clocks.
+            room_end: End of the segments that are there or ready to be used, where the disk has
+                no space for another one; else ``ROOM_UNBOUNDED``.
+
+        """
+        core = self._core
+        if not self._begin(now) or room_end == core.room_end:
+            return
+        core.room_end = room_end
+        if room_end == ROOM_UNBOUNDED:
+            core.end_alarm(LOW_ALARM)
+        else:
+            detail = f"the disk has no space for another segment: the log can grow to {room_end}"
+            core.alarm(LOW_ALARM, detail)
+        if self._leader is None:
+            self._follower.report_room()
+
     def on_log_read(self, now: Instant, seat: Seat, frames: tuple[LogFrame, ...]) -> None:
         """Take the answer to ``ReadLog``."""
         if self._begin(now) and self._leader is not None:
@@ -265,6 +291,9 @@ class ConsensusModule(Observed):
             return Rejection.PAUSED
         if self._digests.undecided and frame_type is FrameType.ENTRIES:
             return Rejection.DIVERGED
+        assert self._room is not None, "every leader watches the room"
+        if not self._room.may_append(frame_type, len(body)):
+            return Rejection.STORAGE_FULL
         return self._leader.append(frame_type, body, entry_count)
 
     def log_time(self, now: Instant) -> int | None:
@@ -360,6 +389,9 @@ class ConsensusModule(Observed):
                 self._follower.on_cure_target(peer, message)
             case StandNow():
                 self._on_stand_now(peer, message)
+            case RoomReport() if self._room is not None:
+                if message.leadership_term_id == core.term:
+                    self._room.on_report(peer.seat, message)
             case DigestReport() if self._leader is not None:
                 self._digests.judge(peer.seat, message.position, message.digest)
             case DigestVerdict() if core.leader == peer.seat:
@@ -460,7 +492,8 @@ class ConsensusModule(Observed):
             self._digests.begin_term()
             self._leader = Leader(core, possible_loss=possible_loss)
             self._transfer = Transfer(core, self._leader)
-            core.effects.append(IngressChanged(IngressState.OPEN))
+            self._room = LeaderRoom(core, self._leader, self._transfer)
+            core.set_ingress(IngressState.OPEN)
             if possible_loss:
                 detail = f"term {core.term} began without all that may have been acknowledged"
                 core.alarm("possible_loss", detail)
@@ -476,9 +509,12 @@ class ConsensusModule(Observed):
         self._transfer.lost(reason)
         self._leader = None
         self._transfer = None
+        self._room = None
+        core.storage_full = False
+        core.end_alarm(FULL_ALARM)
         core.disarm(Deadline.HEARTBEAT, Deadline.CHECK_QUORUM, Deadline.TRANSFER)
         core.set_role(Role.FOLLOWER, None, reason)
-        core.effects.append(IngressChanged(IngressState.CLOSED))
+        core.set_ingress(IngressState.CLOSED)
         core.greet_all()
         self._unheard(reason, fast=True)
 
@@ -496,6 +532,8 @@ class ConsensusModule(Observed):
         """
         core = self._core
         if self._leader is not None and not self._halted:
+            assert self._room is not None, "every leader watches the room"
+            self._room.judge()
             self._leader.flush()
         core.tell_commit()
         effects, core.effects = core.effects, []

@@ -13,7 +13,9 @@ from enum import Enum
 from quorate.consensus.log_view import LogView
 from quorate.consensus.types import (
     NOT_RECOVERING,
+    ROOM_UNBOUNDED,
     START_POSITION,
+    LogFrame,
     LogMark,
     LogPosition,
     Recovering,
@@ -59,6 +61,12 @@ class Progress:
     cure_round: int | None = None
     """The round that must be confirmed before this recovering member gets a target."""
     cure_position: LogPosition | None = None
+    room_end: LogPosition = ROOM_UNBOUNDED
+    """How far its log can grow, where its disk has no space for another segment."""
+    room_heard_at: int = 0
+    """Loop time at which it said so."""
+    room_tried: LogPosition = START_POSITION
+    """REPLICATE: with the room ending here the next frame did not fit."""
     unmatchable: bool = False
     """Its log contradicts ours where both claim the same term: someone must look."""
 
@@ -74,7 +82,16 @@ class Progress:
         self.reading = False
         self.next_position = position
         self.checked = position
+        self.room_tried = START_POSITION
         self.sent_at_round = (0, START_POSITION)
+
+    def fitting(self, frames: tuple[LogFrame, ...]) -> tuple[LogFrame, ...]:
+        """Return those of the frames that come next which the member has room for."""
+        if frames and frames[-1].end > self.room_end:
+            frames = tuple(frame for frame in frames if frame.end <= self.room_end)
+            if not frames:
+                self.room_tried = self.room_end
+        return frames
 
 
 def agreed_boundary(log: LogView, end: LogMark, terms: tuple[TermRecord, ...]) -> LogMark:

@@ -8,7 +8,7 @@ begins no new transfer before that frame has committed.
 from __future__ import annotations
 
 from quorate.consensus.core import Core, Deadline
-from quorate.consensus.effects import IngressChanged, IngressState, TransferEnded
+from quorate.consensus.effects import IngressState, TransferEnded
 from quorate.consensus.leader import Leader
 from quorate.consensus.messages import StandNow, TransferToken
 from quorate.consensus.types import FrameType, LogPosition, Seat
@@ -41,12 +41,12 @@ class Transfer:
             return f"seat {target} leads already"
         chosen = self._leader.best_successor() if target is None else target
         if chosen is None:
-            return "no other voter is connected, sound and heard"
+            return "no other voter is connected, sound and heard, with room for the log"
         if not self._leader.may_succeed(chosen):
-            return f"seat {chosen} is not a connected, sound voter"
+            return f"seat {chosen} is not a connected, sound voter with room for the log"
         self.target = chosen
         core.arm(Deadline.TRANSFER, core.config.election_timeout_min_ns)
-        core.effects.append(IngressChanged(IngressState.PAUSED))
+        core.set_ingress(IngressState.PAUSED)
         self.maybe_hand_over()
         return None
 
@@ -70,7 +70,7 @@ class Transfer:
         self._leader.append(FrameType.EMPTY, b"", 0)
         self._not_before = core.log.end.position
         core.effects.append(TransferEnded(completed=False, target=target, reason=reason))
-        core.effects.append(IngressChanged(IngressState.OPEN))
+        core.set_ingress(IngressState.OPEN)
 
     def succeeded(self, successor_term: int) -> None:
         """Note that somebody stands with our token: our own term is over."""

@@ -15,6 +15,9 @@ LogPosition = NewType("LogPosition", int)
 
 START_POSITION = LogPosition(0)
 
+ROOM_UNBOUNDED = LogPosition(2**63 - 1)
+"""The end of a log's room where the disk has space for more of it."""
+
 LeadershipTermId = NewType("LeadershipTermId", int)
 """One leader's reign. Term 0 holds the founding frame only; no member leads in it."""
 

@@ -27,6 +27,7 @@ from quorate.consensus.messages import (
     Message,
     Refusal,
     RequestVote,
+    RoomReport,
     StandNow,
     TransferToken,
     Vote,
@@ -272,6 +273,7 @@ _LAYOUTS: Final[tuple[Layout[Message], ...]] = (
     Layout(29, StandNow, ("token", _TOKEN)),
     Layout(30, DigestReport, ("position", U64), ("digest", BYTES16)),
     Layout(31, DigestVerdict, ("position", U64), ("digest", BYTES16)),
+    Layout(32, RoomReport, ("room_end", U64), term="leadership_term_id"),
 )
 _BY_NUMBER = {layout.number: layout for layout in _LAYOUTS}
 _BY_CLASS = {layout.message_class: layout for layout in _LAYOUTS}

@@ -51,6 +51,9 @@ class Event(Enum):
     ROLE_CHANGED = EventDefinition(307, logging.INFO, "role, term or known leader changed")
     NEW_LEADERSHIP_TERM = EventDefinition(308, logging.INFO, "a term's first frame was applied")
     TRANSFER_ENDED = EventDefinition(310, logging.INFO, "a transfer has its outcome")
+    HAND_OVER_BEGUN = EventDefinition(
+        311, logging.WARNING, "a leader's disk is nearly full: another voter is to lead"
+    )
 
     LOG_RECOVERED = EventDefinition(401, logging.INFO, "what the data directory held at start")
     LOG_TRUNCATED = EventDefinition(402, logging.WARNING, "a tail that lost against the leader's")

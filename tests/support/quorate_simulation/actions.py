@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from quorate.consensus.types import Instant, LogPosition, Role, Seat
+from quorate.consensus.types import ROOM_UNBOUNDED, Instant, LogPosition, Role, Seat
 from quorate_simulation.cluster import Cluster, Node
 
 Choice = tuple[object, ...]
@@ -341,6 +341,19 @@ def stall(cluster: Cluster, seat: int, stalled: int) -> bool:
     return True
 
 
+def room(cluster: Cluster, seat: int, bytes_left: int) -> bool:
+    """Tell a member that its disk is nearly full, or (0) that there is space again."""
+    node = cluster.nodes[seat]
+    module = node.module
+    if module is None:
+        return False
+    end = LogPosition(node.member.log.end.position + 64 * bytes_left)
+    node.member.room_end = end if bytes_left else ROOM_UNBOUNDED
+    module.on_room(node.now, node.member.room_end)
+    cluster.settle(node, module)
+    return True
+
+
 def apply(cluster: Cluster, seat: int) -> bool:
     """Let the service of a member apply what is committed there."""
     node = cluster.nodes[seat]
@@ -372,6 +385,6 @@ ACTIONS: dict[str, Callable[..., bool]] = {
     for action in (
         deliver, drop, persist, sync, crash, power, power_all, stop, restart, wipe, damage,
         up, down, refused, cut, heal, tick, fire, advance, propose, empty, transfer, found,
-        read, answer, stall, apply, digest,
+        read, answer, stall, room, apply, digest,
     )
 }  # fmt: skip

@@ -75,13 +75,18 @@ class ConsensusChecker(MessageChecks):
         member.pending.append(effect)
 
     def on_append(self, member: ShadowMember, effect: AppendToLog) -> None:
-        """I3, I13, I14: frames follow, and no two frames share a term and a position."""
+        """I3, I13, I14: frames follow, and no two frames share a term and a position.
+
+        Room: clients' messages are never appended where the disk has none for them.
+        """
         self._next_sequence(member, effect.sequence)
         require = self.history.require
         require(effect.frames, "I14", "nothing to append")
         member.appended_in_transfer = member.transferring
         for frame in effect.frames:
             self._check_frame(member, frame)
+            fits = frame.frame_type is not FrameType.ENTRIES or frame.end <= member.room_end
+            require(fits, "room", "no room for", frame[:7], "up to", member.room_end)
             member.append(frame)
         if member.leading:
             marks = self.history.leader_marks[member.leading]

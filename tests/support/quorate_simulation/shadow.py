@@ -14,6 +14,7 @@ from quorate.consensus.types import (
     BLANK_NODE_STATE,
     LOG_START,
     NOT_RECOVERING,
+    ROOM_UNBOUNDED,
     Chain,
     FrameType,
     LogFrame,
@@ -106,6 +107,7 @@ class ShadowMember:
         "member_id",
         "pending",
         "published",
+        "room_end",
         "seat",
         "sequence",
         "state",
@@ -156,6 +158,8 @@ class ShadowMember:
         self.commit = 0
         self.commit_count = 0
         self.published = 0
+        self.room_end = ROOM_UNBOUNDED
+        """How far the log can grow, as this life was told last."""
         self.term = self.state.candidate_term_id
         self.leading = 0
         self.sequence = 0

@@ -43,6 +43,7 @@ CHOICES: dict[str, tuple[float, ...]] = {
     "digest": (0, 0, 1),
     "sync": (1, 4),
     "stall": (0, 0, 0.5),
+    "room": (0, 0, 0.5),
 }
 """Choice → the weights that a seed draws one of."""
 

@@ -188,6 +188,10 @@ class Walker:
     def _stall(self) -> Choice:
         return ("stall", self._below(self._count), int(self._random() < 0.4))
 
+    def _room(self) -> Choice:
+        left = self._below(40) if self._random() < 0.6 else 0
+        return ("room", self._below(self._count), left)
+
     def _cut(self) -> Choice:
         return ("cut", self._below(1 << self._count))
 

@@ -196,6 +196,7 @@ MESSAGES: dict[str, Message] = {
     "stand_now": messages.StandNow(messages.TransferToken(_TERM_3, END.position)),
     "digest_report": messages.DigestReport(END.position, DIGEST),
     "digest_verdict": messages.DigestVerdict(END.position, DIGEST),
+    "room_report": messages.RoomReport(_TERM_3, LogPosition(64 * 1024 * 1024)),
 }
 
 HANDSHAKE_OF_DIALLER = Handshake(

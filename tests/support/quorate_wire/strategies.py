@@ -131,6 +131,7 @@ BY_CLASS: dict[type[Message], st.SearchStrategy[Message]] = {
     messages.StandNow: st.builds(messages.StandNow, token=TOKENS),
     messages.DigestReport: st.builds(messages.DigestReport, position=U64, digest=BYTES16),
     messages.DigestVerdict: st.builds(messages.DigestVerdict, position=U64, digest=BYTES16),
+    messages.RoomReport: st.builds(messages.RoomReport, leadership_term_id=U64, room_end=U64),
 }
 
 MESSAGES: st.SearchStrategy[Message] = st.one_of(*BY_CLASS.values())
