@@ -1,86 +1,83 @@
-"""``python -m quorate.bench``: choose the parts, run them, print the table."""
+"""``python -m quorate.bench``: choose the parts, run them, show and write the figures."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import shutil
+import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import uvloop
 
 from quorate.bench import report
-from quorate.bench.figures import Figure
-from quorate.bench.parts import Plan, failover, latency, length, machine
+from quorate.bench.plan import BOTH, Plan
+from quorate.bench.run import PARTS, Block, Run
 from quorate.config import Durability
 from quorate.dev.demo_directory import fresh_directory
-from quorate.errors import QuorateError
 
-PARTS = ("machine", "idle", "open", "closed", "failover", "length")
-OF_ONE_CLUSTER = ("idle", "open", "closed")
 EXIT_INTERRUPTED = 130
+OUTPUT = Path("build/bench")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure what was asked for; return 0 unless something could not be measured."""
     options = _parser().parse_args(arguments)
-    directory = fresh_directory("quorate-bench-")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    return _measure(options)
+
+
+def plan_of(options: argparse.Namespace, directory: Path) -> Plan:
+    """Return how to measure, by the options."""
     plan = Plan(directory, repeats=options.repeats)
     if options.quick:
         plan = plan.quick()
+    if options.durability:
+        plan = replace(plan, durabilities=(Durability[options.durability.upper()],))
+    return plan
+
+
+def _measure(options: argparse.Namespace) -> int:
+    directory = fresh_directory("quorate-bench-")
+    plan = plan_of(options, directory)
+    run = Run(plan, options.only, _say, _show)
+    print(report.heading(), flush=True)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            figures = runner.run(_measure(plan, options.only))
+            runner.run(run.measure())
     except KeyboardInterrupt:
         shutil.rmtree(directory, ignore_errors=True)
         print("interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
-    except (QuorateError, OSError, ExceptionGroup) as error:
-        print(f"bench failed: {error}", file=sys.stderr)
+    _write(options, plan, run)
+    for failure in run.failures:
+        print(f"not measured: {failure.title}: {failure.reason}", file=sys.stderr)
+    if run.failures:
         print(f"the members' logs are {directory}/*/member-*/member.log", file=sys.stderr)
         return 1
     shutil.rmtree(directory, ignore_errors=True)
-    _show(figures)
-    if options.json:
-        chosen = {"only": list(options.only), "quick": options.quick, "repeats": plan.repeats}
-        options.json.write_text(report.to_json(figures, chosen), encoding="utf-8")
     return 0
 
 
-async def _measure(plan: Plan, only: Sequence[str]) -> list[Figure]:
-    """Run the chosen parts one after the other."""
-    figures: list[Figure] = []
-    if "machine" in only:
-        _say("disk and loopback of this machine")
-        figures += await machine(plan)
-    kinds = [kind for kind in OF_ONE_CLUSTER if kind in only]
-    for durability in Durability if kinds else ():
-        _say(f"{', '.join(kinds)} with durability {durability.name.lower()}")
-        figures += await latency(plan, durability, kinds)
-    if "failover" in only:
-        _say(f"{plan.kills} kills of the leader")
-        figures += await failover(plan)
-    if "length" in only:
-        _say("a long log")
-        figures += await length(plan)
-    return figures
+def _write(options: argparse.Namespace, plan: Plan, run: Run) -> None:
+    """Write all figures into the output directory."""
+    output: Path = options.output
+    output.mkdir(parents=True, exist_ok=True)
+    chosen = {"only": list(options.only), "quick": plan.is_quick, "repeats": plan.repeats}
+    path = output / "figures.json"
+    path.write_text(report.to_json(run.blocks, run.failures, chosen), encoding="utf-8")
+    _say(f"wrote {path}")
 
 
 def _say(text: str) -> None:
-    load = os.getloadavg()[0]
-    print(f"measuring: {text} (load average {load:.1f})", file=sys.stderr, flush=True)
+    print(text, file=sys.stderr, flush=True)
 
 
-def _show(figures: Sequence[Figure]) -> None:
-    about = report.machine()
-    print(
-        f"\n{about['cores']} cores of {about['processor']}, Linux {about['kernel']}, "
-        f"Python {about['python']}; 3 members and the client on this machine\n"
-    )
-    print(report.table(figures))
+def _show(block: Block) -> None:
+    print(f"\n{report.section(block)}", flush=True)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -96,7 +93,18 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--repeats", type=int, default=3, choices=range(1, 101), metavar="N", help="(%(default)s)"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there, too")
+    parser.add_argument(
+        "--durability",
+        choices=[durability.name.lower() for durability in BOTH],
+        help="only this one (default: both)",
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=OUTPUT,
+        metavar="DIRECTORY",
+        help="where JSON, histograms and plot go (%(default)s)",
+    )
     return parser
 
 

@@ -1,10 +1,10 @@
-"""One measured figure: the median of its repeats, and their range."""
+"""One measured figure: the median of its repeats, their range, and what it is held against."""
 
 from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 PERCENTILES: Mapping[str, float] = {"p50": 0.5, "p99": 0.99, "p99.9": 0.999}
 SAMPLES_PER_PERCENTILE = 10
@@ -12,34 +12,40 @@ SAMPLES_PER_PERCENTILE = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Floor:
-    """What a figure must reach."""
+class Target:
+    """What a figure must reach on the reference machine; see ``goals``."""
 
     value: float
-    at_least: bool = True
+    at_least: bool = False
     """False: at most."""
 
-    def is_met(self, value: float) -> bool:
-        """Tell whether a figure of ``value`` is good enough."""
-        return value >= self.value if self.at_least else value < self.value
+    def is_met(self, value: float, scale: float = 1.0) -> bool:
+        """Tell whether ``value`` is good enough, the target taken so many times."""
+        bound = self.value * scale
+        return value >= bound if self.at_least else value <= bound
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
     """What was measured, once per repeat."""
 
-    part: str
     name: str
     unit: str
-    """``/s``, ``ms``, ``us``, ``cores`` or ``x`` for a ratio."""
+    """``/s``, ``us``, ``ms``, ``MiB``, ``cores``, ``x`` for a ratio, or empty for a count."""
     values: tuple[float, ...]
     """At least one, in the order of the repeats."""
-    floor: Floor | None = None
+    target: Target | None = None
+    peer: str = ""
+    """The best peers' figures, on the reference machine."""
+    is_worst: bool = False
+    """The figure is the largest of the values, not their median."""
+    is_bound_by_machine: bool = False
+    """A latency whose floor is made of round trips and data syncs: judged by the ratio to them."""
 
     @property
-    def median(self) -> float:
-        """The middle one."""
-        return statistics.median(self.values)
+    def value(self) -> float:
+        """What the figure says: the median, or the largest."""
+        return self.high if self.is_worst else statistics.median(self.values)
 
     @property
     def low(self) -> float:
@@ -50,6 +56,17 @@ class Figure:
     def high(self) -> float:
         """The largest."""
         return max(self.values)
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What one part has measured."""
+
+    figures: Sequence[Figure]
+    details: Sequence[Mapping[str, object]] = ()
+    """What each repeat said, for the JSON document."""
+    histograms: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
+    """By name, how often each latency was seen, in nanoseconds, over all repeats."""
 
 
 def percentiles(samples: Sequence[float]) -> dict[str, float]:
@@ -63,12 +80,9 @@ def percentiles(samples: Sequence[float]) -> dict[str, float]:
     }
 
 
-def gather(
-    part: str, unit: str, repeats: Sequence[Mapping[str, float]], prefix: str = ""
-) -> list[Figure]:
+def gather(unit: str, repeats: Sequence[Mapping[str, float]], prefix: str = "") -> list[Figure]:
     """Return one figure for each key that every repeat has."""
     shared = [key for key in repeats[0] if all(key in repeat for repeat in repeats)]
     return [
-        Figure(part, f"{prefix}{key}", unit, tuple(repeat[key] for repeat in repeats))
-        for key in shared
+        Figure(f"{prefix}{key}", unit, tuple(repeat[key] for repeat in repeats)) for key in shared
     ]

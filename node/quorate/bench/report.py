@@ -1,4 +1,4 @@
-"""Figures as a table for people and as JSON for programs."""
+"""Blocks of figures as lines for people and as JSON for programs."""
 
 from __future__ import annotations
 
@@ -6,60 +6,148 @@ import json
 import os
 import platform
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from quorate.bench.figures import Figure
+from quorate.bench.goals import REFERENCE, REFERENCE_SYNC_US, REFERENCE_TRIP_US, scale
+from quorate.bench.run import Block, Failure
+from quorate.config import Durability
 
-BUSY_LOAD = 0.5
-"""Load average above which other work disturbs the figures."""
 _WHOLE_NUMBER = 1000
 _ONE_DECIMAL = 10
+_US_PER_MS = 1000
 
 
-def table(figures: Sequence[Figure]) -> str:
-    """Return the figures as lines: part, name, median, range, floor."""
-    rows = [("", "figure", "median", "range", "floor")]
-    part = ""
-    for figure in figures:
-        rows.append(
-            (
-                figure.part if figure.part != part else "",
-                figure.name,
-                _shown(figure.median, figure.unit),
-                f"{_number(figure.low)} to {_number(figure.high)}",
-                _floor(figure),
-            )
-        )
-        part = figure.part
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return "\n".join(
-        f"{row[0]:<{widths[0]}}  {row[1]:<{widths[1]}}  {row[2]:>{widths[2]}}  "
-        f"{row[3]:>{widths[3]}}  {row[4]}".rstrip()
+def section(block: Block) -> str:
+    """Return what was measured with the machine beside it, one line per figure."""
+    before, after = block.before, block.after
+    head = (
+        f"{block.title} | data sync {_moved(before.sync_p50, after.sync_p50)} us "
+        f"(reference {REFERENCE_SYNC_US:.0f}) | round trip on one core "
+        f"{_moved(before.near_trip_p50, after.near_trip_p50)} us, on two "
+        f"{_moved(before.far_trip_p50, after.far_trip_p50)} us "
+        f"(reference {REFERENCE_TRIP_US:.0f}) | load {before.load_average:.1f}, "
+        f"stolen {after.stolen_s - before.stolen_s:.1f} s"
+    )
+    rows = [_row(figure, block) for figure in block.measured.figures]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        f"  {row[0]:<{widths[0]}}  {row[1]:>{widths[1]}}  {row[2]:<{widths[2]}}  "
+        f"{row[3]:>{widths[3]}}  {row[4]:<{widths[4]}}  {row[5]}".rstrip()
         for row in rows
+    ]
+    return "\n".join([head, *lines])
+
+
+def _moved(before: float, after: float) -> str:
+    return f"{before:.0f}, {after:.0f}"
+
+
+def _row(figure: Figure, block: Block) -> tuple[str, str, str, str, str, str]:
+    return (
+        figure.name,
+        shown(figure.value, figure.unit),
+        f"({shown(figure.low, figure.unit)} to {shown(figure.high, figure.unit)})",
+        in_machine_terms(figure, block),
+        verdict(figure, block),
+        f"best peers: {figure.peer}" if figure.peer else "",
     )
 
 
-def to_json(figures: Sequence[Figure], options: Mapping[str, object]) -> str:
+def in_machine_terms(figure: Figure, block: Block) -> str:
+    """Return a latency in round trips and data syncs of this machine; empty for others."""
+    if not figure.is_bound_by_machine:
+        return ""
+    text = f"{figure.value / block.trip_us:.1f} trips"
+    if block.durability is Durability.FSYNC:
+        text += f", {figure.value / block.sync_us:.1f} syncs"
+    return text
+
+
+def verdict(figure: Figure, block: Block) -> str:
+    """Return the target, what that is on this machine, and whether it is met."""
+    target = figure.target
+    if target is None:
+        return ""
+    sign = "≥" if target.at_least else "≤"
+    text = f"{sign} {shown(target.value, figure.unit)}"
+    if target.is_met(figure.value):
+        return f"{text}: met"
+    factor = bound_scale(figure, block)
+    if factor == 1:
+        return f"{text}: MISSED"
+    here = f"{text}, here {sign} {shown(target.value * factor, figure.unit)}"
+    return f"{here}: {'met' if target.is_met(figure.value, factor) else 'MISSED'}"
+
+
+def bound_scale(figure: Figure, block: Block) -> float:
+    """Return by how much this machine's disk and loopback lengthen the figure; 1 if not bound."""
+    if not figure.is_bound_by_machine or block.durability is None:
+        return 1.0
+    return max(1.0, scale(block.sync_us, block.trip_us, block.durability))
+
+
+def heading() -> str:
+    """Return what all figures depend on, for the first lines."""
+    about = machine()
+    return (
+        f"{about['cores']} cores of {about['processor']}, Linux {about['kernel']}, "
+        f"Python {about['python']}; 3 members and the load generator on this machine, "
+        f"100-byte messages\n"
+        f"in the first line of each part: the machine before and after it; then the "
+        f"median (range) of the repeats; targets and peers are of a machine of this kind with "
+        f"{REFERENCE};\n"
+        f'"here" is a latency\'s target times what two round trips (and a sync) take here to that'
+    )
+
+
+def to_json(
+    blocks: Sequence[Block], failures: Sequence[Failure], options: Mapping[str, object]
+) -> str:
     """Return everything measured, with what it was measured on."""
     document = {
         "machine": machine(),
+        "reference": {"sync_p50": REFERENCE_SYNC_US, "trip_p50": REFERENCE_TRIP_US},
         "options": dict(options),
-        "figures": [
-            {
-                "part": figure.part,
-                "name": figure.name,
-                "unit": figure.unit,
-                "median": figure.median,
-                "low": figure.low,
-                "high": figure.high,
-                "values": list(figure.values),
-                "floor": None if figure.floor is None else figure.floor.value,
-                "floor_met": None if figure.floor is None else figure.floor.is_met(figure.median),
-            }
-            for figure in figures
+        "blocks": [_block(block) for block in blocks],
+        "failures": [
+            {**asdict(failure), "durability": _named(failure.durability)} for failure in failures
         ],
     }
     return json.dumps(document, indent=1) + "\n"
+
+
+def _block(block: Block) -> dict[str, object]:
+    return {
+        "part": block.part,
+        "durability": _named(block.durability),
+        "before": asdict(block.before),
+        "after": asdict(block.after),
+        "figures": [_figure(figure, block) for figure in block.measured.figures],
+        "details": list(block.measured.details),
+    }
+
+
+def _figure(figure: Figure, block: Block) -> dict[str, object]:
+    target = figure.target
+    factor = bound_scale(figure, block)
+    return {
+        "name": figure.name,
+        "unit": figure.unit,
+        "value": figure.value,
+        "low": figure.low,
+        "high": figure.high,
+        "values": list(figure.values),
+        "target": None if target is None else target.value,
+        "target_here": None if target is None else target.value * factor,
+        "met": None if target is None else target.is_met(figure.value, factor),
+        "peers": figure.peer,
+    }
+
+
+def _named(durability: Durability | None) -> str | None:
+    return None if durability is None else durability.name.lower()
 
 
 def machine() -> dict[str, object]:
@@ -80,16 +168,11 @@ def _processor() -> str:
     return platform.machine()
 
 
-def _floor(figure: Figure) -> str:
-    if figure.floor is None:
-        return ""
-    sign = "≥" if figure.floor.at_least else "<"
-    met = "met" if figure.floor.is_met(figure.median) else "MISSED"
-    return f"{sign} {_shown(figure.floor.value, figure.unit)} {met}"
-
-
-def _shown(value: float, unit: str) -> str:
-    return f"{_number(value)}{'' if unit == '/s' else ' '}{unit}"
+def shown(value: float, unit: str) -> str:
+    """Return a figure as people read it."""
+    if unit == "us" and value >= _US_PER_MS:
+        value, unit = value / _US_PER_MS, "ms"
+    return f"{_number(value)}{'' if unit == '/s' else ' '}{unit}".rstrip()
 
 
 def _number(value: float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import shutil
 import sys
@@ -15,8 +16,9 @@ from typing import cast
 
 import aiohttp
 
-from quorate.bench.load import Job
+from quorate.bench.job import Job, Result
 from quorate.config import ArchiveConfig, Durability
+from quorate.consensus.types import Seat
 from quorate.dev.cluster import DevCluster
 from quorate.dev.layout import DevOptions
 from quorate.errors import QuorateError
@@ -40,33 +42,51 @@ class LoadProcess:
 
     @classmethod
     async def start(cls, job: Job) -> LoadProcess:
-        """Start the process."""
+        """Start the process, which ends with this one and does not hear of a Ctrl-C before."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
             "quorate.bench.load",
             job.encode(),
+            str(os.getpid()),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
         )
         return cls(process)
 
-    async def result(self) -> dict[str, object]:
+    async def first_line(self) -> None:
+        """Wait until it says that it is ready.
+
+        Raises:
+            LoadFailed: It ended before.
+
+        """
+        assert self.process.stdout is not None, "started with a pipe"
+        if not await self.process.stdout.readline():
+            await self.result()
+            raise LoadFailed("the load generator ended before it was ready")
+
+    async def result(self) -> Result:
         """End its standard input and wait for what it measured.
 
         Raises:
-            LoadFailed: It ended with an error, which it has printed.
+            LoadFailed: It ended with an error; says its last words.
 
         """
-        output, _ = await self.process.communicate(b"")
+        output, errors = await self.process.communicate(b"")
         if self.process.returncode:
-            raise LoadFailed(f"the load generator ended with {self.process.returncode}")
-        return cast("dict[str, object]", json.loads(output))
+            lines = errors.decode("utf-8", "replace").strip().splitlines() or ["nothing was said"]
+            code = self.process.returncode
+            raise LoadFailed(f"the load generator ended with {code}: {lines[-1]}")
+        return cast("Result", json.loads(output.splitlines()[-1]))
 
-    def kill(self) -> None:
-        """End it now, if it runs."""
+    async def end(self) -> None:
+        """Kill it, if it runs, and wait for its end."""
         if self.process.returncode is None:
             self.process.kill()
+            await self.process.wait()
 
 
 class Rig:
@@ -75,34 +95,40 @@ class Rig:
     def __init__(self, cluster: DevCluster) -> None:
         """Use ``rig``."""
         self.cluster = cluster
+        self.keeps_files = False
+        """Set for a part that failed: the members' logs may say why."""
 
-    def job(self, kind: str, seconds: float, *, warm_up_s: float = 1.0, rate: float = 0.0) -> Job:
-        """Return a job against this cluster."""
-        return Job(kind, self.cluster.client_addresses, seconds, warm_up_s, rate)
+    async def pids(self) -> tuple[int, ...]:
+        """Return the members' processes, the leader's first."""
+        leader = Seat((await self.cluster.wait_leader()).seat)
+        seats = [leader, *(seat for seat in self.cluster.seats if seat != leader)]
+        return tuple(pid for seat in seats if (pid := self.cluster.pid(seat)) is not None)
 
-    async def load(self, job: Job) -> dict[str, object]:
+    async def load(self, job: Job) -> Result:
         """Run one load generator to its end and return what it measured."""
         load = await LoadProcess.start(job)
         try:
             return await load.result()
         finally:
-            load.kill()
+            await load.end()
 
 
 @asynccontextmanager
-async def rig(path: Path, durability: Durability) -> AsyncIterator[Rig]:
+async def rig(path: Path, durability: Durability, service: str = SERVICE) -> AsyncIterator[Rig]:
     """Run a cluster in a new directory; its files go with it, unless it fails.
 
     Raises:
         QuorateError: It did not start.
 
     """
-    options = DevOptions(path, service=SERVICE, members=MEMBERS, durability=durability)
+    options = DevOptions(path, service=service, members=MEMBERS, durability=durability)
     async with DevCluster(options, restart=False) as cluster:
         await cluster.wait_leader()
         await _settle(cluster)
-        yield Rig(cluster)
-    shutil.rmtree(path)
+        running = Rig(cluster)
+        yield running
+    if not running.keeps_files:
+        shutil.rmtree(path)
 
 
 async def _settle(cluster: DevCluster) -> None:

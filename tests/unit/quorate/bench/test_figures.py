@@ -1,20 +1,29 @@
 import pytest
 
-from quorate.bench.figures import Figure, Floor, gather, percentiles
+from quorate.bench.figures import Figure, Target, gather, percentiles
 
 
 def test_a_figure_is_the_median_with_its_range() -> None:
-    figure = Figure("closed", "messages", "/s", (3.0, 1.0, 2.0))
-    assert (figure.low, figure.median, figure.high) == (1.0, 2.0, 3.0)
+    figure = Figure("messages", "/s", (3.0, 1.0, 2.0))
+    assert (figure.low, figure.value, figure.high) == (1.0, 2.0, 3.0)
+
+
+def test_a_figure_may_be_the_worst_of_its_repeats() -> None:
+    assert Figure("gap", "ms", (3.0, 1.0, 2.0), is_worst=True).value == 3.0
 
 
 @pytest.mark.parametrize(
-    ("floor", "met", "missed"),
-    [(Floor(150), 150, 149.9), (Floor(150, at_least=False), 149.9, 150)],
+    ("target", "met", "missed"),
+    [(Target(150, at_least=True), 150, 149.9), (Target(150), 150, 150.1)],
 )
-def test_floors(floor: Floor, met: float, missed: float) -> None:
-    assert floor.is_met(met)
-    assert not floor.is_met(missed)
+def test_targets(target: Target, met: float, missed: float) -> None:
+    assert target.is_met(met)
+    assert not target.is_met(missed)
+
+
+def test_a_target_may_be_stretched() -> None:
+    assert Target(100).is_met(150, scale=1.5)
+    assert not Target(100).is_met(151, scale=1.5)
 
 
 def test_percentiles_need_samples_beyond_them() -> None:
@@ -31,5 +40,5 @@ def test_percentiles_of_samples_in_any_order() -> None:
 
 
 def test_repeats_become_one_figure_for_each_key_that_all_have() -> None:
-    figures = gather("idle", "us", [{"p50": 1.0, "p99": 9.0}, {"p50": 2.0}], "idle, ")
-    assert figures == [Figure("idle", "idle, p50", "us", (1.0, 2.0))]
+    figures = gather("us", [{"p50": 1.0, "p99": 9.0}, {"p50": 2.0}], "idle, ")
+    assert figures == [Figure("idle, p50", "us", (1.0, 2.0))]

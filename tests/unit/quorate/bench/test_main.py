@@ -1,14 +1,19 @@
-import asyncio
+from __future__ import annotations
+
 import json
-from collections.abc import Sequence
+from functools import partialmethod
 from pathlib import Path
 
 import pytest
 
 from quorate.bench import __main__ as bench
-from quorate.bench.figures import Figure
-from quorate.bench.parts import Plan
-from quorate.errors import NotConnected
+from quorate.bench.figures import Figure, Measured
+from quorate.bench.machine import Probe
+from quorate.bench.plan import Plan
+from quorate.bench.run import PARTS, Block, Failure, Run
+from quorate.config import Durability
+
+PROBE = Probe(146, 343, 18, 18, 0.1, 5.0)
 
 
 @pytest.fixture(autouse=True)
@@ -16,59 +21,84 @@ def _own_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
 
 
-class Measured:
+@pytest.fixture
+def output(tmp_path: Path) -> Path:
+    return tmp_path / "out"
+
+
+async def _measured(run: Run, measuring: Measuring) -> None:
+    await measuring.measure(run)
+
+
+class Measuring:
     """Stands for the measuring: ends as the test says."""
 
-    def __init__(self, error: BaseException | None = None) -> None:
-        self.error = error
-        self.plan: Plan
-        self.only: Sequence[str] = ()
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.error: BaseException | None = None
+        self.failures: list[Failure] = []
+        self.runs: list[Run] = []
+        monkeypatch.setattr(Run, "measure", partialmethod(_measured, self))
 
-    async def __call__(self, plan: Plan, only: Sequence[str]) -> list[Figure]:
-        self.plan, self.only = plan, only
+    @property
+    def plan(self) -> Plan:
+        return self.runs[0]._plan
+
+    async def measure(self, run: Run) -> None:
+        self.runs.append(run)
         if self.error is not None:
             raise self.error
-        return [Figure("idle", "p50", "us", (1.0, 2.0, 3.0))]
+        measured = Measured([Figure("one outstanding, p50", "us", (1.0, 2.0, 3.0))])
+        run.blocks.append(Block("idle", Durability.FSYNC, measured, PROBE, PROBE))
+        run._show(run.blocks[0])
+        run.failures += self.failures
+
+
+@pytest.fixture
+def measuring(monkeypatch: pytest.MonkeyPatch) -> Measuring:
+    return Measuring(monkeypatch)
 
 
 def test_measures_everything_by_default(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    measuring: Measuring, output: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    measured = Measured()
-    monkeypatch.setattr(bench, "_measure", measured)
-    assert bench.main([]) == 0
-    assert tuple(measured.only) == bench.PARTS
-    assert measured.plan.repeats == 3
-    assert not measured.plan.directory.exists()
+    assert bench.main(["--output", str(output)]) == 0
+    (run,) = measuring.runs
+    assert tuple(run._only) == PARTS
+    assert measuring.plan.repeats == 3
+    assert measuring.plan.kills == 30
+    assert measuring.plan.durabilities == (Durability.REPLICATED, Durability.FSYNC)
+    assert not measuring.plan.directory.exists()
     assert "2.00 us" in capsys.readouterr().out
 
 
-def test_writes_json(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(bench, "_measure", Measured())
-    path = tmp_path / "figures.json"
-    assert bench.main(["--json", str(path), "--only", "idle", "--quick"]) == 0
-    document = json.loads(path.read_text())
-    assert document["figures"][0]["values"] == [1, 2, 3]
+def test_writes_json(measuring: Measuring, output: Path) -> None:
+    options = ["--output", str(output), "--only", "idle", "--quick", "--durability", "fsync"]
+    assert bench.main(options) == 0
+    document = json.loads((output / "figures.json").read_text())
+    assert document["blocks"][0]["figures"][0]["values"] == [1, 2, 3]
     assert document["options"] == {"only": ["idle"], "quick": True, "repeats": 3}
+    assert measuring.plan.durabilities == (Durability.FSYNC,)
+    assert measuring.plan.closed_s < Plan(Path()).closed_s
 
 
-def test_a_failure_is_named_and_leaves_the_logs(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_part_that_failed_is_named_and_leaves_the_logs(
+    measuring: Measuring, output: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    measured = Measured(NotConnected("no leader"))
-    monkeypatch.setattr(bench, "_measure", measured)
-    assert bench.main([]) == 1
-    assert measured.plan.directory.exists()
-    printed = capsys.readouterr().err
-    assert "bench failed: no leader" in printed
-    assert str(measured.plan.directory) in printed
+    measuring.failures = [Failure("stop", Durability.FSYNC, "NotConnected: no leader")]
+    assert bench.main(["--output", str(output)]) == 1
+    assert measuring.plan.directory.exists()
+    printed = capsys.readouterr()
+    assert "2.00 us" in printed.out
+    assert "not measured: stop, fsync: NotConnected: no leader" in printed.err
+    assert str(measuring.plan.directory) in printed.err
+    assert json.loads((output / "figures.json").read_text())["failures"][0]["part"] == "stop"
 
 
-def test_an_interrupt_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    measured = Measured(KeyboardInterrupt())
-    monkeypatch.setattr(bench, "_measure", measured)
-    assert bench.main([]) == bench.EXIT_INTERRUPTED
-    assert not measured.plan.directory.exists()
+def test_an_interrupt_leaves_nothing(measuring: Measuring, output: Path) -> None:
+    measuring.error = KeyboardInterrupt()
+    assert bench.main(["--output", str(output)]) == bench.EXIT_INTERRUPTED
+    assert not measuring.plan.directory.exists()
+    assert not output.exists()
 
 
 def test_a_part_that_does_not_exist_is_named(capsys: pytest.CaptureFixture[str]) -> None:
@@ -76,20 +106,3 @@ def test_a_part_that_does_not_exist_is_named(capsys: pytest.CaptureFixture[str])
         bench.main(["--only", "idle,speed"])
     assert caught.value.code == 2
     assert "no part 'speed'; there are machine, idle" in capsys.readouterr().err
-
-
-def test_parts_are_measured_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    calls: list[object] = []
-
-    async def part(plan: Plan, *more: object) -> list[Figure]:
-        calls.append(more)
-        return []
-
-    for name in ("machine", "latency", "failover", "length"):
-        monkeypatch.setattr(bench, name, part)
-    asyncio.run(bench._measure(Plan(Path()), ("closed", "idle", "failover")))
-    assert [more[1] if more else None for more in calls] == [
-        ["idle", "closed"],
-        ["idle", "closed"],
-        None,
-    ]

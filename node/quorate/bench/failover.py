@@ -1,0 +1,130 @@
+"""How long nobody is served when the leader is killed, or told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import signal
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import cast
+
+from quorate.bench.figures import Figure, Measured
+from quorate.bench.goals import with_goal
+from quorate.bench.job import Job
+from quorate.bench.plan import Plan
+from quorate.bench.rig import LoadProcess, Rig, rig
+from quorate.config import Durability
+from quorate.consensus.types import Seat
+
+RATE = 10_000
+STEADY_S = 0.5
+"""Of undisturbed load after a change of leader and after a return."""
+CATCH_UP_TIMEOUT_S = 60.0
+_PERIOD_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Blow:
+    """One signal to a leader; times of CLOCK_MONOTONIC in seconds."""
+
+    at: float
+    returned_at: float
+    """When the member was started again."""
+    until: float
+    """When it had caught up and all was steady."""
+
+
+async def failover(plan: Plan, durability: Durability) -> Measured:
+    """Kill the leader again and again; the gaps between acknowledgements."""
+    blows, gaps, details = await _strike(plan, durability, signal.SIGKILL, plan.kills)
+    at_the_kill, at_the_return = _longest(blows, gaps)
+    title = f"gap after SIGKILL of the leader under {RATE:,}/s, {plan.kills} kills"
+    worst = Figure(f"{title}, longest", "ms", at_the_kill, is_worst=True)
+    figures = [
+        with_goal(Figure(f"{title}, median", "ms", at_the_kill), "failover median", durability),
+        with_goal(worst, "failover max", durability),
+        Figure("gap while the member comes back, longest", "ms", at_the_return, is_worst=True),
+    ]
+    return Measured(figures, [details])
+
+
+async def stop(plan: Plan, durability: Durability) -> Measured:
+    """Tell the leader to stop again and again; the gaps between acknowledgements."""
+    blows, gaps, details = await _strike(plan, durability, signal.SIGTERM, plan.stops)
+    at_the_stop, _ = _longest(blows, gaps)
+    title = f"gap after SIGTERM of the leader under {RATE:,}/s, {plan.stops} stops"
+    figures = [
+        with_goal(Figure(f"{title}, median", "ms", at_the_stop), "stop median", durability),
+        Figure(f"{title}, longest", "ms", at_the_stop, is_worst=True),
+    ]
+    return Measured(figures, [details])
+
+
+def _longest(
+    blows: Sequence[Blow], gaps: Sequence[tuple[float, float]]
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return the longest gap after each blow and after each return, in milliseconds."""
+    return (
+        tuple(gap_within(blow.at, blow.returned_at, gaps) * 1e3 for blow in blows),
+        tuple(gap_within(blow.returned_at, blow.until, gaps) * 1e3 for blow in blows),
+    )
+
+
+def gap_within(begin: float, end: float, gaps: Sequence[tuple[float, float]]) -> float:
+    """Return the longest gap, in seconds, that overlaps ``[begin, end)``; 0 for none."""
+    return max(
+        (after - before for before, after in gaps if before < end and after > begin), default=0.0
+    )
+
+
+async def _strike(
+    plan: Plan, durability: Durability, number: signal.Signals, count: int
+) -> tuple[list[Blow], list[tuple[float, float]], dict[str, object]]:
+    name = f"{number.name.lower()}-{durability.name.lower()}"
+    async with rig(plan.directory / name, durability) as running:
+        job = Job("gaps", running.cluster.client_addresses, rate=RATE)
+        load = await LoadProcess.start(job)
+        try:
+            await asyncio.sleep(2)
+            blows = [await _blow(running, number) for _ in range(count)]
+            result = await load.result()
+        finally:
+            await load.end()
+    gaps = cast("list[tuple[float, float]]", result["gaps"])
+    # A restart lasts until the next blow: what is between belongs to it.
+    ends = [*(blow.at for blow in blows[1:]), blows[-1].until]
+    blows = [replace(blow, until=end) for blow, end in zip(blows, ends, strict=True)]
+    began = blows[0].at
+    details: dict[str, object] = {
+        "blows": [
+            [each - began for each in (blow.at, blow.returned_at, blow.until)] for blow in blows
+        ],
+        "gaps": [[before - began, after - began] for before, after in gaps],
+        "acknowledged": result["acknowledged"],
+        "resumptions": result["resumptions"],
+    }
+    return blows, gaps, details
+
+
+async def _blow(running: Rig, number: signal.Signals) -> Blow:
+    """Hit the leader, start it again and wait until it has caught up."""
+    cluster = running.cluster
+    leader = await cluster.wait_leader()
+    seat = Seat(leader.seat)
+    at = time.monotonic()
+    cluster.kill(seat, number)
+    await cluster.wait_exit(seat)
+    new = await cluster.wait_leader(above_term=leader.leadership_term_id)
+    await asyncio.sleep(STEADY_S)
+    returned_at = time.monotonic()
+    await cluster.restart(seat)
+    async with asyncio.timeout(CATCH_UP_TIMEOUT_S):
+        for _ in itertools.count():
+            status = (await cluster.statuses())[seat]
+            if status is not None and status.service_position >= new.commit_position:
+                break
+            await asyncio.sleep(_PERIOD_S)
+    await asyncio.sleep(STEADY_S)
+    return Blow(at, returned_at, time.monotonic())

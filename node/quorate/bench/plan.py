@@ -1,0 +1,46 @@
+"""How long and how often to measure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from quorate.config import Durability
+
+BOTH = (Durability.REPLICATED, Durability.FSYNC)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Times in seconds, counts, and where the clusters keep their files."""
+
+    directory: Path
+    repeats: int = 3
+    warm_up_s: float = 1.0
+    closed_s: float = 8.0
+    idle_s: float = 5.0
+    open_s: float = 10.0
+    kills: int = 30
+    stops: int = 10
+    messages: int = 10_000_000
+    sessions: int = 1_000
+    durabilities: tuple[Durability, ...] = BOTH
+    is_quick: bool = False
+
+    def quick(self) -> Plan:
+        """Return a plan that takes a few minutes and says less."""
+        return replace(
+            self,
+            warm_up_s=0.6,
+            closed_s=1.6,
+            idle_s=1.2,
+            open_s=1.6,
+            kills=4,
+            stops=3,
+            messages=600_000,
+            is_quick=True,
+        )
+
+    def durabilities_of_costs(self) -> tuple[Durability, ...]:
+        """Return where the parts beside the table's first rows are measured: both, unless quick."""
+        return self.durabilities[-1:] if self.is_quick else self.durabilities
