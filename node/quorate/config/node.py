@@ -88,7 +88,10 @@ class GatewayConfig:
     port: int = 0
     """Port to listen on. 0: that of this seat."""
     connections_max: int = 10_000
-    """Open connections; one more is closed at once and counted."""
+    """Open connections; one more takes the place of the oldest that has not asked for a session,
+    or is closed at once. One in sixteen is kept for sessions that resume."""
+    connections_per_address_max: int = 0
+    """The same from one address; 0 for no limit, as many clients may come through one proxy."""
     open_timeout_ms: int = 5_000
     """A connection that has not opened its session by then is closed and counted."""
     credit_bytes: int = 4 * MIB

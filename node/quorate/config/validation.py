@@ -109,6 +109,9 @@ def _per_node_problems(config: NodeConfig) -> Iterator[str]:
     transport, gateway = config.transport, config.gateway
     yield from _range("transport.connect_timeout_ms", transport.connect_timeout_ms, 1, 60_000)
     yield from _range("gateway.connections_max", gateway.connections_max, 1, 1_000_000)
+    yield from _range(
+        "gateway.connections_per_address_max", gateway.connections_per_address_max, 0, 1_000_000
+    )
     yield from _range("gateway.open_timeout_ms", gateway.open_timeout_ms, 1, 600_000)
     lag = config.control.ready_lag_bytes_max
     yield from _range("control.ready_lag_bytes_max", lag, 0, 1 << 60)

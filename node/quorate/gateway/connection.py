@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from enum import Enum
-from typing import Protocol, cast
+from typing import Final, Protocol, cast
 
 from quorate.errors import RemoteProtocolError
 from quorate.gateway.credit import CreditAccount
 from quorate.gateway.refusals import Refusal
+from quorate.gateway.turn_budget import TurnBudget
 from quorate.protocol.session_codec import (
     CLIENT_MESSAGE_BYTES_MAX,
     SMALL_MESSAGE_BYTES_MAX,
@@ -22,6 +23,11 @@ from quorate.protocol.session_codec import (
     encode_error,
 )
 from quorate.protocol.session_messages import LinkError, Open, RawMessage
+
+ASIDES_PER_S: Final = 256
+"""Messages other than ingress that a connection may bring in a second. A client keeps alive, asks
+for a sign of life or acknowledges egress a few times in a second, and nothing else bounds these."""
+_ASIDES_NS: Final = 1_000_000_000
 
 
 class ConnectionState(Enum):
@@ -47,15 +53,8 @@ class Desk(Protocol):
         """Loop time in nanoseconds."""
 
     @property
-    def turn(self) -> int:
-        """Number of the present turn."""
-
-    @property
-    def messages_per_turn(self) -> int:
-        """How many messages one connection may bring in a turn; the rest waits."""
-
-    def hold(self, connection: ClientConnection) -> None:
-        """Call ``go_on`` of the connection in the next turn."""
+    def budget(self) -> TurnBudget:
+        """What one connection may bring in a turn; the rest waits."""
 
     def on_connected(self, connection: ClientConnection) -> None:
         """A client has connected."""
@@ -65,6 +64,12 @@ class Desk(Protocol):
 
         Those behind the one that ends the connection are not looked at.
         """
+
+    def on_incomplete(self, more_bytes: int) -> None:
+        """A connection holds so many bytes more, or fewer, of messages that are not whole."""
+
+    def on_lagging(self, connection: ClientConnection) -> None:
+        """Too much is buffered: the connection has stopped producing."""
 
     def on_writable(self, connection: ClientConnection) -> None:
         """What was buffered has been sent; the connection had stopped producing."""
@@ -80,17 +85,22 @@ class ClientConnection(asyncio.Protocol):
     """A connection from its accept to its loss."""
 
     __slots__ = (
+        "_asides",
+        "_asides_since",
         "_desk",
         "_read_pauses",
         "_splitter",
         "_taken",
+        "_taken_bytes",
         "_taken_in",
         "_transport",
         "acknowledgement_logged",
         "active_in",
+        "address",
         "credit",
         "egress_sent",
         "heard_at",
+        "incomplete_bytes",
         "ingress_said",
         "is_lagging",
         "key_hash",
@@ -100,6 +110,7 @@ class ClientConnection(asyncio.Protocol):
         "session_id",
         "state",
         "state_since",
+        "write_limit",
     )
 
     def __init__(self, desk: Desk) -> None:
@@ -109,6 +120,9 @@ class ClientConnection(asyncio.Protocol):
         self._splitter = MessageSplitter(SMALL_MESSAGE_BYTES_MAX)
         self._taken_in = -1
         self._taken = 0
+        self._taken_bytes = 0
+        self._asides_since = desk.now
+        self._asides = 0
         self._read_pauses: set[str] = set()
         self.state = ConnectionState.NEW
         self.state_since = desk.now
@@ -116,6 +130,12 @@ class ClientConnection(asyncio.Protocol):
         self.is_lagging = False
         """Too much is buffered: produce no more, what is kept is sent later."""
         self.lagging_since = 0
+        self.write_limit = 0
+        """Bytes buffered above which it is lagging."""
+        self.address = ""
+        """Of the client, where connections of an address are counted."""
+        self.incomplete_bytes = 0
+        """Held of messages that are not whole, or wait for a later turn."""
         self.open: Open | None = None
         self.key_hash = b""
         self.session_id = 0
@@ -146,28 +166,49 @@ class ClientConnection(asyncio.Protocol):
 
     def go_on(self) -> None:
         """Take what was held back in an earlier turn, unless something else forbids it."""
-        if self._read_pauses - {"turn"}:
-            self._desk.hold(self)
-            return
-        self.resume_reading("turn")
-        self._take(b"")
+        if self._read_pauses == {"turn"} and not self.is_ended:
+            self.resume_reading("turn")
+            self._take(b"")
 
     def _take(self, data: bytes) -> None:
-        desk = self._desk
-        if self._taken_in != desk.turn:
-            self._taken_in, self._taken = desk.turn, 0
+        desk, splitter = self._desk, self._splitter
+        budget = desk.budget
+        if self._taken_in != budget.turn:
+            self._taken_in, self._taken, self._taken_bytes = budget.turn, 0, 0
+        self._taken_bytes += len(data)
         try:
-            messages = self._splitter.feed(data, desk.messages_per_turn - self._taken)
-            self._taken += len(messages)
-            desk.on_messages(self, messages)
+            messages = splitter.feed(data, min(budget.left, budget.each - self._taken))
+            if messages:
+                self._taken += len(messages)
+                budget.left -= len(messages)
+                desk.on_messages(self, messages)
         except TooLarge:
             desk.refuse(self, Refusal.TOO_LARGE, LinkError.TOO_LARGE)
         except RemoteProtocolError:
             desk.refuse(self, Refusal.MALFORMED, LinkError.MALFORMED)
-        else:
-            if self._splitter.has_more and not self.is_ended:
-                self.pause_reading("turn")
-                desk.hold(self)
+        if splitter.has_more or self._taken_bytes > budget.bytes_each:
+            self.pause_reading("turn")
+            budget.hold(self)
+        if splitter.buffered != self.incomplete_bytes:
+            more = splitter.buffered - self.incomplete_bytes
+            self.incomplete_bytes += more
+            desk.on_incomplete(more)
+
+    def count_aside(self) -> bool:
+        """Count a message other than ingress; tell whether it is one too many in a second."""
+        now = self._desk.now
+        if now - self._asides_since >= _ASIDES_NS:
+            self._asides_since, self._asides = now, 0
+        self._asides += 1
+        if self._asides <= ASIDES_PER_S:
+            return False
+        self.pause_reading("flood")
+        return self._asides == ASIDES_PER_S + 1
+
+    def forgive_flood(self) -> None:
+        """Read again from a client that said too much, if its second is over."""
+        if self._desk.now - self._asides_since >= _ASIDES_NS:
+            self.resume_reading("flood")
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's own
         """Tell the desk."""
@@ -179,12 +220,12 @@ class ClientConnection(asyncio.Protocol):
         """Stop producing: the client reads more slowly than the service answers."""
         self.is_lagging = True
         self.lagging_since = self._desk.now
+        self._desk.on_lagging(self)
 
     def resume_writing(self) -> None:
         """Produce again."""
         self.is_lagging = False
-        if self.state is not ConnectionState.ENDED:
-            self._desk.on_writable(self)
+        self._desk.on_writable(self)
 
     def change_state(self, state: ConnectionState) -> None:
         """Note the state and since when it holds."""
@@ -196,8 +237,14 @@ class ClientConnection(asyncio.Protocol):
 
     def limit_writing(self, high_bytes: int) -> None:
         """Call this connection lagging above so many buffered bytes."""
+        self.write_limit = high_bytes
         if self._transport is not None:
             self._transport.set_write_buffer_limits(high=high_bytes, low=high_bytes // 4)
+
+    def peer_address(self) -> str:
+        """Return the client's address without its port."""
+        peer = self._transport.get_extra_info("peername") if self._transport is not None else None
+        return str(peer[0]) if peer else ""
 
     @property
     def is_ended(self) -> bool:
@@ -230,6 +277,8 @@ class ClientConnection(asyncio.Protocol):
         if reason not in self._read_pauses:
             return
         self._read_pauses.discard(reason)
+        if self._read_pauses == {"turn"}:
+            self._desk.budget.hold(self)
         if self._read_pauses or self._transport is None:
             return
         if self.state is not ConnectionState.ENDED:

@@ -74,6 +74,11 @@ class CreditPool:
         self._marked_at = 0
         self._delay = 0
 
+    @property
+    def sharers(self) -> int:
+        """How many connections have brought ingress lately; at least one."""
+        return max(self.active, self._active_before)
+
     def on_turn(
         self, now: int, applied_bytes: int, positions: tuple[int, int, int], connections: int
     ) -> None:
@@ -118,7 +123,7 @@ class CreditPool:
     def _divide(self, backlog_bytes: int, connections: int) -> None:
         """Give each of those that are active the same."""
         total = min(self.total, backlog_room(backlog_bytes))
-        share = total // max(self.active, self._active_before)
+        share = total // self.sharers
         self.share = min(self._credit_bytes, max(SHARE_BYTES_MIN, share)) if total else 0
         first = min(FIRST_BYTES_MAX, TOTAL_BYTES_MAX // max(1, connections))
         self.first = min(self.share, max(SHARE_BYTES_MIN, first))

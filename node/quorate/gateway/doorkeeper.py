@@ -6,10 +6,13 @@ where the leader is, now and whenever that changes.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from quorate.config import Durability
 from quorate.gateway.connection import ClientConnection, ConnectionState
 from quorate.gateway.credit import CreditAccount
 from quorate.gateway.credit_pool import CreditPool
+from quorate.gateway.crowd import Crowd
 from quorate.gateway.egress import EgressPublisher
 from quorate.gateway.ports import IngressPort
 from quorate.gateway.refusals import Refusal, RefusalCounts
@@ -31,6 +34,14 @@ from quorate.protocol.session_messages import LinkError, Open, Opened
 from quorate.service.outbox import SessionClosed, SessionOpened, SessionView
 
 
+class Terms(NamedTuple):
+    """What is the same for every session."""
+
+    durability: Durability
+    batch_bytes_max: int
+    """Longest ingress batch that fits into the log."""
+
+
 class Doorkeeper:
     """Attaches sessions to connections; at most one connection per session."""
 
@@ -40,9 +51,8 @@ class Doorkeeper:
         egress: EgressPublisher,
         refusals: RefusalCounts,
         pool: CreditPool,
-        *,
-        durability: Durability,
-        batch_bytes_max: int,
+        crowd: Crowd,
+        terms: Terms,
     ) -> None:
         """Let in what ``port`` can serve.
 
@@ -51,8 +61,8 @@ class Doorkeeper:
             egress: Sends kept egress to sessions that resume.
             refusals: Where refusals are counted.
             pool: How much credit one begins with.
-            durability: Told to clients.
-            batch_bytes_max: Longest ingress batch that fits into the log.
+            crowd: Whether there is room for one more.
+            terms: What clients are told.
 
         """
         self.attached: dict[int, ClientConnection] = {}
@@ -62,8 +72,8 @@ class Doorkeeper:
         self._egress = egress
         self._refusals = refusals
         self._pool = pool
-        self._durability = durability
-        self._batch_bytes_max = batch_bytes_max
+        self._crowd = crowd
+        self._terms = terms
         self._waiting: dict[bytes, ClientConnection] = {}
         """By key hash: connections whose open is in the log."""
 
@@ -90,8 +100,28 @@ class Doorkeeper:
         """
         message = connection.open
         assert message is not None, "admitted without an open"
-        if self._wait(connection):
+        if not self._is_refused(connection, message) and self._wait(connection):
             self._append_open(connection, message)
+
+    def _is_refused(self, connection: ClientConnection, message: Open) -> bool:
+        """Refuse a session that would be new and for which there is no room.
+
+        The log would refuse it too, at the price of an entry that nobody bounds. Nothing is lost
+        if a session has ended meanwhile, nor if this member does not lead any more: whoever
+        asks for a new session has sent nothing yet.
+        """
+        container = self._port.container
+        if message.cluster_session_id or container.find_session(connection.key_hash) is not None:
+            return False
+        if container.sessions_count >= container.settings.sessions_max:
+            self._refusals.count(Refusal.SESSIONS)
+            connection.end(encode_closed(0, CloseReason.SESSIONS))
+            return True
+        if self._crowd.is_full_for_new_sessions:
+            self._refusals.count(Refusal.CONNECTIONS)
+            connection.end_with(LinkError.OVERLOADED)
+            return True
+        return False
 
     def on_opened(self, event: SessionOpened) -> None:
         """A session's open was applied: answer whoever waits for it."""
@@ -185,12 +215,12 @@ class Doorkeeper:
     def _opened(self, connection: ClientConnection, view: SessionView) -> Opened:
         return Opened(
             version=CLIENT_PROTOCOL_VERSION,
-            durability=self._durability,
+            durability=self._terms.durability,
             cluster_session_id=view.session_id,
             ingress_applied=view.last_ingress_sequence,
             credit=connection.credit.granted_bytes,
             session_timeout_ns=self._port.container.settings.session_timeout_ns,
             message_bytes_max=view.message_bytes_max,
-            batch_bytes_max=self._batch_bytes_max,
+            batch_bytes_max=self._terms.batch_bytes_max,
             members=self._port.member_client_addresses,
         )

@@ -15,11 +15,13 @@ from quorate.config import ClusterConstants, Durability, GatewayConfig
 from quorate.errors import RemoteProtocolError
 from quorate.gateway.connection import ClientConnection, ConnectionState
 from quorate.gateway.credit_pool import CreditPool
-from quorate.gateway.doorkeeper import Doorkeeper
+from quorate.gateway.crowd import INCOMPLETE_BYTES_MAX, Crowd
+from quorate.gateway.doorkeeper import Doorkeeper, Terms
 from quorate.gateway.egress import EgressPublisher
 from quorate.gateway.patrol import Patrol
 from quorate.gateway.ports import IngressPort
 from quorate.gateway.refusals import Refusal, RefusalCounts
+from quorate.gateway.turn_budget import TurnBudget
 from quorate.protocol.entry_bodies import CloseReason, encode_session_close
 from quorate.protocol.ingress_run import join_ingress_run
 from quorate.protocol.log_codec import (
@@ -54,13 +56,8 @@ from quorate.service.outbox import (
     SessionOpened,
 )
 
-MESSAGES_PER_TURN: Final = 2048
-"""Of all connections together in one turn of the agent. So clients that flood their leader with
-small messages, which no credit bounds, delay each other and not the heartbeats."""
-MESSAGES_PER_TURN_EACH: Final = 16
-"""The share of one connection does not fall below this, however many there are."""
-_LAGGING_BYTES: Final = 1024 * 1024
-"""Buffered bytes above which a connection produces no more."""
+RETRY_NS: Final = 100_000_000
+"""After the log took nothing it is asked again this much later."""
 
 
 def batch_bytes_max(constants: ClusterConstants) -> int:
@@ -91,14 +88,12 @@ class Gateway:
 
         """
         self.now = 0
-        self.turn = 0
-        self.messages_per_turn = MESSAGES_PER_TURN
+        self.budget = TurnBudget()
         self.refusals = RefusalCounts()
         self.ingress_messages = 0
         self.ingress_batches = 0
         self.ingress_bytes = 0
-        self.connections: set[ClientConnection] = set()
-        self._held: dict[ClientConnection, None] = {}
+        self._crowd = Crowd(config)
         self._config = config
         self._port = port
         self._batch_bytes_max = batch_bytes_max(constants or ClusterConstants())
@@ -109,16 +104,16 @@ class Gateway:
             self._egress,
             self.refusals,
             self._pool,
-            durability=durability,
-            batch_bytes_max=self._batch_bytes_max,
+            self._crowd,
+            Terms(durability, self._batch_bytes_max),
         )
         self._patrol = Patrol(config, port, self._doorkeeper)
         self._server: asyncio.Server | None = None
         self._serving_term: int | None = None
         self._redirected_to: str | None = ""
         self._is_paused = False
-        self._empty = asyncio.Event()
-        self._empty.set()
+        self._retry_at: int | None = None
+        """When to begin anew because the log took something not; None without a reason."""
 
     # What the runtime calls
 
@@ -145,11 +140,16 @@ class Gateway:
         for connection in list(self.connections):
             if connection.buffered_bytes:
                 connection.abort()
-        await self._empty.wait()
+        await self._crowd.is_empty.wait()
 
     async def wait_empty(self) -> None:
         """Wait until no client is connected, such as after all were redirected."""
-        await self._empty.wait()
+        await self._crowd.is_empty.wait()
+
+    @property
+    def connections(self) -> set[ClientConnection]:
+        """Everybody who is connected."""
+        return self._crowd.all
 
     @property
     def egress_messages(self) -> int:
@@ -196,6 +196,14 @@ class Gateway:
         if term is None:
             self._redirect_all(self._port.leader_client_address or "")
 
+    def on_rejected(self) -> None:
+        """The log has not taken what was appended: have it sent again, in a while.
+
+        Until then nothing is acknowledged, and what clients send behind it is a gap.
+        """
+        if self._retry_at is None:
+            self._retry_at = self.now + RETRY_NS
+
     def on_outbox(self, outbox: Iterable[Outbound]) -> None:
         """Send what applying the log produced; only the serving leader sends anything."""
         if self._serving_term is None:
@@ -226,12 +234,9 @@ class Gateway:
 
         """
         self.now = now_loop_ns
-        self.turn += 1
-        share = MESSAGES_PER_TURN // max(1, len(self.connections))
-        self.messages_per_turn = max(MESSAGES_PER_TURN_EACH, share)
-        held, self._held = self._held, {}
-        for connection in held:
-            connection.go_on()
+        self.budget.begin(self._pool.sharers)
+        if self._retry_at is not None and now_loop_ns >= self._retry_at:
+            self._begin_anew()
         if self._serving_term is not None:
             pool = self._pool
             pool.on_turn(now_loop_ns, self._egress.applied_bytes, positions, len(self.connections))
@@ -244,12 +249,10 @@ class Gateway:
 
     def on_connected(self, connection: ClientConnection) -> None:
         """Let a client in, unless there are too many."""
-        self.connections.add(connection)
-        self._empty.clear()
-        if len(self.connections) > self._config.connections_max:
-            self.refuse(connection, Refusal.CONNECTIONS, LinkError.OVERLOADED)
-            return
-        connection.limit_writing(min(_LAGGING_BYTES, self._config.send_buffer_bytes_max))
+        refused = self._crowd.add(connection)
+        if refused is not None:
+            who, reason = refused
+            self.refuse(who, reason, LinkError.OVERLOADED)
         if self._is_paused:
             connection.pause_reading("paused")
 
@@ -264,6 +267,8 @@ class Gateway:
                 index += 1
 
     def _on_other(self, connection: ClientConnection, raw: RawMessage) -> None:
+        if connection.count_aside():
+            self.refusals.count(Refusal.FLOOD)
         message = decode_message(raw)
         match message:
             case Open():
@@ -279,12 +284,24 @@ class Gateway:
             case _:
                 raise RemoteProtocolError(f"{type(message).__name__} from a client")
 
-    def hold(self, connection: ClientConnection) -> None:
-        """Let a connection go on in the next turn: it has brought enough in this one."""
-        self._held[connection] = None
+    def on_incomplete(self, more_bytes: int) -> None:
+        """Count what is held of messages that are not whole; drop who holds most of too much."""
+        crowd = self._crowd
+        crowd.incomplete_bytes += more_bytes
+        if crowd.incomplete_bytes > INCOMPLETE_BYTES_MAX:
+            self.refusals.count(Refusal.INCOMPLETE)
+            crowd.greediest().abort()
+
+    def on_lagging(self, connection: ClientConnection) -> None:
+        """A client reads more slowly than it is answered; too many of these make room."""
+        longest = self._crowd.on_lagging(connection)
+        if longest is not None:
+            self.refusals.count(Refusal.NOT_READ)
+            longest.abort()
 
     def on_writable(self, connection: ClientConnection) -> None:
         """Send what was held back while the connection's buffer was full."""
+        self._crowd.on_writable(connection)
         if connection.state is ConnectionState.ATTACHED:
             self._egress.catch_up(connection)
 
@@ -293,10 +310,8 @@ class Gateway:
         if self._doorkeeper.attached.get(connection.session_id) is connection:
             self._patrol.clocks.heard(connection.session_id, connection.heard_at)
         self._doorkeeper.on_lost(connection)
-        self._held.pop(connection, None)
-        self.connections.discard(connection)
-        if not self.connections:
-            self._empty.set()
+        self.budget.forget(connection)
+        self._crowd.remove(connection)
 
     def refuse(self, connection: ClientConnection, reason: Refusal, code: LinkError) -> None:
         """Count why, tell the client, and end the connection; its session lives on."""
@@ -316,6 +331,7 @@ class Gateway:
     # Messages
 
     def _on_open(self, connection: ClientConnection, message: Open) -> None:
+        self._crowd.on_open(connection)
         problem = self._doorkeeper.on_open(connection, message)
         if problem is not None:
             self.refuse(connection, *problem)
@@ -402,9 +418,8 @@ class Gateway:
     # Serving
 
     def _begin_serving(self) -> None:
-        self._redirected_to = None
-        session_ids = [view.session_id for view in self._port.container.sessions()]
-        self._patrol.clocks.start(session_ids, self.now)
+        self._redirected_to = self._retry_at = None
+        self._patrol.clocks.start(self._port.container.session_ids(), self.now)
         for connection in list(self.connections):
             if connection.state is ConnectionState.OPENING:
                 self._doorkeeper.admit(connection)
@@ -416,6 +431,15 @@ class Gateway:
         if self._port.serving:
             # Another term of its own already: no other member is the one to go to.
             self._redirect_all("")
+
+    def _begin_anew(self) -> None:
+        """Have every session resume, and put the opens that wait into the log again."""
+        if self._is_paused:
+            return
+        self._retry_at = None
+        if self._serving_term is not None:
+            self._stop_serving()
+            self._begin_serving()
 
     def _redirect_all(self, address: str) -> None:
         if address == self._redirected_to:

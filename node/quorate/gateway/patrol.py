@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from collections.abc import Collection, Sequence
+from typing import Final, Protocol, TypeVar
 
 from quorate.config import GatewayConfig
 from quorate.gateway.connection import ClientConnection, ConnectionState
@@ -16,15 +17,24 @@ from quorate.protocol.session_messages import LinkError
 _MS: Final = 1_000_000
 _INTERVAL_NS: Final = 250 * _MS
 """Rare enough for ten thousand sessions, often enough for time-outs of seconds."""
-_NOT_READ_NS: Final = 10_000 * _MS
+NOT_READ_NS: Final = 10_000 * _MS
 """How long a client may leave a full buffer unread."""
+
+
+STRIDE: Final = 512
+"""Connections, or sessions, that are looked at in one turn: ten thousand take a while."""
+
+T = TypeVar("T")
 
 
 class Precinct(Protocol):
     """What is patrolled."""
 
-    connections: set[ClientConnection]
     refusals: RefusalCounts
+
+    @property
+    def connections(self) -> Collection[ClientConnection]:
+        """All of them."""
 
     def refuse(self, connection: ClientConnection, reason: Refusal, code: LinkError) -> None:
         """Count, say why, and end the connection."""
@@ -43,13 +53,16 @@ class Patrol:
         self._port = port
         self._doorkeeper = doorkeeper
         self._next_at = 0
+        self._connections: Sequence[ClientConnection] = ()
+        """Still to be looked at in the present walk."""
+        self._session_ids: Sequence[int] = ()
 
     def is_due(self, now: int) -> bool:
-        """Tell whether it is time for another walk."""
-        return now >= self._next_at
+        """Tell whether it is time for another walk, or to go on with the present one."""
+        return bool(self._connections or self._session_ids) or now >= self._next_at
 
     def walk(self, precinct: Precinct, now: int, *, serves: bool) -> None:
-        """End what is overdue.
+        """End what is overdue, as far as one turn goes.
 
         Args:
             precinct: Connections, and how to end them.
@@ -58,19 +71,23 @@ class Patrol:
 
         """
         timeout_ns = self._port.container.settings.session_timeout_ns
-        self._next_at = now + min(_INTERVAL_NS, timeout_ns // 8, self._open_timeout_ns // 8)
-        for connection in list(precinct.connections):
+        if not self._connections and not self._session_ids:
+            self._next_at = now + min(_INTERVAL_NS, timeout_ns // 8, self._open_timeout_ns // 8)
+            self._connections = list(precinct.connections)
+            self._session_ids = self._port.container.session_ids()
+            self.clocks.keep(self._session_ids)
+        connections, self._connections = _part(self._connections)
+        for connection in connections:
             self._judge(precinct, connection, now)
-        if not serves:
-            return
-        session_ids = [view.session_id for view in self._port.container.sessions()]
-        for session_id in self.clocks.silent(
-            session_ids, self._doorkeeper.attached, now, timeout_ns
-        ):
-            precinct.append_close(session_id, CloseReason.EXPIRED)
+        session_ids, self._session_ids = _part(self._session_ids)
+        if serves:
+            attached = self._doorkeeper.attached
+            for session_id in self.clocks.silent(session_ids, attached, now, timeout_ns):
+                precinct.append_close(session_id, CloseReason.EXPIRED)
 
     def _judge(self, precinct: Precinct, connection: ClientConnection, now: int) -> None:
         since = now - connection.state_since
+        connection.forgive_flood()
         match connection.state:
             case ConnectionState.ENDED:
                 if since > self._open_timeout_ns:
@@ -83,7 +100,7 @@ class Patrol:
                 self._judge_waiting(precinct, connection, now)
             case ConnectionState.ATTACHED:
                 pass
-        if connection.is_lagging and now - connection.lagging_since > _NOT_READ_NS:
+        if connection.is_lagging and now - connection.lagging_since > NOT_READ_NS:
             precinct.refusals.count(Refusal.NOT_READ)
             connection.abort()
 
@@ -99,3 +116,8 @@ class Patrol:
             and now - connection.state_since > self._open_timeout_ns
         ):
             precinct.refuse(connection, Refusal.REDIRECTED, LinkError.OPEN_TIMEOUT)
+
+
+def _part(items: Sequence[T]) -> tuple[Sequence[T], Sequence[T]]:
+    """Return what is looked at in this turn, and the rest."""
+    return items[:STRIDE], items[STRIDE:]

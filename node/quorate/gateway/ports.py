@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Protocol
 
 from quorate.config import ClusterSettings
@@ -22,8 +22,12 @@ class SessionsView(Protocol):
     def session(self, session_id: int) -> SessionView | None:
         """Return a live session."""
 
-    def sessions(self) -> Iterable[SessionView]:
-        """Return all live sessions."""
+    def session_ids(self) -> Sequence[int]:
+        """Return the ids of all live sessions."""
+
+    @property
+    def sessions_count(self) -> int:
+        """How many sessions are live."""
 
     def egress_after(self, session_id: int, egress_sequence: int) -> list[EgressBatch]:
         """Return kept egress behind this sequence, in order; the first may begin before it."""

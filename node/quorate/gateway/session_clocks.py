@@ -6,7 +6,7 @@ passed without a leader is nobody's fault.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from quorate.gateway.connection import ClientConnection
 
@@ -29,6 +29,12 @@ class SessionClocks:
     def forget(self, session_id: int) -> None:
         """Drop a session that has ended."""
         self._heard_at.pop(session_id, None)
+
+    def keep(self, session_ids: Sequence[int]) -> None:
+        """Drop whatever is noted of sessions other than these."""
+        if len(self._heard_at) > len(session_ids):
+            heard = self._heard_at
+            self._heard_at = {number: heard[number] for number in session_ids if number in heard}
 
     def silent(
         self,

@@ -45,6 +45,9 @@ class GatewayPort(Protocol):
     def on_turn(self, now_ns: int, positions: tuple[int, int, int]) -> None:
         """Acknowledge, grant credit by written, commit and service position, expire sessions."""
 
+    def on_rejected(self) -> None:
+        """What was appended in this turn is not in the log: have it sent again."""
+
     def pause(self) -> None:
         """Leave clients' bytes waiting."""
 
@@ -213,6 +216,7 @@ class ConsensusAgent:
         if isinstance(outcome, Rejection):
             # Nothing was acknowledged: their clients resume and send them again.
             self.metrics.refused("client", outcome.value, len(entries))
+            self._gateway.on_rejected()
         else:
             self.metrics.log_frames += 1
 

@@ -279,6 +279,15 @@ class ServiceContainer:
         limit = self._state.settings.message_bytes_max
         return [session.view(limit) for session in self._state.sessions]
 
+    def session_ids(self) -> list[int]:
+        """Return the ids of all open sessions, ascending."""
+        return list(self._state.sessions.view)
+
+    @property
+    def sessions_count(self) -> int:
+        """How many sessions are open."""
+        return len(self._state.sessions)
+
     def session(self, session_id: int) -> SessionView | None:
         """Return an open session."""
         return self._view(self._state.sessions.get(session_id))

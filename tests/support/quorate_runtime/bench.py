@@ -153,6 +153,10 @@ class FakeGateway:
         """Note the positions."""
         self.turns.append(positions)
 
+    def on_rejected(self) -> None:
+        """Note the call."""
+        self.calls.append("rejected")
+
     def pause(self) -> None:
         """Note the call."""
         self.calls.append("pause")

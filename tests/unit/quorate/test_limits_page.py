@@ -11,7 +11,7 @@ import pytest
 from quorate.config import ClusterSettings, GatewayConfig, NodeConfig
 from quorate.consensus.module import Rejection
 from quorate.control import admin, connections, metrics, server, status
-from quorate.gateway import credit_pool, gateway, patrol
+from quorate.gateway import connection, credit_pool, crowd, patrol, turn_budget
 from quorate.gateway.refusals import Refusal
 from quorate.protocol import entry_bodies, framing, handshake, session_codec
 from quorate.protocol.handshake import LinkRefusal
@@ -34,7 +34,13 @@ FIXED: dict[tuple[str, str], float] = {
     (
         "client",
         "messages of all connections in one turn of the loop",
-    ): gateway.MESSAGES_PER_TURN,
+    ): turn_budget.MESSAGES_PER_TURN,
+    ("client", "bytes of all connections in one turn"): turn_budget.BYTES_PER_TURN,
+    ("client", "messages other than ingress in a second"): connection.ASIDES_PER_S,
+    (
+        "client",
+        "messages that are not whole, of all connections, bytes",
+    ): crowd.INCOMPLETE_BYTES_MAX,
     (
         "client",
         "credit of a connection that has used none, bytes",
@@ -50,11 +56,15 @@ FIXED: dict[tuple[str, str], float] = {
     ): credit_pool.TOTAL_BYTES_FREE,
     ("client", "the share of one connection, bytes"): credit_pool.SHARE_BYTES_MIN,
     ("client", "log written and not applied, bytes"): credit_pool.BACKLOG_BYTES_MAX,
-    ("client", "egress buffered for a connection, bytes"): gateway._LAGGING_BYTES,
+    ("client", "egress buffered for a connection, bytes"): crowd.LAGGING_BYTES,
+    (
+        "client",
+        "egress that full buffers hold, of all connections, bytes",
+    ): crowd.LAGGING_TOTAL_BYTES,
     (
         "client",
         "a full buffer that the client does not read, seconds",
-    ): patrol._NOT_READ_NS / 10**9,
+    ): patrol.NOT_READ_NS / 10**9,
     ("client", "the same, without a session"): ClusterSettings().session_timeout_ns,
     ("member", "connections without a finished handshake"): LINKS.handshakes_max,
     ("member", "time for a handshake, seconds"): LINKS.handshake_timeout_s,

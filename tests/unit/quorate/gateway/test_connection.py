@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from quorate.gateway import gateway as module
+from quorate.gateway import turn_budget as module
 from quorate.protocol.session_codec import (
     SMALL_MESSAGE_BYTES_MAX,
     encode_egress_acknowledge,

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from quorate.config import ClusterSettings
@@ -9,6 +9,7 @@ from quorate.gateway.connection import ClientConnection, ConnectionState
 from quorate.gateway.credit import CreditAccount
 from quorate.gateway.egress import EgressPublisher
 from quorate.gateway.refusals import Refusal
+from quorate.gateway.turn_budget import TurnBudget
 from quorate.protocol.session_codec import (
     EGRESS_MESSAGE_BYTES_MAX,
     MessageSplitter,
@@ -24,6 +25,11 @@ class NoDesk:
     """Takes nothing."""
 
     now = 0
+    budget = TurnBudget()
+
+    def on_incomplete(self, more_bytes: int) -> None: ...
+
+    def on_lagging(self, connection: ClientConnection) -> None: ...
 
     def on_connected(self, connection: ClientConnection) -> None: ...
 
@@ -65,8 +71,12 @@ class FakeContainer:
     def session(self, session_id: int) -> SessionView | None:
         return self.view
 
-    def sessions(self) -> Iterable[SessionView]:
-        return [self.view]
+    def session_ids(self) -> Sequence[int]:
+        return [self.view.session_id]
+
+    @property
+    def sessions_count(self) -> int:
+        return 1
 
     def egress_after(self, session_id: int, egress_sequence: int) -> list[EgressBatch]:
         return [batch for batch in self.kept if batch.last_egress_sequence > egress_sequence]
