@@ -18,8 +18,15 @@ from quorate.archive.segment import Watermark
 from quorate.archive.spares import SparePool
 from quorate.config import ClusterConstants, Durability
 from quorate.consensus.effects import AppendToLog, StoreNodeState, TruncateLog
-from quorate.consensus.types import ClusterId, LogFrame, LogMark, LogPosition, MemberId
-from quorate.errors import InvariantBroken, QuorateError, SyncFailed
+from quorate.consensus.types import (
+    ROOM_UNBOUNDED,
+    ClusterId,
+    LogFrame,
+    LogMark,
+    LogPosition,
+    MemberId,
+)
+from quorate.errors import DiskFull, InvariantBroken, QuorateError, SyncFailed
 
 PersistEffect = StoreNodeState | AppendToLog | TruncateLog
 
@@ -136,7 +143,8 @@ class Archive:
             The sequence of the last one.
 
         Raises:
-            DiskFull: A new segment was needed and there was no spare and no space.
+            DiskFull: A new segment is needed and there is no spare and no space. Nothing was
+                done: call again with the same effects when there may be some.
             SyncFailed: A write or sync failed; every later call raises the same.
             InvariantBroken: A frame does not stand where the log ends.
             CorruptRecord: The log is not what a truncation says it is.
@@ -145,7 +153,26 @@ class Archive:
             On the writes and data syncs.
 
         """
+        self._reserve(effects)
         return self._guarded("persisting", lambda: self._persist(effects))
+
+    def _reserve(self, effects: Sequence[PersistEffect]) -> None:
+        """Have the segments ready that the effects need, before anything of them is done."""
+        if self._failure is not None:
+            return
+        length = self.segment_length
+        bases = 0
+        for effect in effects:
+            if isinstance(effect, AppendToLog):
+                first, last = effect.frames[0].position, effect.frames[-1].position
+                bases += last // length - (first - 1) // length
+        try:
+            self.spares.reserve(bases)
+        except OSError as error:
+            failure = storage_error(error, "preparing a segment")
+            if not isinstance(failure, DiskFull):
+                self._failure = failure
+            raise failure from error
 
     def _persist(self, effects: Sequence[PersistEffect]) -> int:
         frames: list[LogFrame] = []
@@ -306,8 +333,36 @@ class Archive:
 
     @property
     def space_low(self) -> bool:
-        """Whether the disk was full when a spare was last prepared: refuse ingress in time."""
+        """Whether the disk has no space for the spares that are wanted."""
         return self.spares.space_low
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether an error has ended the archive; the lack of space for a segment does not."""
+        return self._failure is not None
+
+    @property
+    def room_end(self) -> LogPosition:
+        """How far the log can grow without more space; ``ROOM_UNBOUNDED`` where there is some.
+
+        Read from any thread; while a segment is taken it may be one segment too far.
+        """
+        if not self.spares.space_low:
+            return ROOM_UNBOUNDED
+        ready = self.spares.ready_count * self.segment_length
+        return LogPosition(self._recording.segments_end + ready)
+
+    def free_bytes(self) -> int:
+        """Return how much more the file system takes.
+
+        Raises:
+            StorageError: It does not tell.
+
+        """
+        try:
+            return self._files.free_bytes()
+        except OSError as error:
+            raise storage_error(error, "asking for the free space") from error
 
     @property
     def spares_run_out_count(self) -> int:

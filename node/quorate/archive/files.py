@@ -22,7 +22,8 @@ LOCK_POLL_S = 0.05
 BUFFERS_MAX = 512
 """Buffers of one write; the kernel takes at most 1,024."""
 
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""What the system says where there is no space."""
 
 
 class DataFile(Protocol):
@@ -60,6 +61,10 @@ class FileSystem(Protocol):
     @property
     def copy_on_write(self) -> bool:
         """Whether an overwrite may need new space, so that pre-written segments promise none."""
+        ...
+
+    def free_bytes(self) -> int:
+        """Return how much more the file system takes, as far as it can tell."""
         ...
 
     def names(self) -> list[str]:
@@ -110,7 +115,7 @@ def storage_error(error: OSError, doing: str) -> StorageError:
     """
     name = f" {error.filename}" if error.filename else ""
     reason = error.strerror or str(error)
-    if error.errno in _FULL:
+    if error.errno in FULL:
         return DiskFull(
             f"{doing}: no space for{name or ' the data directory'} ({reason}); add some"
         )
@@ -208,6 +213,11 @@ class SystemFiles:
         except OSError as error:
             raise storage_error(error, f"opening data directory {directory}") from error
 
+    def free_bytes(self) -> int:
+        """Return how much more the file system takes from a process without privileges."""
+        known = os.fstatvfs(self._directory)
+        return known.f_bavail * known.f_frsize
+
     def names(self) -> list[str]:
         """Return the names in the directory, sorted."""
         return sorted(os.listdir(self._directory))
@@ -264,7 +274,7 @@ class SystemFiles:
             os.ftruncate(descriptor, len(pid))
         except OSError as error:
             # For reading only: a full disk must not keep a member from starting.
-            if error.errno not in _FULL:
+            if error.errno not in FULL:
                 raise
 
     def unlock(self) -> None:

@@ -55,6 +55,10 @@ class Recording:
         self.watermark = repaired.watermark
         self.current: Segment | None = repaired.current
         """The last segment: the next frame goes into it, unless it is full."""
+        self.segments_end = LogPosition(
+            scan.end.position if repaired.current is None else repaired.current.end
+        )
+        """The end of the last segment, as far as the log can grow without another one."""
         self._unsynced: list[Segment] = []
         self._sync_mutex = threading.RLock()
         self._truncations = 0
@@ -133,6 +137,8 @@ class Recording:
     def _take_segment(self, base: LogPosition) -> Segment:
         """Make a spare the segment at ``base``: durable with its header before a frame goes in."""
         name = segment_name(base)
+        # Before there is one spare less: whoever adds the two up never sees a segment missing.
+        self.segments_end = LogPosition(base + self.segment_length)
         spare = self._spares.take()
         if name in self._files.names():
             raise InvariantBroken(f"segment {name} exists already at the end of the log")
@@ -174,6 +180,7 @@ class Recording:
         last, old_end = self.current.base, self.end
         self.end = self.synced = end
         target = self._become_current(last_base(end.position, self.segment_length))
+        self.segments_end = target.end
         # Also where it stands there already: its slot may lie in a segment that goes.
         self._next_watermark(target)
         target.sync()

@@ -4,16 +4,18 @@ A thread of its own (or the simulator) calls ``step`` again and again; each call
 small piece and syncs it, because zeros that gather in the page cache stall the syncs of the
 log. The writer takes spares; when there are none it fills the next segment itself, which is
 slow, works, and is counted.
+
+A disk without space for another spare is *nearly full*: what is ready by then is all that the
+log can grow into. Nothing is tried that would fill such a disk, and nothing else needs space.
 """
 
 from __future__ import annotations
 
-import errno
 import itertools
 import re
 from collections import deque
 
-from quorate.archive.files import DataFile, FileSystem
+from quorate.archive.files import FULL, DataFile, FileSystem
 from quorate.archive.segment import FRAMES_OFFSET, PIECE_LENGTH, is_zero, zero_pieces
 
 _NAME = re.compile(r"spare-(\d+)\.seg")
@@ -50,7 +52,7 @@ class SparePool:
         self._numbers = itertools.count()
         self._under_way: tuple[DataFile, int] | None = None
         self.space_low = False
-        """The last attempt to prepare a spare met a full disk."""
+        """There was no space for a spare that is wanted, and those wanted are not ready since."""
         self.run_out_count = 0
         """How often the writer had to fill a segment itself."""
 
@@ -77,26 +79,50 @@ class SparePool:
         """Write one piece of the next spare that is wanted.
 
         Returns:
-            True while more is wanted now. False when there are enough spares, or when the disk
-            is full: ``space_low`` tells which, and the next call tries anew.
+            True while more is wanted now. False when there are enough spares, or when there is
+            no space for one: ``space_low`` tells which, and the next call tries anew.
 
         Raises:
             OSError: Anything but a full disk.
 
         """
-        if self._under_way is None and not self.is_short:
-            return False
+        if self._under_way is None:
+            if not self.is_short:
+                self.space_low = False
+                return False
+            if not self._has_space():
+                self.space_low = True
+                return False
         try:
             finished = self._write_piece()
         except OSError as error:
-            if error.errno != errno.ENOSPC:
+            if error.errno not in FULL:
                 raise
             self._give_up()
             return False
-        if finished is not None:
-            self._ready.append(finished)
+        if finished is None:
+            return True
+        self._ready.append(finished)
+        if not self.is_short:
             self.space_low = False
-        return finished is None or self.is_short
+        return self.is_short
+
+    def _has_space(self) -> bool:
+        """Tell whether another spare fits, and leaves the file system a little for itself."""
+        return self._files.free_bytes() >= self._file_length + self._file_length // 64
+
+    def reserve(self, count: int) -> None:
+        """Have that many spares ready, made on the spot where they are not.
+
+        Blocking:
+            On zero-filling and syncing a whole segment for each one that is missing.
+
+        Raises:
+            OSError: ENOSPC or EDQUOT where the disk is full; nothing is left of the attempt.
+
+        """
+        while len(self._ready) < count:
+            self._ready.append(self._make())
 
     def take(self) -> str:
         """Return the name of a spare, made on the spot where none is ready.
@@ -113,17 +139,30 @@ class SparePool:
             if self._is_sound(name):
                 return name
             self._files.remove(name)
+        return self._make()
+
+    def _make(self) -> str:
+        """Fill a spare as fast as it goes."""
         self.run_out_count += 1
-        file = self._files.create(self._next_temporary())
+        name = self._next_temporary()
+        try:
+            self._fill(name)
+        except OSError as error:
+            if error.errno in FULL:
+                self.space_low = True
+            raise
+        return self._finished(name)
+
+    def _fill(self, name: str) -> None:
+        file = self._files.create(name)
         try:
             file.write(0, zero_pieces(self._file_length))
             file.sync()
         except OSError:
             file.close()
-            self._files.remove(file.name)
+            self._files.remove(name)
             raise
         file.close()
-        return self._finished(file.name)
 
     def close(self) -> None:
         """Let go of a spare under way; the next start removes it."""

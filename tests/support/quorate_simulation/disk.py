@@ -202,6 +202,17 @@ class SimulatedDisk:
 
     # ------------------------------------------------------------------------- FileSystem
 
+    def free_bytes(self) -> int:
+        """Return what is left of the capacity."""
+        if self.capacity is None:
+            return 1 << 60
+        return max(0, self.capacity - self.used_bytes)
+
+    @property
+    def used_bytes(self) -> int:
+        """Bytes that all files take."""
+        return sum(len(node.data) for node in self._names.values())
+
     def names(self) -> list[str]:
         """Return the names in the directory, sorted."""
         self.check_alive(self.life)
@@ -327,10 +338,8 @@ class SimulatedDisk:
 
     def take_space(self, name: str, growth: int) -> None:
         """Refuse growth beyond the capacity."""
-        if self.capacity is not None and growth > 0:
-            used = sum(len(node.data) for node in self._names.values())
-            if used + growth > self.capacity:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), name)
+        if growth > 0 and self.capacity is not None and self.used_bytes + growth > self.capacity:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), name)
 
     def _begin_or_crash(self, operation: Operation) -> None:
         if self.begin(operation):

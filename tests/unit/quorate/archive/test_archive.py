@@ -12,6 +12,7 @@ from quorate.consensus.types import (
     BLANK_NODE_STATE,
     LOG_START,
     NOT_RECOVERING,
+    ROOM_UNBOUNDED,
     Chain,
     ClusterId,
     LeadershipTermId,
@@ -40,6 +41,12 @@ def started(durability: Durability = Durability.FSYNC) -> ArchiveDriver:
     driver = ArchiveDriver(SimulatedDisk(Random(1)), durability=durability)
     driver.reopen()
     return driver
+
+
+def made(driver: ArchiveDriver, count: int) -> tuple[LogFrame, ...]:
+    """Return frames of a quarter of a segment each, with the padding between them."""
+    frames = [driver.builder.frame(bytes(900)) for _ in range(count)]
+    return tuple(frame for row in frames for frame in row)
 
 
 def open_again(
@@ -288,7 +295,7 @@ def test_reading_from_no_boundary_is_refused() -> None:
 # ------------------------------------------------------------------------------------- errors
 
 
-def test_a_full_disk_ends_the_writer_only_when_the_spares_are_used_up() -> None:
+def test_a_full_disk_stops_the_writer_when_the_spares_are_used_up_and_it_goes_on_later() -> None:
     driver = started()
     while driver.archive.prepare_spare():
         pass
@@ -299,8 +306,53 @@ def test_a_full_disk_ends_the_writer_only_when_the_spares_are_used_up() -> None:
     assert driver.archive.space_low
     driver.append([bytes(900)] * 4)
     driver.store(driver.state._replace(candidate_term_id=LeadershipTermId(3)))
-    with pytest.raises(DiskFull, match="no space"):
-        driver.append([bytes(900)] * 4)
+    frames = made(driver, 4)
+    before = driver.disk.names(), driver.archive.end
+    for _ in range(2):
+        with pytest.raises(DiskFull, match="no space"):
+            driver.archive.persist([AppendToLog(1, frames)])
+        assert (driver.disk.names(), driver.archive.end) == before
+    assert not driver.archive.has_failed
+    driver.disk.capacity = None
+    assert driver.archive.persist([AppendToLog(1, frames)]) == 1
+    assert driver.archive.end.position == frames[-1].end
+    while driver.archive.prepare_spare():
+        pass
+    assert not driver.archive.space_low
+
+
+def test_no_space_for_one_of_several_segments_writes_none_of_them() -> None:
+    driver = started()
+    frames = made(driver, 12)
+    driver.disk.capacity = driver.disk.used_bytes + 2 * FILE_LENGTH
+    begins = driver.archive.end
+    with pytest.raises(DiskFull):
+        driver.archive.persist([AppendToLog(1, frames)])
+    assert driver.archive.end == begins
+
+
+def test_the_room_of_a_log_is_told_while_the_disk_is_nearly_full() -> None:
+    driver = started()
+    length = driver.archive.segment_length
+    while driver.archive.prepare_spare():
+        pass
+    assert driver.archive.room_end == ROOM_UNBOUNDED
+    driver.disk.capacity = driver.disk.used_bytes
+    assert driver.archive.free_bytes() == 0
+    driver.append([bytes(900)] * 4)
+    assert driver.archive.room_end == ROOM_UNBOUNDED
+    assert driver.archive.prepare_spare() is False
+    ends = -(-driver.archive.end.position // length) * length
+    assert driver.archive.room_end == ends + driver.archive.spares.ready_count * length
+    told = driver.archive.room_end
+    while driver.archive.end.position + 1024 <= told:
+        driver.append([bytes(900)])
+        assert driver.archive.room_end == told
+    assert driver.archive.spares.ready_count == 0
+    driver.disk.capacity = None
+    while driver.archive.prepare_spare():
+        pass
+    assert driver.archive.room_end == ROOM_UNBOUNDED
 
 
 def test_a_start_on_a_full_disk_works() -> None:

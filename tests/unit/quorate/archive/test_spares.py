@@ -61,7 +61,46 @@ def test_a_full_disk_is_survived_gives_its_space_back_and_is_tried_again() -> No
     assert pool.ready_count == 1
 
 
-@pytest.mark.parametrize("number", [errno.EIO, errno.EDQUOT, errno.EROFS])
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_space_that_is_gone_against_what_the_disk_said_is_survived(number: int) -> None:
+    disk = SimulatedDisk(Random(1))
+    disk.fault = lambda operation: OSError(number, "injected") if operation.offset else None
+    pool = SparePool(disk, 3 * PIECE_LENGTH, 1)
+    fill(pool)
+    assert pool.space_low
+    assert disk.names() == []
+    disk.fault = None
+    fill(pool)
+    assert not pool.space_low
+
+
+def test_a_nearly_full_disk_is_left_alone_until_all_spares_are_there_again() -> None:
+    disk = SimulatedDisk(Random(1), capacity=2 * FILE_LENGTH)
+    pool = SparePool(disk, SEGMENT_LENGTH, 2)
+    fill(pool)
+    assert (pool.ready_count, pool.space_low) == (1, True)
+    disk.recorded = []
+    fill(pool)
+    assert disk.recorded == []
+    disk.capacity = 2 * FILE_LENGTH + FILE_LENGTH // 64
+    fill(pool)
+    assert (pool.ready_count, pool.space_low) == (2, False)
+
+
+def test_what_is_reserved_is_ready() -> None:
+    disk = SimulatedDisk(Random(1), capacity=2 * FILE_LENGTH)
+    pool = SparePool(disk, SEGMENT_LENGTH, 1)
+    fill(pool)
+    pool.reserve(1)
+    assert pool.run_out_count == 0
+    pool.reserve(2)
+    assert (pool.ready_count, pool.run_out_count) == (2, 1)
+    with pytest.raises(OSError, match="No space"):
+        pool.reserve(3)
+    assert (pool.ready_count, pool.space_low, len(disk.names())) == (2, True, 2)
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EROFS])
 def test_any_other_error_while_preparing_is_not_survived(number: int) -> None:
     disk = SimulatedDisk(Random(1))
     disk.fault = lambda operation: OSError(number, "injected")
