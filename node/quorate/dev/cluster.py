@@ -90,7 +90,8 @@ class DevCluster:
         Raises:
             ConfigurationError: See ``DevDirectory.open``.
             DirectoryInUse: Another supervisor runs on the directory.
-            QuorateError: A member cannot run, or the founding did not succeed.
+            QuorateError: A member cannot run, or ended and is not to be restarted, or the
+                founding did not succeed.
 
         """
         self.directory = DevDirectory.open(self._options)
@@ -312,11 +313,11 @@ class DevCluster:
         """Found the cluster unless one of its members says that it is founded.
 
         Raises:
-            QuorateError: A member cannot run, or the founding did not succeed in time.
+            QuorateError: A member stays down, or the founding did not succeed in time.
 
         """
-        await self.wait_until(self._all_answer_or_one_gave_up, START_TIMEOUT_S, "answer")
-        self._raise_given_up()
+        await self.wait_until(self._all_answer_or_one_stays_down, START_TIMEOUT_S, "answer")
+        self._raise_stays_down()
         if any(status is not None and status.founded for status in self.known_statuses().values()):
             return
         lowest = min(self.directory.seats, key=lambda row: row.seat).control_address
@@ -330,7 +331,7 @@ class DevCluster:
 
     async def _try_found(self, address: str) -> bool:
         """Ask once; False when asking again can help: members are still finding each other."""
-        self._raise_given_up()
+        self._raise_stays_down()
         try:
             await self._client.found(address)
         except (AdminRejected, NotConnected):
@@ -342,17 +343,17 @@ class DevCluster:
             return False
         return True
 
-    def _all_answer_or_one_gave_up(self) -> bool:
+    def _all_answer_or_one_stays_down(self) -> bool:
         everyone = all(
             status is not None and status.state is not MemberState.STARTING
             for status in self._board.statuses.values()
         )
-        return everyone or any(member.given_up for member in self._members.values())
+        return everyone or any(member.stays_down for member in self._members.values())
 
-    def _raise_given_up(self) -> None:
+    def _raise_stays_down(self) -> None:
         for member in self._members.values():
-            if member.given_up:
-                raise QuorateError(f"{member.given_up}; its log is {member.log}")
+            if member.stays_down:
+                raise QuorateError(f"{member.stays_down}; its log is {member.log}")
 
     def _tell(self, text: str, seat: Seat | None = None) -> None:
         self._on_event(DevEvent(text, seat))

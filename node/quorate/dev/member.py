@@ -43,6 +43,8 @@ class SupervisedMember:
         self.restarting = True
         self.given_up = ""
         """Why no restart helps; empty while one may."""
+        self.stays_down = ""
+        """How it ended, when nobody starts it again unasked: given up, or not restarting."""
         self.starts = 0
         self._command = tuple(command)
         self._config = config
@@ -93,10 +95,11 @@ class SupervisedMember:
         if code > 0 and (words := self._process.last_words()):
             ended = f"{ended}: {words}"
         if delay_s is None:
-            self.given_up = ended
+            self.given_up = self.stays_down = ended
             self._tell(f"{self.given_up}; it stays down, its log is {self.log}", self.seat)
             return None
         if not self.restarting:
+            self.stays_down = ended
             self._tell(f"{ended}; it stays down until asked for", self.seat)
             return None
         self._tell(f"{ended}; starting it again in {delay_s:g} s", self.seat)
@@ -110,7 +113,7 @@ class SupervisedMember:
     def want(self) -> None:
         """Start the next process now, if there is none."""
         if self.pid is None:
-            self.given_up = ""
+            self.given_up = self.stays_down = ""
             self._wanted.set()
 
     def kill(self, number: signal.Signals) -> None:
