@@ -26,7 +26,13 @@ from quorate.consensus.types import (
     LogPosition,
     MemberId,
 )
-from quorate.errors import DiskFull, InvariantBroken, QuorateError, SyncFailed
+from quorate.errors import (
+    DiskFull,
+    InvariantBroken,
+    QuorateError,
+    StorageError,
+    SyncFailed,
+)
 
 PersistEffect = StoreNodeState | AppendToLog | TruncateLog
 
@@ -173,6 +179,49 @@ class Archive:
             if not isinstance(failure, DiskFull):
                 self._failure = failure
             raise failure from error
+
+    def write_at_once(self, effects: Sequence[PersistEffect]) -> bool:
+        """Carry out effects as far as writing goes, if that is one write and nothing else.
+
+        ``replicated``: they are durable in its sense then. ``fsync``: when a sync begun after
+        this has ended; until then ``persist`` must not be called.
+
+        Returns:
+            False where more is needed than a write; nothing was done, call ``persist``.
+
+        Raises:
+            SyncFailed: The write failed; every later call raises the same.
+            InvariantBroken: A frame does not stand where the log ends.
+
+        Blocking:
+            On a write to the page cache.
+
+        """
+        frames: list[LogFrame] = []
+        for effect in effects:
+            if not isinstance(effect, AppendToLog):
+                return False
+            frames.extend(effect.frames)
+        recording = self._recording
+        if recording.unsynced_length > UNSYNCED_LENGTH_MAX:
+            return False
+        return self._guarded("persisting", lambda: recording.write_at_once(frames))
+
+    @property
+    def sync_descriptor(self) -> int | None:
+        """Of the file that ``write_at_once`` writes to; None without one, or on another system."""
+        current = self._recording.current
+        return None if current is None else current.file.descriptor
+
+    def end_sync(self, end: LogMark) -> None:
+        """Note that a data sync of that descriptor, begun when the log ended there, was good."""
+        self._recording.synced = end
+
+    def fail(self, error: OSError) -> StorageError:
+        """Note that a sync has failed, which ends the archive; return the error to raise."""
+        failure = storage_error(error, "syncing the recording")
+        self._failure = failure
+        return failure
 
     def _persist(self, effects: Sequence[PersistEffect]) -> int:
         frames: list[LogFrame] = []

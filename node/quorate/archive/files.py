@@ -34,6 +34,11 @@ class DataFile(Protocol):
         """The name it was opened under."""
         ...
 
+    @property
+    def descriptor(self) -> int | None:
+        """The descriptor of a file of this machine; None for one that the kernel does not know."""
+        ...
+
     def size(self) -> int:
         """Return its present length in bytes."""
         ...
@@ -131,6 +136,11 @@ class SystemFile:
         """Own the descriptor from now on."""
         self.name = name
         self._descriptor = descriptor
+
+    @property
+    def descriptor(self) -> int | None:
+        """The open descriptor."""
+        return self._descriptor
 
     def size(self) -> int:
         """Return its present length in bytes."""

@@ -92,23 +92,48 @@ class Recording:
         if part:
             self._append_part(part)
 
+    def write_at_once(self, frames: Sequence[LogFrame]) -> bool:
+        """Write frames behind the end of the log if that is one write and nothing else.
+
+        Without a sync: the caller sees to it, and notes its end in ``synced``.
+
+        Returns:
+            False where more is needed, a segment or the founding frame's sync; nothing was done.
+
+        Raises:
+            InvariantBroken: A frame does not follow the one before it.
+            OSError: The write failed.
+
+        """
+        position, chain = self.end.position, self.end.chain
+        segment = self.current
+        if segment is None or position == 0 or frames[-1].end > segment.end:
+            return False
+        for frame in frames:
+            if frame.position != position or frame.previous_chain != chain:
+                raise _misfit(frame, position, chain, segment.end)
+            self.recording_log.add(frame)
+            position, chain = frame.end, frame.chain
+        self._write_in(segment, frames)
+        return True
+
+    def _write_in(self, segment: Segment, frames: Sequence[LogFrame]) -> None:
+        segment.write(self.end.position, [frame.data for frame in frames])
+        if self._durability is Durability.REPLICATED and segment not in self._unsynced:
+            self._unsynced.append(segment)
+        self._write_watermark(segment)
+        self.end = mark_behind(frames[-1])
+
     def _append_part(self, frames: Sequence[LogFrame]) -> None:
         """Write frames that lie in one segment."""
         position = self.end.position
         segment = self._segment_for_append(position)
-        segment.write(position, [frame.data for frame in frames])
-        end = mark_behind(frames[-1])
+        self._write_in(segment, frames)
         if self._durability is Durability.FSYNC or position == 0:
             # The founding frame is synced always: a member with the founded mark and an empty
             # log counts as damaged.
-            self._write_watermark(segment)
             segment.sync()
-            self.end = self.synced = end
-            return
-        if segment not in self._unsynced:
-            self._unsynced.append(segment)
-        self._write_watermark(segment)
-        self.end = end
+            self.synced = self.end
 
     def _write_watermark(self, segment: Segment) -> None:
         """Write the synced end as watermark where that has moved; the caller syncs."""

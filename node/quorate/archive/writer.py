@@ -1,8 +1,11 @@
-"""The archive behind an event loop: threads that write, prepare spares and read.
+"""The archive behind an event loop: writes on it, syncs beside it, threads for all that waits.
 
-``ArchiveWriter`` takes persist effects in order, groups whatever came in while a sync was
-running, and tells the loop which sequence is done. Nothing here decides; the first failure of
-any thread is handed to the loop once, and the process ends.
+``ArchiveWriter`` takes persist effects in order. What is one write into the page cache is
+written on the loop at once; the sync that durability ``fsync`` wants runs in the kernel, one at
+a time, and what is written meanwhile goes into the next (see ``kernel_sync`` for what a thread
+would cost). What may wait for the disk (a new segment, a cut, a vote) goes to the writing
+thread, when everything before it is durable, and everything behind it follows through the
+thread. Nothing here decides; the first failure is handed to the loop once, and the process ends.
 """
 
 from __future__ import annotations
@@ -14,9 +17,10 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from quorate.archive.archive import Archive, PersistEffect
+from quorate.archive.kernel_sync import KernelSync
 from quorate.config import Durability
-from quorate.consensus.types import LogPosition
-from quorate.errors import StorageError
+from quorate.consensus.types import LogMark, LogPosition
+from quorate.errors import DiskFull, QuorateError, StorageError
 
 IDLE_INTERVAL_S = 0.25
 """How often the writer looks whether something falls due by time."""
@@ -24,14 +28,15 @@ SPARE_PAUSE_S = 0.002
 """Between two pieces of a spare, so that the syncs of the log come in between."""
 SPARE_RETRY_S = 2.0
 """How long to wait when no spare is wanted, or none can be had, before looking again."""
+FULL_RETRY_S = 0.25
+"""How often to look whether there is space for a segment without which nothing goes on."""
 JOIN_TIMEOUT_S = 10.0
-EFFECTS_MAX = 4096
-"""Effects that one call of the archive takes at most."""
 
 _NS = 1e-9
 
 OnCompleted = Callable[[int, int], None]
-"""Called on the loop with the last sequence done and how long that call took, in nanoseconds."""
+"""Called on the loop, possibly from inside ``submit``, with the last sequence done and how long
+the write or sync took, in nanoseconds."""
 OnFailed = Callable[[BaseException], None]
 """Called on the loop at most once; nothing completes after it."""
 
@@ -63,11 +68,21 @@ class ArchiveWriter:
         self._monotonic_ns = monotonic_ns
         self._on_completed = on_completed
         self._on_failed = on_failed
-        self._queue: queue.SimpleQueue[Sequence[PersistEffect] | None] = queue.SimpleQueue()
         self._submitted = 0
+        self._written = 0
         self._completed = 0
+        self._waiting: list[PersistEffect] = []
+        """What could not be written at once, and everything behind it."""
+        self._queue: queue.SimpleQueue[list[PersistEffect] | None] = queue.SimpleQueue()
+        self._is_in_thread = False
+        self._archive_in_use = threading.Lock()
+        """Held by whoever writes: the thread, or the loop, which never waits for it."""
+        self._syncing: tuple[int, LogMark] | None = None
+        """The sequence that the running sync completes, and the end of the log that it covers."""
         self._busy_since_ns = 0
         self._failed = False
+        self._is_quiet = asyncio.Event()
+        self._is_quiet.set()
         self._stopping = threading.Event()
         self._spare_wanted = threading.Event()
         self._readers = ThreadPoolExecutor(1, thread_name_prefix="archive-read")
@@ -75,27 +90,51 @@ class ArchiveWriter:
             threading.Thread(target=self._run(self._write), name="archive-write", daemon=True),
             threading.Thread(target=self._run(self._prepare), name="archive-spares", daemon=True),
         ]
+        self._kernel: KernelSync | None = None
         if archive.durability is Durability.REPLICATED:
             sync = threading.Thread(target=self._run(self._sync), name="archive-sync", daemon=True)
             self._threads.append(sync)
+        else:
+            self._kernel = _kernel_sync()
+
+    @property
+    def sync_mode(self) -> str:
+        """Where syncs run.
+
+        ``kernel``; ``thread`` where the kernel has no queue for them; or ``background`` in
+        ``replicated``, which waits for none.
+        """
+        if self.archive.durability is Durability.REPLICATED:
+            return "background"
+        return "thread" if self._kernel is None else "kernel"
 
     def start(self) -> None:
-        """Start the threads."""
+        """Start the threads, and watch for the end of syncs."""
         for thread in self._threads:
             thread.start()
+        if self._kernel is not None:
+            self._loop.add_reader(self._kernel.fileno(), self._on_synced)
 
     def submit(self, effects: Sequence[PersistEffect]) -> None:
         """Have effects carried out behind all earlier ones.
 
-        The queue has no bound of its own: what the consensus module has under way is bounded
+        What waits has no bound of its own: what the consensus module has under way is bounded
         by its windows, and ``pending_sequences`` lets the agent stop taking ingress.
 
         Args:
             effects: At least one, with increasing sequences.
 
+        Blocking:
+            On a write to the page cache.
+
         """
         self._submitted = effects[-1].sequence
-        self._queue.put(effects)
+        if self._failed:
+            return
+        self._is_quiet.clear()
+        if self._waiting or self._is_in_thread or not self._write_at_once(effects):
+            self._waiting += effects
+        self._go_on()
 
     @property
     def pending_sequences(self) -> int:
@@ -104,7 +143,7 @@ class ArchiveWriter:
 
     @property
     def busy_ns(self) -> int:
-        """For how long the call that is running now has been running; 0 when none is."""
+        """For how long the write or sync that runs now has been running; 0 when none is."""
         since = self._busy_since_ns
         return self._monotonic_ns() - since if since else 0
 
@@ -124,6 +163,14 @@ class ArchiveWriter:
             StorageError: The clean close failed, or a thread does not end.
 
         """
+        try:
+            async with asyncio.timeout(JOIN_TIMEOUT_S):
+                await self._is_quiet.wait()
+        except TimeoutError:
+            raise StorageError("a write or sync hangs") from None
+        if self._kernel is not None:
+            self._loop.remove_reader(self._kernel.fileno())
+            self._kernel.close()
         self._queue.put(None)
         self._stopping.set()
         self._spare_wanted.set()
@@ -139,6 +186,100 @@ class ArchiveWriter:
             self.archive.close_clean()
         else:
             self.archive.close()
+
+    # ---------------------------------------------------------------------------- the loop
+
+    def _write_at_once(self, effects: Sequence[PersistEffect]) -> bool:
+        """Write on the loop if that takes no waiting; tell whether it was done."""
+        if self.archive.durability is Durability.FSYNC and self._sync_descriptor is None:
+            return False
+        if not self._archive_in_use.acquire(blocking=False):
+            return False
+        began = self._monotonic_ns()
+        try:
+            is_written = self.archive.write_at_once(effects)
+        except QuorateError as error:
+            self._loop.call_soon(self._fail, error)
+            return True
+        finally:
+            self._archive_in_use.release()
+        if is_written:
+            self._written = effects[-1].sequence
+            if self._kernel is None:
+                self._complete(self._written, self._monotonic_ns() - began)
+        return is_written
+
+    @property
+    def _sync_descriptor(self) -> int | None:
+        """What the kernel can sync: the last segment, where there is one on this machine."""
+        return None if self._kernel is None else self.archive.sync_descriptor
+
+    def _go_on(self) -> None:
+        """Begin whatever may begin now: a sync of what is written, or the thread's next work."""
+        if self._syncing is not None or self._is_in_thread or self._failed:
+            return
+        if self._written > self._completed:
+            self._begin_sync()
+        elif self._waiting:
+            effects, self._waiting = self._waiting, []
+            self._is_in_thread = True
+            self._busy_since_ns = self._monotonic_ns()
+            self._queue.put(effects)
+        else:
+            self._is_quiet.set()
+
+    def _begin_sync(self) -> None:
+        descriptor = self._sync_descriptor
+        assert self._kernel is not None, (self._written, self._completed)
+        assert descriptor is not None, (self._written, self._completed)
+        self._syncing = (self._written, self.archive.end)
+        self._busy_since_ns = self._monotonic_ns()
+        try:
+            self._kernel.start(descriptor)
+        except OSError as error:
+            self._fail(self.archive.fail(error))
+
+    def _on_synced(self) -> None:
+        """Take the end of the sync that ran in the kernel."""
+        assert self._kernel is not None
+        assert self._syncing is not None, "a sync ended that nobody began"
+        try:
+            if not self._kernel.finish():
+                return
+        except OSError as error:
+            self._fail(self.archive.fail(error))
+            return
+        sequence, end = self._syncing
+        self._syncing = None
+        self.archive.end_sync(end)
+        self._end_work(sequence)
+
+    def _on_thread_done(self, sequence: int) -> None:
+        if not self._failed:
+            self._is_in_thread = False
+            self._written = sequence
+            self._end_work(sequence)
+
+    def _end_work(self, sequence: int) -> None:
+        """Tell that everything up to ``sequence`` is durable, and go on with what waits."""
+        duration = self._monotonic_ns() - self._busy_since_ns
+        self._busy_since_ns = 0
+        self._complete(sequence, duration)
+        if self._waiting and self._write_at_once(self._waiting):
+            self._waiting = []
+        self._go_on()
+
+    def _complete(self, sequence: int, duration_ns: int) -> None:
+        if not self._failed:
+            self._completed = sequence
+            self._on_completed(sequence, duration_ns)
+
+    def _fail(self, error: BaseException) -> None:
+        if not self._failed:
+            self._failed = True
+            self._is_quiet.set()
+            self._stopping.set()
+            self._on_failed(error)
 
     # ----------------------------------------------------------------------------- threads
 
@@ -160,45 +301,35 @@ class ArchiveWriter:
         except RuntimeError:
             self._stopping.set()
 
-    def _fail(self, error: BaseException) -> None:
-        if not self._failed:
-            self._failed = True
-            self._stopping.set()
-            self._on_failed(error)
-
-    def _complete(self, sequence: int, duration_ns: int) -> None:
-        if not self._failed:
-            self._completed = sequence
-            self._on_completed(sequence, duration_ns)
-
     def _write(self) -> None:
-        """Persist what waits, group by group; look after what falls due when nothing does."""
-        stopping = False
-        while not stopping:
-            effects, stopping = self._gather()
-            started = self._monotonic_ns()
-            if not effects:
-                self.archive.idle(started * _NS)
+        """Persist what is handed over; look after what falls due when nothing is."""
+        while True:
+            try:
+                effects = self._queue.get(timeout=IDLE_INTERVAL_S)
+            except queue.Empty:
+                with self._archive_in_use:
+                    self.archive.idle(self._monotonic_ns() * _NS)
                 continue
-            self._busy_since_ns = started
-            sequence = self.archive.persist(effects)
-            self._busy_since_ns = 0
-            self._tell(self._complete, sequence, self._monotonic_ns() - started)
+            if effects is None:
+                return
+            with self._archive_in_use:
+                sequence = self._persist(effects)
+            self._tell(self._on_thread_done, sequence)
             self.archive.finish_node_state()
             if self.archive.spares.is_short and not self.archive.space_low:
                 self._spare_wanted.set()
 
-    def _gather(self) -> tuple[list[PersistEffect], bool]:
-        """Wait for effects and take all that are there; tell whether the last one was seen."""
-        effects: list[PersistEffect] = []
-        try:
-            item = self._queue.get(timeout=IDLE_INTERVAL_S)
-            while item is not None and len(effects) < EFFECTS_MAX:
-                effects.extend(item)
-                item = self._queue.get_nowait() if len(effects) < EFFECTS_MAX else ()
-        except queue.Empty:
-            return effects, False
-        return effects, item is None
+    def _persist(self, effects: list[PersistEffect]) -> int:
+        """Persist; where there is no space for a segment, wait until there is.
+
+        Meanwhile this member counts as one whose disk is stalled.
+        """
+        while True:
+            try:
+                return self.archive.persist(effects)
+            except DiskFull:
+                if self.archive.has_failed or self._stopping.wait(FULL_RETRY_S):
+                    raise
 
     def _prepare(self) -> None:
         """Keep spares ready, in small pieces."""
@@ -214,3 +345,11 @@ class ArchiveWriter:
         while not self._stopping.wait(0.05):
             if self.archive.sync_due(self._monotonic_ns() * _NS):
                 self.archive.sync()
+
+
+def _kernel_sync() -> KernelSync | None:
+    """Return the kernel's asynchronous sync, or None where there is none."""
+    try:
+        return KernelSync()
+    except OSError:
+        return None

@@ -29,8 +29,8 @@ LOGGER = logging.getLogger("quorate.runtime")
 ANY_HOST = ""
 """asyncio listens on all interfaces for an empty host."""
 SWITCH_INTERVAL_S = 0.0005
-"""How long the loop keeps the interpreter while the writer thread wants it, after a write or sync:
-with Python's 5 ms a batch waits several times for a busy loop; measured, closed loop + 20 %."""
+"""How long the loop keeps the interpreter while one of the archive's threads wants it: with
+Python's 5 ms a vote or a new segment waits several times for a busy loop."""
 END_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -152,6 +152,7 @@ class _Process:
             client=own.client_address,
             member=own.name,
             control=own.control_address,
+            syncs=member.writer.sync_mode,
         )
 
     def _end(self, code: int) -> None:

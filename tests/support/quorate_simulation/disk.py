@@ -127,6 +127,11 @@ class SimulatedFile:
         self._life = disk.life
         self._writable = writable
 
+    @property
+    def descriptor(self) -> int | None:
+        """None: no kernel knows this file."""
+        return None
+
     def size(self) -> int:
         """Return its present length in bytes."""
         return len(self._open_node().data)

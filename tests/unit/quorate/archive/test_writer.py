@@ -11,9 +11,10 @@ import pytest
 
 from quorate.archive.archive import Archive
 from quorate.archive.files import FileSystem, SystemFiles
+from quorate.archive.kernel_sync import KernelSync
 from quorate.archive.writer import ArchiveWriter
 from quorate.config import ClusterConstants, Durability
-from quorate.consensus.effects import AppendToLog
+from quorate.consensus.effects import AppendToLog, StoreNodeState
 from quorate.consensus.types import ClusterId, LogPosition, MemberId
 from quorate.errors import SyncFailed
 from quorate_simulation.disk import Operation, SimulatedDisk
@@ -125,6 +126,90 @@ def test_what_comes_while_a_sync_runs_goes_into_the_next_one() -> None:
     run(test)
 
 
+@pytest.mark.parametrize("durability", list(Durability))
+def test_what_fits_into_the_segment_is_written_before_submit_returns(
+    tmp_path: Path, durability: Durability
+) -> None:
+    async def test() -> None:
+        member = Member(SystemFiles(str(tmp_path)), durability)
+        member.submit(b"founding")
+        await member.until(lambda: member.completed == [1])
+        member.submit(b"second")
+        assert member.archive.end == member.builder.end
+        if durability is Durability.REPLICATED:
+            assert member.completed == [1, 2]
+        else:
+            assert member.completed == [1], "not before its sync"
+            assert member.archive.synced != member.archive.end
+        await member.until(lambda: member.completed == [1, 2])
+        await member.writer.close(clean=True)
+
+    run(test)
+
+
+def test_without_a_queue_in_the_kernel_a_thread_syncs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forbidden() -> KernelSync:
+        raise PermissionError(errno.EPERM, "a sandbox forbids io_setup")
+
+    async def test() -> None:
+        monkeypatch.setattr("quorate.archive.writer.KernelSync", forbidden)
+        member = Member(SystemFiles(str(tmp_path)))
+        assert member.writer.sync_mode == "thread"
+        for _ in range(20):
+            member.submit(b"body")
+        await member.until(lambda: member.completed[-1:] == [20])
+        assert member.archive.synced == member.builder.end
+        await member.writer.close(clean=True)
+
+    run(test)
+
+
+def test_a_sync_that_fails_in_the_kernel_ends_the_archive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def test() -> None:
+        member = Member(SystemFiles(str(tmp_path)))
+        member.submit(b"founding")
+        await member.until(lambda: member.completed == [1])
+
+        def broken(_sync: KernelSync) -> bool:
+            raise OSError(errno.EIO, "the disk is gone")
+
+        monkeypatch.setattr(KernelSync, "finish", broken)
+        member.submit(b"second")
+        await member.until(lambda: len(member.failures) == 1)
+        assert isinstance(member.failures[0], SyncFailed)
+        member.submit(b"third")
+        await member.writer.close(clean=True)
+        assert member.completed == [1]
+
+    run(test)
+
+
+def test_a_vote_behind_frames_waits_for_their_sync(tmp_path: Path) -> None:
+    async def test() -> None:
+        member = Member(SystemFiles(str(tmp_path)))
+        member.submit(b"founding")
+        await member.until(lambda: member.completed == [1])
+        member.submit(b"frame")
+        member.sequence += 1
+        state = member.archive.recovered.node_state._replace(founded=True)
+        member.writer.submit([StoreNodeState(member.sequence, state)])
+        member.submit(b"behind the vote")
+        assert member.archive.end != member.builder.end, "in order: it waits for the vote"
+        await member.until(lambda: member.completed[-1] == member.sequence)
+        assert member.completed in ([1, 2, 4], [1, 2, 3, 4])
+        await member.writer.close(clean=True)
+        again = Member(SystemFiles(str(tmp_path)))
+        assert again.archive.recovered.node_state.founded
+        assert again.archive.recovered.end == member.builder.end
+        await again.writer.close(clean=False)
+
+    run(test)
+
+
 def test_spares_are_ready_before_they_are_needed(tmp_path: Path) -> None:
     async def test() -> None:
         member = Member(SystemFiles(str(tmp_path)))
@@ -185,6 +270,28 @@ def test_a_call_that_hangs_shows_for_how_long() -> None:
         member.submit(b"first")
         await poll(lambda: member.writer.busy_ns > 10_000_000)
         await member.until(lambda: member.completed == [1])
+        await member.writer.close(clean=True)
+
+    run(test)
+
+
+def test_where_there_is_no_space_for_a_segment_the_writer_waits_for_some() -> None:
+    async def test() -> None:
+        disk = SimulatedDisk(Random(1))
+        member = Member(disk)
+        await poll(lambda: not member.archive.spares.is_short)
+        disk.capacity = disk.used_bytes
+        while not member.archive.space_low or member.archive.spares.ready_count:
+            member.submit(bytes(SEGMENT_LENGTH // 4 - 64))
+            await member.until(lambda: member.completed[-1:] == [member.sequence])
+        while member.completed[-1:] == [member.sequence]:
+            member.submit(bytes(SEGMENT_LENGTH // 4 - 64))
+            await asyncio.sleep(0.05)
+        assert not member.failures
+        assert member.writer.busy_ns > 0
+        disk.capacity = None
+        await member.until(lambda: member.completed[-1] == member.sequence)
+        assert not member.failures
         await member.writer.close(clean=True)
 
     run(test)
