@@ -244,6 +244,7 @@ def test_5_3_a_leader_commits_what_a_majority_holds_and_followers_learn_it() -> 
         deliver 1->0 AppendReport
         expect commit 0 frame
         expect commit 1 832
+        fire 0 publish
         deliver 0->1 AppendFrames
         expect commit 1 frame
         """,

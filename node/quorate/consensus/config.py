@@ -30,6 +30,8 @@ class ConsensusConfig:
     election_timeout_max_ns: int = 800 * MS
     heartbeat_interval_ns: int = 50 * MS
     """A leader is never silent for longer; at most a fifth of the election timeout."""
+    publish_delay_ns: int = 5 * MS
+    """A commit position that no frame has carried to a follower by then travels alone."""
     canvass_jitter_ns: int = 15 * MS
     """Random wait before a canvass that a broken link to the leader has caused."""
     canvass_rank_ns: int = 5 * MS

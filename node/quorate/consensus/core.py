@@ -59,8 +59,13 @@ class Deadline(Enum):
     CAMPAIGN = "campaign"
     """A canvass or ballot has had an election timeout without an outcome."""
     HEARTBEAT = "heartbeat"
+    PUBLISH = "publish"
+    """Followers have waited long enough for a frame to bring them the commit position."""
     CHECK_QUORUM = "check_quorum"
     TRANSFER = "transfer"
+
+    __hash__ = object.__hash__
+    """As good for members of an Enum as its own, which is Python code and called per message."""
 
 
 LOST_REASONS = frozenset({RecoveringReason.DAMAGED, RecoveringReason.UNSYNCED})
@@ -309,7 +314,7 @@ class Core:
         self.commit_position = max(self.commit_position, position)
 
     def tell_commit(self) -> None:
-        """Let the outside apply up to the commit position, after it was published."""
+        """Let the outside apply up to the commit position."""
         if self.commit_position > self._commit_told:
             self._commit_told = self.commit_position
             self.effects.append(CommitTo(self.commit_position, self.term))

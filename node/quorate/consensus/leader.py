@@ -36,7 +36,6 @@ class Leader:
         self.possible_loss = possible_loss
         self.base = core.log.end.position
         self._round = 0
-        self._commit_sent = core.commit_position
         self._clock = LogClock(core.now, core.log.last_timestamp, self._majority_walls())
         self._base_mark = core.log.end
         self._append_term_frame()
@@ -101,13 +100,28 @@ class Leader:
     # -- replication ----------------------------------------------------------------------
 
     def flush(self) -> None:
-        """Send to everyone what was appended and committed since the last time."""
-        commit_moved = self._core.commit_position > self._commit_sent
-        self._commit_sent = self._core.commit_position
+        """Send what was appended since the last time; see to it that the commit position follows.
+
+        It travels with the next frames: a message of its own would wake every follower a second
+        time for each frame, which costs the machine more than all the rest of a turn.
+        """
+        core = self._core
+        is_owed = False
         for seat, progress in self.progress.items():
-            streamed = self._stream(seat, progress)
-            if commit_moved and not streamed and progress.flow is Flow.REPLICATE:
+            self._stream(seat, progress)
+            is_owed = is_owed or self._owes_commit(progress)
+        if is_owed and Deadline.PUBLISH not in core.deadlines:
+            core.arm(Deadline.PUBLISH, core.config.publish_delay_ns)
+
+    def publish(self) -> None:
+        """Send the commit position to those that no frame has told it."""
+        for seat, progress in self.progress.items():
+            if self._owes_commit(progress):
                 self._send_empty(seat, progress)
+
+    def _owes_commit(self, progress: Progress) -> bool:
+        behind = progress.commit_sent < self._core.commit_position
+        return behind and progress.flow is Flow.REPLICATE
 
     def _stream(self, seat: Seat, progress: Progress) -> bool:
         """Send frames to one member as far as its window allows; tell whether any went."""
@@ -139,16 +153,19 @@ class Leader:
         first, last = frames[0], frames[-1]
         term_before = self._core.log.term_before(first.position)
         previous = LogMark(first.position, term_before, first.previous_chain)
-        self._send(seat, previous, frames)
+        self._send(seat, progress, previous, frames)
         progress.next_position = last.end
 
     def _send_empty(self, seat: Seat, progress: Progress) -> None:
         """Send a message without frames: a probe, a heartbeat, or a new commit position."""
         probing = progress.flow is Flow.PROBE
-        self._send(seat, progress.probed if probing else LOG_START, ())
+        self._send(seat, progress, progress.probed if probing else LOG_START, ())
 
-    def _send(self, seat: Seat, previous: LogMark, frames: tuple[LogFrame, ...]) -> None:
+    def _send(
+        self, seat: Seat, progress: Progress, previous: LogMark, frames: tuple[LogFrame, ...]
+    ) -> None:
         core = self._core
+        progress.commit_sent = core.commit_position
         message = AppendFrames(
             leadership_term_id=core.term,
             previous=previous,

@@ -155,6 +155,8 @@ class ConsensusModule(Observed):
                 self._election.on_campaign_over()
             case Deadline.HEARTBEAT if self._leader is not None:
                 self._leader.heartbeat()
+            case Deadline.PUBLISH if self._leader is not None:
+                self._leader.publish()
             case Deadline.CHECK_QUORUM if self._leader is not None:
                 if not self._leader.check_quorum():
                     self._leave_office("no majority was heard within an election timeout")
@@ -512,7 +514,7 @@ class ConsensusModule(Observed):
         self._room = None
         core.storage_full = False
         core.end_alarm(FULL_ALARM)
-        core.disarm(Deadline.HEARTBEAT, Deadline.CHECK_QUORUM, Deadline.TRANSFER)
+        core.disarm(Deadline.HEARTBEAT, Deadline.PUBLISH, Deadline.CHECK_QUORUM, Deadline.TRANSFER)
         core.set_role(Role.FOLLOWER, None, reason)
         core.set_ingress(IngressState.CLOSED)
         core.greet_all()
@@ -527,8 +529,7 @@ class ConsensusModule(Observed):
     def drain(self) -> list[Effect]:
         """Return what is to be done since the last call, in order.
 
-        What was appended or committed meanwhile is sent to the followers in one go here, and
-        a commit position is published before this member applies up to it.
+        What was appended meanwhile is sent to the followers in one go here.
         """
         core = self._core
         if self._leader is not None and not self._halted:

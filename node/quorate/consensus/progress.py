@@ -53,6 +53,8 @@ class Progress:
     """Highest heartbeat round of our term that it has answered."""
     sent_at_round: tuple[int, LogPosition] = (0, START_POSITION)
     """A round and the end of what had been sent when it began."""
+    commit_sent: LogPosition = START_POSITION
+    """The commit position that the last message to it carried."""
     heard_at: int = 0
     """Loop time of its last answer."""
     heard: bool = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
+from quorate.consensus.core import Deadline
 from quorate.consensus.effects import Send
 from quorate.consensus.messages import Message
 from quorate_consensus.driven import Driven
@@ -49,10 +50,13 @@ class Together:
             self._taken[seat] = len(member.effects)
 
     def settle(self, delivered_max: int = DELIVERED_MAX) -> int:
-        """Deliver until nobody says anything more; return how many messages that took."""
+        """Deliver until nobody says anything more; return how many messages that took.
+
+        A commit position that is to be published is published when all else is quiet.
+        """
         count = 0
         self._collect()
-        while self._wire:
+        while self._wire or self._published():
             sender, to, message = self._wire.popleft()
             receiver = self.members.get(to)
             linked = receiver is not None and receiver.lives.get(sender.seat) == sender.life
@@ -62,3 +66,10 @@ class Together:
                 assert count <= delivered_max, f"no end of messages, the last one {message}"
             self._collect()
         return count
+
+    def _published(self) -> bool:
+        for member in self.members.values():
+            if Deadline.PUBLISH in member.core.deadlines:
+                member.fire(Deadline.PUBLISH)
+        self._collect()
+        return bool(self._wire)

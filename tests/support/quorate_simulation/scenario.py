@@ -217,7 +217,7 @@ class Scenario:
         chosen = set(map(int, seats)) or set(range(self.cluster.count))
         for _ in range(ROUNDS_MAX):
             done = [self._round(seat, chosen) for seat in sorted(chosen)]
-            if not any(done):
+            if not any(done) and not any(self._publish(seat) for seat in sorted(chosen)):
                 return
         raise AssertionError("does not come to rest: messages beget messages")
 
@@ -273,6 +273,14 @@ class Scenario:
         module = self.cluster.nodes[seat].module
         assert module is not None, f"{seat} does not run"
         return module
+
+    def _publish(self, seat: int) -> bool:
+        """Let a leader tell the commit position that no frame has carried."""
+        module = self.cluster.nodes[seat].module
+        if module is None or Deadline.PUBLISH not in module.deadlines():
+            return False
+        self._fire(seat, Deadline.PUBLISH)
+        return True
 
     def _fire(self, seat: int, deadline: Deadline) -> None:
         node = self.cluster.nodes[seat]
