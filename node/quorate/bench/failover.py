@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import signal
 import time
 from collections.abc import Sequence
@@ -14,7 +13,7 @@ from quorate.bench.figures import Figure, Measured
 from quorate.bench.goals import with_goal
 from quorate.bench.job import Job
 from quorate.bench.plan import Plan
-from quorate.bench.rig import LoadProcess, Rig, rig
+from quorate.bench.rig import LoadFailed, LoadProcess, Rig, rig
 from quorate.config import Durability
 from quorate.consensus.types import Seat
 
@@ -22,6 +21,8 @@ RATE = 10_000
 STEADY_S = 0.5
 """Of undisturbed load after a change of leader and after a return."""
 CATCH_UP_TIMEOUT_S = 60.0
+SERVED_BYTES = 1024 * 1024
+"""Half a second of load or more."""
 _PERIOD_S = 0.05
 
 
@@ -66,9 +67,10 @@ def _longest(
     blows: Sequence[Blow], gaps: Sequence[tuple[float, float]]
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return the longest gap after each blow and after each return, in milliseconds."""
+    later = [[gap for gap in gaps if blow.returned_at <= gap[0] < blow.until] for blow in blows]
     return (
         tuple(gap_within(blow.at, blow.returned_at, gaps) * 1e3 for blow in blows),
-        tuple(gap_within(blow.returned_at, blow.until, gaps) * 1e3 for blow in blows),
+        tuple(max((end - begin for begin, end in some), default=0.0) * 1e3 for some in later),
     )
 
 
@@ -120,11 +122,28 @@ async def _blow(running: Rig, number: signal.Signals) -> Blow:
     await asyncio.sleep(STEADY_S)
     returned_at = time.monotonic()
     await cluster.restart(seat)
-    async with asyncio.timeout(CATCH_UP_TIMEOUT_S):
-        for _ in itertools.count():
-            status = (await cluster.statuses())[seat]
-            if status is not None and status.service_position >= new.commit_position:
-                break
-            await asyncio.sleep(_PERIOD_S)
-    await asyncio.sleep(STEADY_S)
+    await _wait_position(running, seat, "service_position", new.commit_position)
+    # The load must be served again, or the next blow would add to this one's gap.
+    leader = await cluster.wait_leader()
+    served = leader.commit_position + SERVED_BYTES
+    await _wait_position(running, Seat(leader.seat), "commit_position", served)
     return Blow(at, returned_at, time.monotonic())
+
+
+async def _wait_position(running: Rig, seat: Seat, name: str, position: int) -> None:
+    """Wait until a position of a member has got so far.
+
+    Raises:
+        LoadFailed: It has not, in time.
+
+    """
+    try:
+        async with asyncio.timeout(CATCH_UP_TIMEOUT_S):
+            while True:
+                status = (await running.cluster.statuses())[seat]
+                if status is not None and getattr(status, name) >= position:
+                    return
+                await asyncio.sleep(_PERIOD_S)
+    except TimeoutError:
+        text = f"the {name} of seat {seat} has not reached {position} in {CATCH_UP_TIMEOUT_S:g} s"
+        raise LoadFailed(text) from None
