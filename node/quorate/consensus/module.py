@@ -78,7 +78,7 @@ class Rejection(Enum):
     NOT_LEADER = "not leader"
     PAUSED = "leadership is being handed over"
     DIVERGED = "the members' services disagree and no majority can tell who is right"
-    STORAGE_FULL = "the log has no room"
+    STORAGE_FULL = "storage-full"
     """Leadership goes on: offer the same again when there is some."""
     HALTED = "this member has stopped"
 

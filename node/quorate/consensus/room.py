@@ -34,6 +34,8 @@ class LeaderRoom:
         self._transfer = transfer
         self._bounded: set[Seat] = set()
         """Others whose disks are nearly full."""
+        self._refused_with = LogPosition(-1)
+        """Where the room ended when a frame was refused, which may be a long one."""
         self._hand_over_not_before = 0
 
     def on_report(self, seat: Seat, report: RoomReport) -> None:
@@ -58,7 +60,10 @@ class LeaderRoom:
             return True
         if frame_type is FrameType.EMPTY and core.storage_full:
             return False
-        return core.has_room(64 + body_length, core.config.room_reserve_bytes // 2)
+        has_room = core.has_room(64 + body_length, core.config.room_reserve_bytes // 2)
+        if not has_room:
+            self._refused_with = core.room_end
+        return has_room
 
     def judge(self) -> None:
         """Refuse what clients send or take it again, and hand over where that helps."""
@@ -92,7 +97,7 @@ class LeaderRoom:
         """Tell whether we, or all quorums among those that are linked, lack the reserve."""
         core = self._core
         needed = LogPosition(core.log.end.position + core.config.room_reserve_bytes)
-        if core.room_end < needed:
+        if core.room_end < needed or core.room_end == self._refused_with:
             return True
         progress = self._leader.progress
         linked = {seat for seat in core.links if seat in progress}

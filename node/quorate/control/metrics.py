@@ -193,6 +193,21 @@ GAUGES = (
         "Segments written full of zeros and ready to be used.",
         lambda _, gauges: gauges.spares,
     ),
+    _Gauge(
+        "quorate_disk_free_bytes",
+        "What the file system of the data directory still takes.",
+        lambda _, gauges: gauges.disk_free_bytes,
+    ),
+    _Gauge(
+        "quorate_storage_low",
+        "1 while the disk has no space for another segment, else 0.",
+        lambda _, gauges: gauges.storage_low,
+    ),
+    _Gauge(
+        "quorate_storage_full",
+        "1 while this member leads and refuses clients' messages for want of room, else 0.",
+        lambda status, _: status.storage == "full",
+    ),
 )
 
 COUNTERS = (

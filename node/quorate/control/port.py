@@ -27,6 +27,8 @@ class Gauges:
     kept_egress_bytes: int = 0
     timers: int = 0
     spares: int = 0
+    disk_free_bytes: int = 0
+    storage_low: bool = False
 
 
 OnOutcome = Callable[[bool, str], None]

@@ -136,6 +136,9 @@ class MemberStatus:
     """Follows a leader of the present term and is within a bound of its written position."""
     founded: bool = False
     durability: str = "fsync"
+    storage: str = "space"
+    """``space``; ``low``: the disk has no space for another segment of log; ``full``: this leader
+    refuses what clients send, as too few members have room for more log."""
     recovering: str = ""
     """Why this member may have lost what it acknowledged: ``damaged``, ``unsynced`` or empty."""
     possible_loss: bool = False

@@ -18,6 +18,7 @@ from quorate.gateway.credit_pool import CreditPool
 from quorate.gateway.crowd import INCOMPLETE_BYTES_MAX, Crowd
 from quorate.gateway.doorkeeper import Doorkeeper, Terms
 from quorate.gateway.egress import EgressPublisher
+from quorate.gateway.full_log import FullLog
 from quorate.gateway.patrol import Patrol
 from quorate.gateway.ports import IngressPort
 from quorate.gateway.refusals import Refusal, RefusalCounts
@@ -98,6 +99,7 @@ class Gateway:
         self._port = port
         self._batch_bytes_max = batch_bytes_max(constants or ClusterConstants())
         self._egress = EgressPublisher(port)
+        self._full_log = FullLog(port, self.refusals)
         self._pool = CreditPool(config.credit_bytes)
         self._doorkeeper = Doorkeeper(
             port,
@@ -179,6 +181,19 @@ class Gateway:
             connection.resume_reading("paused")
         self.on_serving_changed()
 
+    def refuse_ingress(self) -> None:
+        """Append nothing that clients send until ``take_ingress``: the log has no room."""
+        self._full_log.is_full = True
+
+    def take_ingress(self) -> None:
+        """Take what clients send, and have sent again what was refused; as leader or not."""
+        if not self._full_log.is_full:
+            return
+        self._full_log.is_full = False
+        self._full_log.rewind_all()
+        if self._serving_term is not None:
+            self._let_in()
+
     def on_serving_changed(self) -> None:
         """Follow a change of role, term or leader: attach, detach, redirect.
 
@@ -240,9 +255,10 @@ class Gateway:
         if self._serving_term is not None:
             pool = self._pool
             pool.on_turn(now_loop_ns, self._egress.applied_bytes, positions, len(self.connections))
-            self._egress.on_turn(pool.share, positions[2])
+            self._egress.on_turn(0 if self._full_log.is_full else pool.share, positions[2])
         if self._patrol.is_due(now_loop_ns):
-            serves = self._serving_term is not None and not self._is_paused
+            is_held = self._is_paused or self._full_log.is_full
+            serves = self._serving_term is not None and not is_held
             self._patrol.walk(self, now_loop_ns, serves=serves)
 
     # What connections call
@@ -310,6 +326,7 @@ class Gateway:
         if self._doorkeeper.attached.get(connection.session_id) is connection:
             self._patrol.clocks.heard(connection.session_id, connection.heard_at)
         self._doorkeeper.on_lost(connection)
+        self._full_log.forget(connection)
         self.budget.forget(connection)
         self._crowd.remove(connection)
 
@@ -335,10 +352,12 @@ class Gateway:
         problem = self._doorkeeper.on_open(connection, message)
         if problem is not None:
             self.refuse(connection, *problem)
-        elif self._serving_term is not None:
-            self._doorkeeper.admit(connection)
-        else:
+        elif self._serving_term is None:
             self._doorkeeper.redirect(connection)
+        elif self._full_log.is_full:
+            self._full_log.refuse_open()
+        else:
+            self._doorkeeper.admit(connection)
 
     def _on_ingress(
         self, connection: ClientConnection, messages: Sequence[RawMessage], begin: int
@@ -350,6 +369,10 @@ class Gateway:
             return end
         if len(batch) > self._batch_bytes_max:
             self.refuse(connection, Refusal.TOO_LARGE, LinkError.TOO_LARGE)
+            return end
+        if self._full_log.is_full:
+            self._full_log.refuse_ingress(connection, first, len(batch))
+            self._egress.expect(connection)
             return end
         if connection.rewound_to:
             if first > connection.rewound_to:
@@ -419,7 +442,13 @@ class Gateway:
 
     def _begin_serving(self) -> None:
         self._redirected_to = self._retry_at = None
+        self._let_in()
+
+    def _let_in(self) -> None:
+        """Give every session its time anew, and admit the opens that wait."""
         self._patrol.clocks.start(self._port.container.session_ids(), self.now)
+        if self._full_log.is_full:
+            return
         for connection in list(self.connections):
             if connection.state is ConnectionState.OPENING:
                 self._doorkeeper.admit(connection)
@@ -427,6 +456,7 @@ class Gateway:
     def _stop_serving(self) -> None:
         """Every session must resume, here in a later term or at the new leader."""
         self._doorkeeper.detach_all()
+        self._full_log.forget_all()
         self._redirected_to = None
         if self._port.serving:
             # Another term of its own already: no other member is the one to go to.

@@ -42,6 +42,8 @@ class Refusal(StrEnum):
     """Of all messages that are not whole yet, the largest, while these together are too much."""
     FLOOD = "flood"
     """Too many messages that are no ingress; the connection is not read from for a second."""
+    STORAGE_FULL = "storage-full"
+    """Ingress or an open while the log has no room; it goes on when there is some."""
     OVERRUN = "overrun"
     """Ingress beyond the credit; the connection is not read from until it is used up."""
 

@@ -18,7 +18,15 @@ from quorate.config import ClusterConstants
 from quorate.consensus.effects import Alarm, Effect, HaltCode, IngressState
 from quorate.consensus.messages import Message
 from quorate.consensus.module import ConsensusModule, Rejection
-from quorate.consensus.types import Instant, LogFrame, LogPosition, PeerLife, Role, Seat
+from quorate.consensus.types import (
+    ROOM_UNBOUNDED,
+    Instant,
+    LogFrame,
+    LogPosition,
+    PeerLife,
+    Role,
+    Seat,
+)
 from quorate.control.metrics import Metrics
 from quorate.protocol.log_codec import entries_length_max
 from quorate.runtime.applying import Applier
@@ -54,6 +62,12 @@ class GatewayPort(Protocol):
     def resume(self) -> None:
         """Take clients' bytes again."""
 
+    def refuse_ingress(self) -> None:
+        """Take nothing from clients that needs room in the log."""
+
+    def take_ingress(self) -> None:
+        """Have what was refused sent again."""
+
 
 class EffectCarrier(Protocol):
     """Whoever carries out what the module decided, in its order."""
@@ -87,6 +101,8 @@ class ConsensusAgent:
         self.callback_alarm_ns = 10 * NS
         self.storage_busy_ns: Callable[[], int] = lambda: 0
         """Returns for how long the write that is running has been running, in real time."""
+        self.room_end: Callable[[], LogPosition] = lambda: ROOM_UNBOUNDED
+        """Returns how far the log can grow on the disk as it is."""
         self.storage_stall_ns = NS
         """A write that takes longer makes a leader hand over."""
         self.on_news: Callable[[], None] = lambda: None
@@ -187,6 +203,7 @@ class ConsensusAgent:
             return
         stalled = self.storage_busy_ns() > self.storage_stall_ns
         self.module.on_storage_stalled(now, stalled=stalled)
+        self.module.on_room(now, self.room_end())
         self.module.on_tick(now)
         self.watch()
 
@@ -206,19 +223,28 @@ class ConsensusAgent:
         first, size = 0, 0
         for index, entry in enumerate(entries):
             if size and size + len(entry) > self._body_bytes_max:
-                self._propose(entries[first:index])
+                if not self._propose(entries[first:index]):
+                    break
                 first, size = index, 0
             size += len(entry)
-        self._propose(entries[first:])
+        else:
+            if self._propose(entries[first:]):
+                return
+        # No room in the log: the gateway takes no more, and this goes in when there is some.
+        self._entries = entries[first:]
 
-    def _propose(self, entries: list[bytes]) -> None:
+    def _propose(self, entries: list[bytes]) -> bool:
+        """Append entries as one frame; tell whether that was judged, as it is not without room."""
         outcome = self.module.propose(self._instant, b"".join(entries), len(entries))
+        if outcome is Rejection.STORAGE_FULL:
+            return False
         if isinstance(outcome, Rejection):
             # Nothing was acknowledged: their clients resume and send them again.
             self.metrics.refused("client", outcome.value, len(entries))
             self._gateway.on_rejected()
         else:
             self.metrics.log_frames += 1
+        return True
 
     # -- applying -------------------------------------------------------------------------
 
@@ -251,6 +277,8 @@ class ConsensusAgent:
             return None
         if self.module.transfer_target is not None:
             # Nothing may be appended now: to wait for it would be to spin until the outcome.
+            return None
+        if self.module.core.storage_full:
             return None
         log = self.module.core.log
         if log.end.position > self.applier.position and log.last_timestamp >= deadline:
@@ -286,12 +314,19 @@ class ConsensusAgent:
 
     def on_ingress_state(self, state: IngressState) -> None:
         """Pause or take ingress as the module says."""
+        gateway = self._gateway
         if state is IngressState.PAUSED:
-            self._gateway.pause()
+            gateway.pause()
+        elif state is IngressState.STORAGE_FULL:
+            gateway.refuse_ingress()
+            gateway.resume()
         elif state is IngressState.OPEN:
-            self._gateway.resume()
+            gateway.take_ingress()
+            gateway.resume()
         else:
-            self._gateway.resume()
+            self._entries.clear()
+            gateway.take_ingress()
+            gateway.resume()
             self._was_serving = False
             self._gateway.on_serving_changed()
 

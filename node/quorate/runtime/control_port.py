@@ -89,6 +89,8 @@ class MemberControl:
             kept_egress_bytes=sum(view.kept_egress_bytes for view in sessions),
             timers=container.timers_count,
             spares=member.archive.spares.ready_count,
+            disk_free_bytes=member.archive.free_bytes(),
+            storage_low=member.archive.space_low,
         )
 
     def found(self, *, discard: bool, on_outcome: OnOutcome) -> str | None:

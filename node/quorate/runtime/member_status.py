@@ -7,8 +7,10 @@ from collections import deque
 import quorate
 from quorate.config import NodeConfig
 from quorate.consensus.config import Identity
+from quorate.consensus.core import Core
 from quorate.consensus.module import ConsensusModule
 from quorate.consensus.types import (
+    ROOM_UNBOUNDED,
     FoundingState,
     LogPosition,
     Member,
@@ -85,6 +87,7 @@ class StatusReport:
             caught_up=self.is_caught_up(config.control.ready_lag_bytes_max),
             founded=core.node_state.founded,
             durability=config.consensus.durability.name.lower(),
+            storage=_storage_word(core),
             recovering=_recovering_word(core.node_state.recovering),
             possible_loss=agent.applier.possible_loss,
             voters=tuple(_member_row(member) for member in module.membership.voters),
@@ -200,6 +203,12 @@ class StatusReport:
 
 def _member_row(member: Member) -> MemberRow:
     return MemberRow(member.seat, member.member_id.hex(), member.name)
+
+
+def _storage_word(core: Core) -> str:
+    if core.storage_full:
+        return "full"
+    return "space" if core.room_end == ROOM_UNBOUNDED else "low"
 
 
 def _recovering_word(recovering: Recovering) -> str:

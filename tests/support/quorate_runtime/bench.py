@@ -165,6 +165,14 @@ class FakeGateway:
         """Note the call."""
         self.calls.append("resume")
 
+    def refuse_ingress(self) -> None:
+        """Note the call."""
+        self.calls.append("refuse ingress")
+
+    def take_ingress(self) -> None:
+        """Note the call."""
+        self.calls.append("take ingress")
+
 
 class AgentBench:
     """An agent in seat 0 of a cluster of ``size``, and all its neighbours as fakes."""

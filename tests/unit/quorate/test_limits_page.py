@@ -9,6 +9,7 @@ from typing import NamedTuple
 import pytest
 
 from quorate.config import ClusterSettings, GatewayConfig, NodeConfig
+from quorate.consensus import config as consensus_config
 from quorate.consensus.module import Rejection
 from quorate.control import admin, connections, metrics, server, status
 from quorate.gateway import connection, credit_pool, crowd, patrol, turn_budget
@@ -56,6 +57,10 @@ FIXED: dict[tuple[str, str], float] = {
     ): credit_pool.TOTAL_BYTES_FREE,
     ("client", "the share of one connection, bytes"): credit_pool.SHARE_BYTES_MIN,
     ("client", "log written and not applied, bytes"): credit_pool.BACKLOG_BYTES_MAX,
+    (
+        "client",
+        "room for log where a disk is nearly full, bytes",
+    ): consensus_config.ROOM_RESERVE_BYTES_MAX,
     ("client", "egress buffered for a connection, bytes"): crowd.LAGGING_BYTES,
     (
         "client",

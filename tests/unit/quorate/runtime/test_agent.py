@@ -8,7 +8,14 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from quorate.consensus.effects import AppendToLog, HaltCode
-from quorate.consensus.types import FrameType, LogFrame, LogPosition, Role, Seat
+from quorate.consensus.types import (
+    ROOM_UNBOUNDED,
+    FrameType,
+    LogFrame,
+    LogPosition,
+    Role,
+    Seat,
+)
 from quorate.protocol.entry_bodies import SessionOpenBody, encode_session_open
 from quorate.protocol.log_codec import EntryType, encode_entry
 from quorate.service.api import ClientSession, ClusteredService
@@ -16,6 +23,7 @@ from quorate.service.outbox import EgressBatch, SessionOpened
 from quorate_runtime.bench import MS, AgentBench, ingress
 
 SECOND = 1_000 * MS
+MIB = 1024 * 1024
 
 
 class Timing(ClusteredService):
@@ -221,6 +229,57 @@ def test_slow_disk_makes_a_leader_hand_over_or_say_so() -> None:
         bench.agent.storage_busy_ns = lambda: 0
         await bench.pass_time(100)
         assert not bench.module.core.storage_stalled
+
+    run(scenario)
+
+
+def test_what_the_full_log_does_not_take_is_kept_and_goes_in_first_when_there_is_room() -> None:
+    async def scenario(bench: AgentBench, service: Timing) -> None:
+        session = await open_session(bench)
+        room = bench.module.core.log.end.position + 5 * MIB
+        bench.agent.room_end = lambda: LogPosition(room)
+        await bench.pass_time(50)
+        assert "storage_low" in bench.effects.alarms
+        assert "refuse ingress" not in bench.gateway.calls
+        messages = [b"%02d" % n + bytes(MIB // 4 - 8192) for n in range(18)]
+        for first in range(0, 18, 3):
+            batch = messages[first : first + 3]
+            bench.agent.append_entry(ingress(session, first + 1, batch))
+        await bench.turns()
+        await bench.persist_all()
+        assert service.applied == messages[:12]
+        assert bench.gateway.calls[-2:] == ["refuse ingress", "resume"]
+        assert bench.module.core.log.end.position <= room - 2 * MIB
+        assert "storage_full" in bench.effects.alarms
+        bench.agent.append_entry(ingress(session, 19, [b"last"]))
+        await bench.pass_time(100)
+        await bench.persist_all()
+        assert service.applied == messages[:12]
+        bench.agent.room_end = lambda: ROOM_UNBOUNDED
+        await bench.pass_time(50)
+        await bench.persist_all()
+        assert bench.gateway.calls[-2:] == ["take ingress", "resume"]
+        assert service.applied == [*messages, b"last"]
+        assert not bench.effects.alarms
+        assert "rejected" not in bench.gateway.calls
+
+    run(scenario)
+
+
+def test_timers_that_are_due_wait_for_room_without_a_spin() -> None:
+    async def scenario(bench: AgentBench, service: Timing) -> None:
+        session = await open_session(bench)
+        bench.agent.append_entry(ingress(session, 1, [b"t"]))
+        await bench.turns()
+        await bench.persist_all()
+        bench.agent.room_end = lambda: bench.module.core.log.end.position
+        await bench.pass_time(2000)
+        assert not service.fired
+        assert bench.loop.delays_s[-1] > 0
+        bench.agent.room_end = lambda: ROOM_UNBOUNDED
+        await bench.pass_time(100)
+        await bench.persist_all()
+        assert len(service.fired) == 1
 
     run(scenario)
 

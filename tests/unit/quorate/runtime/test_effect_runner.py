@@ -126,9 +126,16 @@ def test_standing_is_counted_as_an_election() -> None:
 
 def test_ingress_is_paused_and_taken_as_the_module_says() -> None:
     async def scenario(bench: AgentBench, _: Roles) -> None:
-        for state in (IngressState.PAUSED, IngressState.OPEN, IngressState.CLOSED):
+        told = {
+            IngressState.PAUSED: ["pause"],
+            IngressState.OPEN: ["take ingress", "resume"],
+            IngressState.STORAGE_FULL: ["refuse ingress", "resume"],
+            IngressState.CLOSED: ["take ingress", "resume", "serving changed"],
+        }
+        for state, calls in told.items():
+            bench.gateway.calls.clear()
             bench.effects.carry_out([IngressChanged(state)])
-        assert bench.gateway.calls == ["pause", "resume", "resume", "serving changed"]
+            assert bench.gateway.calls == calls
 
     run(scenario)
 

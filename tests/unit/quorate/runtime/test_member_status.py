@@ -13,6 +13,7 @@ from quorate.consensus.messages import Hello, Refusal
 from quorate.consensus.types import (
     LOG_START,
     NOT_RECOVERING,
+    ROOM_UNBOUNDED,
     FoundingState,
     LeadershipTermId,
     LogPosition,
@@ -70,6 +71,24 @@ def run(scenario: Callable[[Watched], Awaitable[None]], *, leads: bool = True) -
         await scenario(watched)
 
     asyncio.run(play())
+
+
+def test_a_disk_that_fills_up() -> None:
+    async def scenario(watched: Watched) -> None:
+        bench = watched.bench
+        assert watched.report.read(1).storage == "space"
+        end = bench.module.core.log.end.position
+        for room, word in ((1 << 30, "low"), (64, "full"), (1 << 40, "low")):
+            position = LogPosition(end + room)
+            bench.agent.room_end = lambda position=position: position  # type: ignore[misc]
+            await bench.pass_time(50)
+            assert watched.report.read(1).storage == word
+        bench.agent.room_end = lambda: ROOM_UNBOUNDED
+        await bench.pass_time(50)
+        status = watched.report.read(1)
+        assert (status.storage, status.alarms) == ("space", ())
+
+    run(scenario)
 
 
 def test_a_blank_member() -> None:
