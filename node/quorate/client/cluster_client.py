@@ -34,6 +34,7 @@ from quorate.client.session_events import (
     Ended,
     Established,
     Event,
+    Granted,
     MemberLeaderless,
     MemberSilent,
     Redirected,
@@ -371,6 +372,8 @@ class ClusterClient:
                     self._dialer.leave_silent()
                 case MemberLeaderless() | Refused():
                     self._dialer.leave()
+                case Granted():
+                    pass  # Whoever waits for it is woken behind all events.
         self._answers.on_credit(has_credit=lambda: self._ingress.can_offer)
 
     def _deliver(self, items: list[EgressItem]) -> None:

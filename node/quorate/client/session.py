@@ -26,6 +26,7 @@ from quorate.client.session_events import (
     Ended,
     Established,
     Event,
+    Granted,
     MemberLeaderless,
     MemberSilent,
     Redirected,
@@ -261,6 +262,8 @@ class Session:
             case Credit(bytes_max):
                 if self.state is SessionState.OPEN:
                     self.ingress.grant(bytes_max)
+                    # Without an event nobody who waits for credit would look again.
+                    self._events.append(Granted())
             case Rewind(sequence):
                 self._require_open("rewind")
                 self.ingress.rewind(sequence)

@@ -28,6 +28,10 @@ class Acknowledged(NamedTuple):
     ingress_sequence: int
 
 
+class Granted(NamedTuple):
+    """Credit has come: more may be offered than before."""
+
+
 class Redirected(NamedTuple):
     """The member does not serve; where the leader is, "" while it knows none."""
 
@@ -63,6 +67,7 @@ Event = (
     Established
     | EgressReceived
     | Acknowledged
+    | Granted
     | Redirected
     | Refused
     | MemberSilent

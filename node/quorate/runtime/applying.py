@@ -21,6 +21,7 @@ from quorate.service.container import ServiceContainer
 
 LOGGER = logging.getLogger("quorate.runtime")
 MESSAGES_PER_STEP = 256
+"""At most: of a service that takes long for a message, as many as a quarter of a slice holds."""
 SLICE_NS = 4_000_000
 """A slice ends after the step that passes this; heartbeats are every 50 ms."""
 READ_BYTES = 1024 * 1024
@@ -66,6 +67,7 @@ class Applier:
         self._from_file: deque[LogFrame] = deque()
         self._reading = False
         self._current: LogFrame | None = None
+        self._step_messages = MESSAGES_PER_STEP
 
     @property
     def position(self) -> LogPosition:
@@ -91,14 +93,22 @@ class Applier:
         began = self._clock.monotonic()
         before = began
         while self.is_behind and self._take_frame():
-            finished = self.container.step(MESSAGES_PER_STEP)
+            finished = self.container.step(self._step_messages)
             if finished:
                 self._current = None
             after = self._clock.monotonic()
-            self.slowest_step_ns = max(self.slowest_step_ns, after - before)
+            self._adapt(after - before)
             before = after
             if after - began > SLICE_NS:
                 return
+
+    def _adapt(self, took_ns: int) -> None:
+        """Take so many messages in a step that a slice can end in time."""
+        self.slowest_step_ns = max(self.slowest_step_ns, took_ns)
+        if took_ns > SLICE_NS // 2:
+            self._step_messages = max(1, self._step_messages * SLICE_NS // (4 * took_ns))
+        elif self._step_messages < MESSAGES_PER_STEP and took_ns < SLICE_NS // 8:
+            self._step_messages *= 2
 
     def _take_frame(self) -> bool:
         """Have a frame under way; tell whether there is one in memory."""

@@ -7,6 +7,7 @@ from quorate.client.session_events import (
     Ended,
     Established,
     Event,
+    Granted,
     MemberLeaderless,
     MemberSilent,
     Redirected,
@@ -232,7 +233,7 @@ def test_credit_lets_more_through() -> None:
     session.ingress.offer(b"1")
     with pytest.raises(IngressBackPressure):
         session.ingress.offer(b"2")
-    hear(session, Credit(10))
+    assert hear(session, Credit(10)) == [Granted()], "or nobody who waits would look again"
     session.ingress.offer(b"2")
 
 

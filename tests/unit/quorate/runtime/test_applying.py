@@ -1,0 +1,74 @@
+"""Slices of applying, with a service that takes its time."""
+
+from __future__ import annotations
+
+import asyncio
+
+from quorate.protocol.entry_bodies import SessionOpenBody, encode_session_open
+from quorate.protocol.log_codec import EntryType, encode_entry
+from quorate.runtime.applying import MESSAGES_PER_STEP, SLICE_NS
+from quorate.service.api import ClientSession, ClusteredService
+from quorate.service.outbox import SessionOpened
+from quorate_runtime.bench import MS, AgentBench, FakeClock, ingress
+
+
+class Slow(ClusteredService):
+    """Takes a millisecond for each message, or no time."""
+
+    def __init__(self) -> None:
+        self.clock: FakeClock | None = None
+        self.applied = 0
+
+    def on_session_message(
+        self, session: ClientSession | None, timestamp: int, message: bytes
+    ) -> None:
+        """Let the clock go on."""
+        self.applied += 1
+        if self.clock is not None:
+            self.clock.now += MS
+
+
+async def prepared(service: Slow) -> tuple[AgentBench, int]:
+    """Return a leading member of a cluster of one, and a session."""
+    bench = AgentBench(service)
+    await bench.lead()
+    body = SessionOpenBody(b"k" * 16, b"", "test", 1 << 18)
+    bench.agent.append_entry(encode_entry(EntryType.SESSION_OPEN, 0, encode_session_open(body)))
+    await bench.turns()
+    await bench.persist_all()
+    (opened,) = (item for item in bench.gateway.outbox if isinstance(item, SessionOpened))
+    return bench, opened.session_id
+
+
+def slices(bench: AgentBench, service: Slow) -> list[int]:
+    """Apply everything, slice by slice; return how many messages each took."""
+    taken = []
+    while bench.applier.is_behind:
+        before = service.applied
+        bench.applier.apply_slice()
+        taken.append(service.applied - before)
+    return taken
+
+
+def test_a_slow_service_is_given_so_few_messages_that_a_slice_ends_in_time() -> None:
+    async def play() -> None:
+        service = Slow()
+        bench, session = await prepared(service)
+        service.clock = bench.clock
+        frame = [b"x"] * (2 * MESSAGES_PER_STEP)
+        bench.agent.append_entry(ingress(session, 1, frame))
+        bench.agent._append_entries()
+        bench.applier.commit_to(bench.module.core.log.end.position)
+        taken = slices(bench, service)
+        assert sum(taken) == len(frame)
+        assert taken[0] == MESSAGES_PER_STEP, "nothing is known before the first step"
+        assert max(taken[1:]) * MS <= 2 * SLICE_NS
+        service.clock = None
+        frame *= 20
+        bench.agent.append_entry(ingress(session, len(frame) // 20 + 1, frame))
+        bench.agent._append_entries()
+        bench.applier.commit_to(bench.module.core.log.end.position)
+        assert slices(bench, service) == [len(frame)]
+        assert bench.applier._step_messages == MESSAGES_PER_STEP, "fast again"
+
+    asyncio.run(play())
