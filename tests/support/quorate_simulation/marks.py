@@ -45,6 +45,8 @@ TIMED_MARKS: Mapping[str, int] = {
     "token sent": 60,
     "transfer completed": 60,
     "tail lost by a disk": 100,
+    "disk nearly full": 60,
+    "log full": 150,
     "cure completed": 150,
     "unanimous ballot": 200,
 }

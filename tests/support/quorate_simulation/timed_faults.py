@@ -28,7 +28,7 @@ class Faults:
             self._crash, self._crash, self._power, self._power_all, self._stop, self._pause,
             self._cut_group, self._cut_leader, self._cut_one_way, self._bridge, self._ring,
             self._clog, self._slow_disk, self._slow_loop, self._jump, self._transfer, self._lossy,
-            self._rot,
+            self._rot, self._fill, self._fill_all,
         ]  # fmt: skip
         count = self._random.randrange(2, len(kinds))
         self._kinds = self._random.sample(kinds, count)
@@ -61,6 +61,7 @@ class Faults:
         for member in world.members:
             member.disk_latency = (MS // 10, MS)
             member.turn_cost = 0
+            member.disk.capacity = None
             if not member.is_up:
                 member.start()
 
@@ -148,6 +149,29 @@ class Faults:
         member.disk.flip(segment_name(LogPosition(base)), offset, 1 << self._random.randrange(8))
         world.history.marks.add("rotted")
         self._restart_later(member, self._random.randrange(10 * MS, SECOND))
+
+    def _fill(self) -> None:
+        """Let something else take nearly all the space of a disk, for a while."""
+        member = self._member()
+        if member is not None:
+            self._fill_disk(member, 2)
+            self._later(lambda: setattr(member.disk, "capacity", None), high=5 * SECOND)
+
+    def _fill_all(self) -> None:
+        self._world.history.marks.add("all disks filled")
+        for member in self._world.members:
+            self._fill_disk(member, 1)
+
+        def free() -> None:
+            for member in self._world.members:
+                member.disk.capacity = None
+
+        self._later(free, high=5 * SECOND)
+
+    def _fill_disk(self, member: TimedMember, segments_max: int) -> None:
+        length = FRAMES_OFFSET + self._world.constants.segment_length
+        left = self._random.randrange(segments_max * length + 1)
+        member.disk.capacity = member.disk.used_bytes + left
 
     # -- the network ----------------------------------------------------------------------------
 

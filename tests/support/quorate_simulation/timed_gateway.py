@@ -38,6 +38,10 @@ class TimedGateway:
         self._opening: dict[bytes, tuple[ClientLink, int]] = {}
         """Key hash → who waits for its open to be applied, and the last egress it has."""
         self._links: dict[int, ClientLink] = {}
+        self._is_full = False
+        self._held_opens: list[tuple[ClientLink, Open]] = []
+        self._refused_from: dict[int, int] = {}
+        """Session → the first sequence refused while the log had no room."""
 
     def close(self) -> None:
         """The process has ended: all connections break."""
@@ -55,6 +59,9 @@ class TimedGateway:
         if not member.serving:
             link.answer(Redirect(self._leader()))
             return
+        if self._is_full:
+            self._held_opens.append((link, message))
+            return
         self._opening[message.key_hash] = (link, message.last_egress)
         body = encode_session_open(SessionOpenBody(message.key_hash, b"", "simulated"))
         member.append_entry(encode_entry(EntryType.SESSION_OPEN, message.session_id, body))
@@ -65,6 +72,11 @@ class TimedGateway:
         if not member.serving or self._links.get(message.session_id) is not link:
             link.answer(Redirect(self._leader()))
             return
+        if self._is_full:
+            first = message.first_sequence
+            known = self._refused_from.get(message.session_id, first)
+            self._refused_from[message.session_id] = min(known, first)
+            return
         entry = encode_entry(
             EntryType.SESSION_INGRESS,
             message.session_id,
@@ -74,6 +86,23 @@ class TimedGateway:
             egress_acknowledged=message.egress_acknowledged,
         )
         member.append_entry(entry)
+
+    def refuse_ingress(self) -> None:
+        """The log has no room."""
+        self._is_full = True
+
+    def take_ingress(self) -> None:
+        """There is room again, or another leader: have sent again what was refused."""
+        self._is_full = False
+        refused, self._refused_from = self._refused_from, {}
+        for session_id, sequence in refused.items():
+            view = self._member.container.session(session_id)
+            if view is not None:
+                again = max(sequence, view.last_ingress_sequence + 1)
+                self._answer(session_id, Rewind(session_id, again))
+        opens, self._held_opens = self._held_opens, []
+        for link, message in opens:
+            self.on_open(link, message)
 
     def on_outbox(self, outbox: list[Outbound]) -> None:
         """Send what applying has produced to whom it concerns."""
@@ -107,6 +136,9 @@ class TimedGateway:
     def _everyone(self) -> list[ClientLink]:
         """Forget all connections and return them."""
         links = [link for link, _ in self._opening.values()] + list(self._links.values())
+        links += [link for link, _ in self._held_opens]
+        self._held_opens.clear()
+        self._refused_from.clear()
         self._opening.clear()
         self._links.clear()
         return links

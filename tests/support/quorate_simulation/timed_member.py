@@ -23,6 +23,8 @@ from quorate.consensus.effects import (
     CommitTo,
     Effect,
     Halt,
+    IngressChanged,
+    IngressState,
     ReadLog,
     RoleChanged,
     Send,
@@ -34,6 +36,7 @@ from quorate.consensus.effects import (
 from quorate.consensus.messages import Message
 from quorate.consensus.module import ConsensusModule, Rejection
 from quorate.consensus.types import (
+    ROOM_UNBOUNDED,
     ClusterId,
     Instant,
     LogFrame,
@@ -44,6 +47,7 @@ from quorate.consensus.types import (
     Seat,
     StartNonce,
 )
+from quorate.errors import DiskFull
 from quorate.protocol.log_codec import decode_frames
 from quorate.service.container import ServiceContainer
 from quorate_simulation.checkers import ConsensusChecker
@@ -59,6 +63,7 @@ from quorate_simulation.timed_service import RecordingService
 TICK_MAX = 50 * MS
 STALL_ROUNDS = 2
 IDLE_INTERVAL = 250 * MS
+FULL_RETRY = 250 * MS
 STORAGE_STALL = SECOND
 
 
@@ -182,7 +187,7 @@ class TimedMember:
         setting = self.setting
         if self._writing:
             self.disk.crash_at = self.disk.operations + 1 + setting.random.randrange(14)
-            with suppress(SimulatedCrash):
+            with suppress(SimulatedCrash, DiskFull):
                 self.archive.persist(self._writing)
         self._life += 1
         self.module = None
@@ -202,7 +207,12 @@ class TimedMember:
         assert self.module is not None
         batch = self._writing + self._pending
         if batch:
-            self.archive.persist(batch)
+            try:
+                self.archive.persist(batch)
+            except DiskFull:
+                # Waits for space until its patience ends, and is no clean end then.
+                self.kill(power=False)
+                return
             self._complete(batch)
         self.archive.close_clean()
         self._life += 1
@@ -291,6 +301,10 @@ class TimedMember:
             return
         busy = self.setting.schedule.now - self._write_began if self._writing else 0
         self.module.on_storage_stalled(now, stalled=busy > STORAGE_STALL)
+        room_end = self.archive.room_end
+        if room_end != ROOM_UNBOUNDED:
+            self.setting.checker.history.marks.add("disk nearly full")
+        self.module.on_room(now, room_end)
         self.module.on_tick(now)
 
     # -- effects --------------------------------------------------------------------------------
@@ -337,6 +351,8 @@ class TimedMember:
                     member.transferring = False
                     self.gateway.on_leadership_lost()
                 self.container.set_role(effect.role)
+            case IngressChanged():
+                self._on_ingress_changed(effect.state)
             case ReadLog():
                 self._later(
                     self._latency(),
@@ -352,6 +368,15 @@ class TimedMember:
                 checker.on_halt(member, effect)
             case _:
                 pass
+
+    def _on_ingress_changed(self, state: IngressState) -> None:
+        if state is IngressState.STORAGE_FULL:
+            self.setting.checker.history.marks.add("log full")
+            self.gateway.refuse_ingress()
+        elif state is not IngressState.PAUSED:
+            if state is IngressState.CLOSED:
+                self._proposals.clear()
+            self.gateway.take_ingress()
 
     def _send(self, effect: Send) -> None:
         network = self.setting.network
@@ -375,8 +400,14 @@ class TimedMember:
         self._later(self._latency(), self._end_write)
 
     def _end_write(self) -> None:
-        batch, self._writing = self._writing, []
-        sequence = self.archive.persist(batch)
+        batch = self._writing
+        try:
+            sequence = self.archive.persist(batch)
+        except DiskFull:
+            self.setting.checker.history.marks.add("writer waited for space")
+            self._later(FULL_RETRY, self._end_write)
+            return
+        self._writing = []
         self._complete(batch)
         self._begin_write()
         self._input(lambda module, now: module.on_persisted(now, sequence))
@@ -458,7 +489,7 @@ class TimedMember:
         deadline = self.container.next_timer_deadline
         if deadline is None or module.leading is None:
             return None
-        if module.transfer_target is not None:
+        if module.transfer_target is not None or module.core.storage_full:
             return None
         log = module.core.log
         if log.end.position > self.container.position and log.last_timestamp >= deadline:
@@ -485,17 +516,21 @@ class TimedMember:
         first, size = 0, 0
         for index, entry in enumerate(entries):
             if size and size + len(entry) > limit:
-                self._propose(entries[first:index])
+                if not self._propose(entries[first:index]):
+                    break
                 first, size = index, 0
             size += len(entry)
-        if entries:
-            self._propose(entries[first:])
+        else:
+            if not entries or self._propose(entries[first:]):
+                return
+        self._proposals = entries[first:]
 
-    def _propose(self, entries: list[bytes]) -> None:
+    def _propose(self, entries: list[bytes]) -> bool:
         assert self.module is not None
         outcome = self.module.propose(self._instant, b"".join(entries), len(entries))
         if isinstance(outcome, Rejection):
             self.setting.checker.history.marks.add(f"refused: {outcome.name.lower()}")
+        return outcome is not Rejection.STORAGE_FULL
 
     @property
     def serving(self) -> bool:
