@@ -17,6 +17,7 @@ class CreditAccount:
     """
 
     __slots__ = (
+        "_applied_sequence",
         "_grown_at",
         "_under_way",
         "_window",
@@ -25,13 +26,14 @@ class CreditAccount:
         "received_bytes",
     )
 
-    def __init__(self, window: int) -> None:
-        """Grant the first ``window`` bytes."""
+    def __init__(self, window: int, applied_sequence: int = 0) -> None:
+        """Grant the first ``window`` bytes to a session that has been applied so far."""
         self.received_bytes = 0
         self.applied_bytes = 0
         self.granted_bytes = window
         self._window = window
         self._grown_at = 0
+        self._applied_sequence = applied_sequence
         self._under_way: deque[tuple[int, int]] = deque()
 
     def on_ingress(self, last_sequence: int, length: int, last_batch_length: int) -> bool:
@@ -53,12 +55,25 @@ class CreditAccount:
             self.applied_bytes = self.received_bytes
 
     def on_applied(self, sequence: int) -> int:
-        """Free what is applied up to this ingress sequence; return how many bytes that is."""
+        """Free what is applied up to this ingress sequence; return how many bytes that is.
+
+        Of batches that are applied in part, as many bytes as there are messages.
+        """
         under_way, before = self._under_way, self.applied_bytes
-        while under_way and under_way[0][0] <= sequence:
-            self.applied_bytes = under_way.popleft()[1]
-        if not under_way:
+        while under_way:
+            last, end = under_way[0]
+            if last > sequence > self._applied_sequence:
+                part = (end - self.applied_bytes) * (sequence - self._applied_sequence)
+                self.applied_bytes += part // (last - self._applied_sequence)
+                break
+            if last > sequence:
+                break
+            self.applied_bytes = end
+            self._applied_sequence = last
+            under_way.popleft()
+        else:
             self.applied_bytes = self.received_bytes
+        self._applied_sequence = max(self._applied_sequence, sequence)
         return self.applied_bytes - before
 
     def on_gap(self) -> None:

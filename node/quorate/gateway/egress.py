@@ -30,7 +30,7 @@ class EgressPublisher:
         """Batch bytes of ingress that were applied, of all connections."""
         self._awaiting: dict[ClientConnection, bool] = {}
         """True: look at it in the coming turn even if nothing more has been applied."""
-        self._service_position = -1
+        self._progress = -1
 
     def expect(self, connection: ClientConnection) -> None:
         """Acknowledge to this connection, and renew its credit, as its ingress is applied."""
@@ -88,8 +88,12 @@ class EgressPublisher:
             service_position: Up to where the container has applied the log.
 
         """
-        has_applied = service_position != self._service_position
-        self._service_position = service_position
+        if not self._awaiting:
+            return
+        # A large frame of a slow service takes many turns, and frees credit in each.
+        progress = service_position + self._port.container.applied_messages
+        has_applied = progress != self._progress
+        self._progress = progress
         for connection, is_urgent in list(self._awaiting.items()):
             is_said = (has_applied or is_urgent) and self._acknowledge(connection)
             self._renew_credit(connection, share)

@@ -29,6 +29,10 @@ class SessionsView(Protocol):
     def sessions_count(self) -> int:
         """How many sessions are live."""
 
+    @property
+    def applied_messages(self) -> int:
+        """Messages applied so far, those of a frame that is under way included."""
+
     def egress_after(self, session_id: int, egress_sequence: int) -> list[EgressBatch]:
         """Return kept egress behind this sequence, in order; the first may begin before it."""
 

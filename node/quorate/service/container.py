@@ -288,6 +288,11 @@ class ServiceContainer:
         """How many sessions are open."""
         return len(self._state.sessions)
 
+    @property
+    def applied_messages(self) -> int:
+        """Messages of clients applied so far, those of a frame that is under way included."""
+        return self._runner.counters["ingress_messages"]
+
     def session(self, session_id: int) -> SessionView | None:
         """Return an open session."""
         return self._view(self._state.sessions.get(session_id))

@@ -94,3 +94,23 @@ def test_a_share_that_shrinks_takes_nothing_back_and_grants_less() -> None:
     account.on_applied(2)
     assert account.grant(0) is None
     assert account.is_used_up
+
+
+def test_a_batch_that_is_applied_in_part_is_freed_in_part() -> None:
+    account = CreditAccount(1000, applied_sequence=100)
+    account.on_ingress(110, 200, 200)
+    account.on_ingress(120, 100, 100)
+    assert account.on_applied(101) == 20
+    assert account.on_applied(105) == 80
+    assert account.on_applied(105) == 0
+    assert account.on_applied(115) == 150
+    assert account.on_applied(120) == 50
+    assert account.is_settled
+
+
+def test_what_was_applied_before_is_freed_when_it_is_sent_again() -> None:
+    account = CreditAccount(1000, applied_sequence=100)
+    account.on_ingress(100, 50, 50)
+    account.on_ingress(104, 40, 40)
+    assert account.on_applied(100) == 50
+    assert account.on_applied(102) == 20

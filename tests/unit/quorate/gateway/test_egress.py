@@ -64,6 +64,7 @@ class FakeContainer:
     view: SessionView
     kept: list[EgressBatch] = field(default_factory=list)
     settings: ClusterSettings = field(default_factory=ClusterSettings)
+    applied_messages: int = 0
 
     def find_session(self, key_hash: bytes) -> SessionView | None:
         return self.view
@@ -178,3 +179,15 @@ def test_a_hole_in_front_of_new_egress_is_filled_from_what_is_kept() -> None:
     scene.container.kept = [batch(1, 2, applied=1), batch(3, 1, applied=2)]
     scene.publisher.publish(scene.connection, [batch(3, 1, applied=2)])
     assert scene.sent() == [(0, 1, 2), (0, 3, 1)]
+
+
+def test_a_frame_that_is_under_way_frees_credit() -> None:
+    scene = Scene(applied=0)
+    scene.connection.credit.on_ingress(10, 1000, 1000)
+    scene.publisher.expect(scene.connection)
+    scene.container.view = scene.container.view._replace(is_flushed=False, last_ingress_sequence=4)
+    scene.container.applied_messages = 4
+    scene.publisher.on_turn(1000, 64)
+    assert scene.publisher.applied_bytes == 400
+    assert scene.connection.credit.granted_bytes == 1400
+    assert scene.sent() == [], "and acknowledges nothing"
