@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from quorate.config import ClusterSettings, Durability
+from quorate.config import ClusterConstants, ClusterSettings, Durability
 from quorate.control.status import MemberStatus
 from quorate.dev.cluster import DevCluster
 from quorate.dev.layout import DevOptions
@@ -28,15 +28,31 @@ def make_cluster(
     service: str = SERVICE,
 ) -> DevCluster:
     """Return a cluster that runs a journal; digests are compared often."""
+    options = make_options(
+        directory, members=members, durability=durability, settings=settings, service=service
+    )
+    return DevCluster(options, restart=restart)
+
+
+def make_options(
+    directory: Path,
+    *,
+    members: int = 3,
+    durability: Durability = Durability.FSYNC,
+    settings: ClusterSettings | None = None,
+    constants: ClusterConstants | None = None,
+    service: str = SERVICE,
+) -> DevOptions:
+    """Return what such a cluster is made of."""
     os.environ["PYTHONPATH"] = str(SUPPORT)
-    options = DevOptions(
+    return DevOptions(
         directory=directory,
         service=service,
         members=members,
         durability=durability,
         settings=settings or ClusterSettings(digest_interval_bytes=64 * 1024),
+        constants=constants,
     )
-    return DevCluster(options, restart=restart)
 
 
 async def settled(cluster: DevCluster, timeout_s: float = 20.0) -> dict[int, MemberStatus]:

@@ -16,13 +16,16 @@ TURN_S = 0.005
 class Load:
     """Offers messages at a steady rate inside its block; knows what was answered."""
 
-    def __init__(self, addresses: tuple[str, ...], rate_per_s: int = RATE_PER_S) -> None:
-        """Send to the cluster at these client addresses."""
+    def __init__(
+        self, addresses: tuple[str, ...], rate_per_s: int = RATE_PER_S, message_bytes: int = 0
+    ) -> None:
+        """Send messages of at least so many bytes to the cluster at these client addresses."""
         self.answers: list[bytes] = []
         self.sent: list[bytes] = []
         self.gap_s = 0.0
         """Longest time without an answer, while messages were waiting for one."""
         self._per_turn = max(1, int(rate_per_s * TURN_S))
+        self._message_bytes = message_bytes
         self._addresses = addresses
         self._client: ClusterClient
         self._sending = True
@@ -54,7 +57,7 @@ class Load:
             for _ in range(self._per_turn):
                 if not self._client.can_offer:
                     await self._client.ready()
-                message = b"message %d" % (len(self.sent) + 1)
+                message = (b"message %d" % (len(self.sent) + 1)).ljust(self._message_bytes)
                 self.sent.append(message)
                 self._client.offer(message)
             await asyncio.sleep(TURN_S)

@@ -1,0 +1,128 @@
+"""Disks of real members fill up under load, one and then all, and are freed again.
+
+Every answer is checked: no message may be lost, doubled, moved or reported as failed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import urllib.request
+from pathlib import Path
+
+from quorate.config import ClusterConstants, ClusterSettings
+from quorate.consensus.types import Seat
+from quorate.control.status import MemberStatus
+from quorate.dev.cluster import DevCluster
+from quorate_processes.cluster import check_replay, make_options, settled
+from quorate_processes.load import Load
+from quorate_processes.small_disks import SmallDisk, small_disks
+
+MIB = 1024 * 1024
+CONSTANTS = ClusterConstants(segment_length=MIB, frame_bytes_max=MIB // 16)
+SETTINGS = ClusterSettings(message_bytes_max=16 * 1024, digest_interval_bytes=64 * 1024)
+DISK_BYTES = 24 * MIB
+RATE_PER_S = 1_500
+MESSAGE_BYTES = 1024
+
+
+async def metric(cluster: DevCluster, seat: int, name: str) -> float:
+    """Return one line of a member's metrics."""
+    url = f"http://{cluster.control_addresses[seat]}/metrics"
+    text = await asyncio.to_thread(lambda: urllib.request.urlopen(url, timeout=5).read().decode())
+    rows = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+    return float(rows[name])
+
+
+async def wait_storage(cluster: DevCluster, word: str, *seats: int) -> None:
+    """Wait until these members say so of their storage."""
+    wanted = seats or cluster.seats
+
+    def said() -> bool:
+        known = cluster.known_statuses()
+        return all((s := known[Seat(seat)]) is not None and s.storage == word for seat in wanted)
+
+    await cluster.wait_until(said, 30, f"storage {word} in seats {wanted}")
+
+
+async def wait_refusing(cluster: DevCluster) -> MemberStatus:
+    """Wait until a leader refuses for want of room, and return its status."""
+
+    def leader() -> MemberStatus | None:
+        for status in cluster.known_statuses().values():
+            if status is not None and status.role == "leader" and status.storage == "full":
+                return status
+        return None
+
+    await cluster.wait_until(lambda: leader() is not None, 30, "a leader with a full log")
+    status = leader()
+    assert status is not None
+    return status
+
+
+async def fill_leader(cluster: DevCluster, disks: list[SmallDisk], load: Load) -> int:
+    """Fill the leader's disk and see another member lead; return the seat of the full one."""
+    first = await cluster.wait_leader()
+    await load.answered(1_000)
+    disks[first.seat].fill()
+    second = await cluster.wait_leader(above_term=first.leadership_term_id)
+    assert second.seat != first.seat
+    await load.answered(1_000)
+    status = (await cluster.statuses())[Seat(first.seat)]
+    assert status is not None
+    assert (status.storage, [row.name for row in status.alarms]) == ("low", ["storage_low"])
+    assert await metric(cluster, first.seat, "quorate_storage_low") == 1
+    assert await metric(cluster, first.seat, "quorate_disk_free_bytes") < MIB
+    return first.seat
+
+
+async def fill_others(cluster: DevCluster, disks: list[SmallDisk], full: int) -> MemberStatus:
+    """Fill the other disks and see clients refused; return the status of the leader."""
+    for seat, disk in enumerate(disks):
+        if seat != full:
+            disk.fill()
+    leader = await wait_refusing(cluster)
+    assert {alarm.name for alarm in leader.alarms} == {"storage_low", "storage_full"}
+    assert await metric(cluster, leader.seat, "quorate_storage_full") == 1
+    reason = 'quorate_refused_total{boundary="client",reason="storage-full"}'
+    assert await metric(cluster, leader.seat, reason) > 0
+    return leader
+
+
+async def elect_while_full(cluster: DevCluster, leader: MemberStatus, load: Load) -> None:
+    """Kill the leader: another one is elected and refuses too; the killed one comes back."""
+    answered = len(load.answers)
+    cluster.kill(Seat(leader.seat))
+    assert await cluster.wait_exit(Seat(leader.seat)) == -signal.SIGKILL
+    successor = await cluster.wait_leader(above_term=leader.leadership_term_id)
+    assert successor.seat != leader.seat
+    assert (await wait_refusing(cluster)).seat == successor.seat
+    await cluster.restart(Seat(leader.seat))
+    await wait_storage(cluster, "low", leader.seat)
+    # What the killed leader had taken may have been committed by the next one.
+    assert len(load.answers) <= answered + RATE_PER_S
+    assert (await wait_refusing(cluster)).leadership_term_id == successor.leadership_term_id
+
+
+def test_full_disks_lose_nothing_and_heal_by_themselves(tmp_path: Path) -> None:
+    """One disk full: hand-over. All full: refusals, elections. Freed: all goes through."""
+    options = make_options(tmp_path, settings=SETTINGS, constants=CONSTANTS)
+
+    async def run() -> None:
+        async with DevCluster(options, restart=False) as cluster, asyncio.timeout(100):
+            await cluster.wait_leader()
+            async with Load(cluster.client_addresses, RATE_PER_S, MESSAGE_BYTES) as load:
+                first = await fill_leader(cluster, disks, load)
+                leader = await fill_others(cluster, disks, first)
+                await elect_while_full(cluster, leader, load)
+                for disk in disks:
+                    disk.free()
+                await load.answered(3_000)
+                await load.finish()
+            await wait_storage(cluster, "space")
+            statuses = await settled(cluster)
+            assert not any(status.alarms for status in statuses.values())
+            check_replay(cluster, statuses)
+
+    with small_disks(options, DISK_BYTES) as disks:
+        asyncio.run(run())
