@@ -14,10 +14,12 @@ from pathlib import Path
 import uvloop
 
 from quorate.bench import report
+from quorate.bench.compare import compare
 from quorate.bench.plan import BOTH, Plan
 from quorate.bench.run import PARTS, Block, Run
 from quorate.config import Durability
 from quorate.dev.demo_directory import fresh_directory
+from quorate.errors import QuorateError
 
 EXIT_INTERRUPTED = 130
 OUTPUT = Path("build/bench")
@@ -26,8 +28,35 @@ OUTPUT = Path("build/bench")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure what was asked for; return 0 unless something could not be measured."""
     options = _parser().parse_args(arguments)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    return _measure(options)
+    # Told to stop is stopped as by Ctrl-C: clusters, load and files go.
+    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    directory = fresh_directory("quorate-bench-")
+    try:
+        code = (_compare if options.compare else _measure)(options, directory)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        code = EXIT_INTERRUPTED
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    if code == 1:
+        print(f"the members' logs are below {directory}", file=sys.stderr)
+    else:
+        shutil.rmtree(directory, ignore_errors=True)
+    return code
+
+
+def _compare(options: argparse.Namespace, directory: Path) -> int:
+    chosen = ["--only", ",".join(options.only)]
+    chosen += ["--quick"] if options.quick else []
+    chosen += ["--durability", options.durability] if options.durability else []
+    print(report.one_line(), flush=True)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            print(runner.run(compare(options.compare, options.repeats, directory, chosen)))
+    except QuorateError as error:
+        print(f"not compared: {error}", file=sys.stderr)
+        return 1
+    return 0
 
 
 def plan_of(options: argparse.Namespace, directory: Path) -> Plan:
@@ -40,26 +69,16 @@ def plan_of(options: argparse.Namespace, directory: Path) -> Plan:
     return plan
 
 
-def _measure(options: argparse.Namespace) -> int:
-    directory = fresh_directory("quorate-bench-")
+def _measure(options: argparse.Namespace, directory: Path) -> int:
     plan = plan_of(options, directory)
     run = Run(plan, options.only, _say, _show)
     print(report.heading(), flush=True)
-    try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(run.measure())
-    except KeyboardInterrupt:
-        shutil.rmtree(directory, ignore_errors=True)
-        print("interrupted", file=sys.stderr)
-        return EXIT_INTERRUPTED
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(run.measure())
     _write(options, plan, run)
     for failure in run.failures:
-        print(f"not measured: {failure.title}: {failure.reason}", file=sys.stderr)
-    if run.failures:
-        print(f"the members' logs are {directory}/*/member-*/member.log", file=sys.stderr)
-        return 1
-    shutil.rmtree(directory, ignore_errors=True)
-    return 0
+        _say(f"not measured: {failure.title}: {failure.reason}")
+    return 1 if run.failures else 0
 
 
 def _write(options: argparse.Namespace, plan: Plan, run: Run) -> None:
@@ -69,7 +88,21 @@ def _write(options: argparse.Namespace, plan: Plan, run: Run) -> None:
     chosen = {"only": list(options.only), "quick": plan.is_quick, "repeats": plan.repeats}
     path = output / "figures.json"
     path.write_text(report.to_json(run.blocks, run.failures, chosen), encoding="utf-8")
-    _say(f"wrote {path}")
+    _say(f"wrote {', '.join(map(str, [path, *(_draw(run, output) if options.plot else ())]))}")
+
+
+def _draw(run: Run, output: Path) -> list[Path]:
+    """Write histograms and plot; return the files."""
+    try:
+        from quorate.bench.histograms import write_histograms
+        from quorate.bench.plot import write_plot
+    except ModuleNotFoundError as error:
+        _say(f"no histograms and no plot: no module {error.name}; install quorate[bench]")
+        return []
+    return [
+        *write_histograms(run.blocks, output),
+        *write_plot(run.blocks, output / "figures.png", report.one_line()),
+    ]
 
 
 def _say(text: str) -> None:
@@ -104,6 +137,14 @@ def _parser() -> argparse.ArgumentParser:
         default=OUTPUT,
         metavar="DIRECTORY",
         help="where JSON, histograms and plot go (%(default)s)",
+    )
+    parser.add_argument(
+        "--no-plot", dest="plot", action="store_false", help="neither histograms nor plot"
+    )
+    parser.add_argument(
+        "--compare",
+        metavar="REV",
+        help="measure this tree and that commit in turns, and print the ratios only",
     )
     return parser
 

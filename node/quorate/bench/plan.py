@@ -33,7 +33,7 @@ class Plan:
             self,
             warm_up_s=0.6,
             closed_s=1.6,
-            idle_s=1.2,
+            idle_s=2.0,
             open_s=1.6,
             kills=4,
             stops=3,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -90,15 +91,22 @@ def bound_scale(figure: Figure, block: Block) -> float:
 
 def heading() -> str:
     """Return what all figures depend on, for the first lines."""
-    about = machine()
     return (
-        f"{about['cores']} cores of {about['processor']}, Linux {about['kernel']}, "
-        f"Python {about['python']}; 3 members and the load generator on this machine, "
-        f"100-byte messages\n"
+        f"{one_line()}\n"
         f"in the first line of each part: the machine before and after it; then the "
         f"median (range) of the repeats; targets and peers are of a machine of this kind with "
         f"{REFERENCE};\n"
         f'"here" is a latency\'s target times what two round trips (and a sync) take here to that'
+    )
+
+
+def one_line() -> str:
+    """Return the machine and the set-up, for people."""
+    about = machine()
+    return (
+        f"{about['cores']} cores of {about['processor']}, Linux {about['kernel']}, "
+        f"Python {about['python']}; 3 members and the load generator on this machine, "
+        f"100-byte messages"
     )
 
 
@@ -157,8 +165,27 @@ def machine() -> dict[str, object]:
         "cores": len(os.sched_getaffinity(0)),
         "kernel": platform.release(),
         "python": platform.python_version(),
+        "commit": _commit(),
         "load_average": os.getloadavg()[0],
     }
+
+
+def _commit() -> str:
+    """Return the commit that is measured, with a mark for changes; empty outside of a clone."""
+    git = [
+        "git",
+        "-C",
+        str(Path(__file__).parent),
+        "describe",
+        "--always",
+        "--dirty",
+        "--abbrev=12",
+    ]
+    try:
+        found = subprocess.run(git, capture_output=True, text=True, check=False)
+    except OSError:
+        return ""
+    return found.stdout.strip()
 
 
 def _processor() -> str:

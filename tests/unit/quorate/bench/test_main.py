@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from functools import partialmethod
 from pathlib import Path
 
 import pytest
 
 from quorate.bench import __main__ as bench
+from quorate.bench.compare import CompareFailed
 from quorate.bench.figures import Figure, Measured
 from quorate.bench.machine import Probe
 from quorate.bench.plan import Plan
@@ -36,6 +38,7 @@ class Measuring:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.error: BaseException | None = None
         self.failures: list[Failure] = []
+        self.histograms: dict[str, dict[int, int]] = {}
         self.runs: list[Run] = []
         monkeypatch.setattr(Run, "measure", partialmethod(_measured, self))
 
@@ -47,7 +50,8 @@ class Measuring:
         self.runs.append(run)
         if self.error is not None:
             raise self.error
-        measured = Measured([Figure("one outstanding, p50", "us", (1.0, 2.0, 3.0))])
+        figure = Figure("one outstanding, p50", "us", (1.0, 2.0, 3.0))
+        measured = Measured([figure], (), self.histograms)
         run.blocks.append(Block("idle", Durability.FSYNC, measured, PROBE, PROBE))
         run._show(run.blocks[0])
         run.failures += self.failures
@@ -99,6 +103,54 @@ def test_an_interrupt_leaves_nothing(measuring: Measuring, output: Path) -> None
     assert bench.main(["--output", str(output)]) == bench.EXIT_INTERRUPTED
     assert not measuring.plan.directory.exists()
     assert not output.exists()
+
+
+def test_ratios_to_another_commit_replace_the_table(
+    monkeypatch: pytest.MonkeyPatch, output: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[object] = []
+
+    async def compared(revision: str, rounds: int, _: Path, options: list[str]) -> str:
+        asked.append((revision, rounds, options))
+        return "the ratios"
+
+    monkeypatch.setattr(bench, "compare", compared)
+    options = ["--compare", "HEAD~3", "--repeats", "5", "--only", "idle,closed", "--quick"]
+    assert bench.main([*options, "--output", str(output)]) == 0
+    assert asked == [("HEAD~3", 5, ["--only", "idle,closed", "--quick"])]
+    assert capsys.readouterr().out.endswith("the ratios\n")
+    assert not output.exists()
+
+
+def test_a_commit_that_cannot_be_compared_is_a_failure(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def failed(*_: object) -> str:
+        raise CompareFailed("git rev-parse nowhere: no such commit")
+
+    monkeypatch.setattr(bench, "compare", failed)
+    assert bench.main(["--compare", "nowhere"]) == 1
+    assert "not compared: git rev-parse nowhere: no such commit" in capsys.readouterr().err
+
+
+def test_histograms_and_plot_stand_beside_the_figures(measuring: Measuring, output: Path) -> None:
+    measuring.histograms = {"idle": {1_000: 90, 2_000: 9, 123_000: 1}}
+    assert bench.main(["--output", str(output)]) == 0
+    names = {path.name for path in output.iterdir()}
+    assert names == {"figures.json", "figures.png", "idle-fsync.hgrm"}
+
+
+def test_the_figures_do_not_need_the_packages_that_draw(
+    measuring: Measuring,
+    output: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setitem(sys.modules, "hdrh.histogram", None)
+    monkeypatch.delitem(sys.modules, "quorate.bench.histograms", raising=False)
+    assert bench.main(["--output", str(output)]) == 0
+    assert [path.name for path in output.iterdir()] == ["figures.json"]
+    assert "install quorate[bench]" in capsys.readouterr().err
 
 
 def test_a_part_that_does_not_exist_is_named(capsys: pytest.CaptureFixture[str]) -> None:
