@@ -347,4 +347,56 @@ SERVICE = (
     ),
 )
 
-ALL = (*CONSENSUS, *ARCHIVE, *SERVICE)
+ROOM = (
+    Mutant(
+        "follower-without-room",
+        "consensus/follower.py",
+        "            frames = tuple(frame for frame in frames if frame.end <= core.room_end)\n",
+        "            pass\n",
+        "a follower takes frames for which its disk has no space",
+    ),
+    Mutant(
+        "hand-over-in-a-circle",
+        "consensus/room.py",
+        "if target is None or leader.progress[target].room_end != ROOM_UNBOUNDED:",
+        "if target is None:",
+        "leaders whose disks are all nearly full hand leadership around",
+    ),
+    Mutant(
+        "full-for-ever",
+        "consensus/room.py",
+        "            if progress.room_heard_at < since:\n",
+        "            if False:\n",
+        "a follower whose disk has space again, and whose word of it was lost, counts as full",
+    ),
+    Mutant(
+        "reserve-for-clients",
+        "consensus/room.py",
+        "core.config.room_reserve_bytes // 2)",
+        "0)",
+        "clients' messages take the room that new terms need",
+    ),
+    Mutant(
+        "stands-without-room",
+        "consensus/election.py",
+        "        if not self._has_room():\n            self._fail(",
+        "        if False:\n            self._fail(",
+        "a member stands whose disk has no space for the first frame of its term",
+    ),
+    Mutant(
+        "segment-taken-halfway",
+        "archive/archive.py",
+        "        self._reserve(effects)\n        return self._guarded",
+        "        return self._guarded",
+        "a full disk ends the member, with a batch written in part",
+    ),
+    Mutant(
+        "refused-and-forgotten",
+        "gateway/full_log.py",
+        "                connection.write(encode_rewind(connection.rewound_to))\n",
+        "",
+        "what was refused while the log was full is never asked for again",
+    ),
+)
+
+ALL = (*CONSENSUS, *ARCHIVE, *SERVICE, *ROOM)
