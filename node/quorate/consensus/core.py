@@ -18,6 +18,8 @@ from quorate.consensus.effects import (
     AppendToLog,
     CommitTo,
     Effect,
+    Halt,
+    HaltCode,
     IngressChanged,
     IngressState,
     RoleChanged,
@@ -120,6 +122,7 @@ class Core:
         self.persisted = 0
         self.node_state_sequence = 0
         self._gated: list[tuple[int, PeerLife, Message]] = []
+        self.is_halting = False
         self._commit_told = LogPosition(0)
         self._alarms: dict[str, str] = {}
         self._role_told: tuple[Role, LeadershipTermId, Seat | None] | None = None
@@ -285,6 +288,11 @@ class Core:
         """Take an alarm back, if it was raised."""
         if self._alarms.pop(name, None) is not None:
             self.effects.append(Alarm(name, "", raised=False))
+
+    def halt(self, code: HaltCode, detail: str) -> None:
+        """End the process; nothing that is decided after this is carried out."""
+        self.is_halting = True
+        self.effects.append(Halt(code, detail))
 
     def trace(self, event: str, **fields: object) -> None:
         """Leave a line for the log of this member."""

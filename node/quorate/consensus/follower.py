@@ -8,7 +8,7 @@ reported; only what is committed *and* below it is applied. A raw log end promis
 from __future__ import annotations
 
 from quorate.consensus.core import Core, Deadline
-from quorate.consensus.effects import CloseLink, Halt, HaltCode
+from quorate.consensus.effects import CloseLink, HaltCode
 from quorate.consensus.messages import AppendFrames, AppendReport, CureTarget, RoomReport
 from quorate.consensus.types import (
     ROOM_UNBOUNDED,
@@ -36,6 +36,8 @@ class Follower:
         self._round = 0
         self._reported = LogPosition(0)
         self._cure_position: LogPosition | None = None
+        self._patience = 0
+        """The election timeout in nanoseconds, drawn once for each leader that is followed."""
 
     @property
     def durable(self) -> LogPosition:
@@ -93,10 +95,12 @@ class Follower:
         """Note a valid message of this term's leader."""
         core = self._core
         core.leader_unheard = False
-        core.arm(Deadline.ELECTION, core.election_timeout())
         core.disarm(Deadline.STAND, Deadline.CAMPAIGN)
         if self._leader == peer and self._leader_term == core.term and core.leader == peer.seat:
+            core.arm(Deadline.ELECTION, self._patience)
             return
+        self._patience = core.election_timeout()
+        core.arm(Deadline.ELECTION, self._patience)
         if self._leader_term == core.term and self._leader is not None:
             assert self._leader == peer, f"two leaders in term {core.term}: {self._leader}, {peer}"
         else:
@@ -142,7 +146,7 @@ class Follower:
             f"the frame at {frame.position} of term {frame.leadership_term_id} is not the "
             "leader's: one of the two recordings is damaged; run `quorate verify` on both"
         )
-        core.effects.append(Halt(HaltCode.DAMAGED, detail))
+        core.halt(HaltCode.DAMAGED, detail)
         return False
 
     def _extend(self, peer: PeerLife, frames: tuple[LogFrame, ...]) -> bool:

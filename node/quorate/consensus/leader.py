@@ -36,6 +36,9 @@ class Leader:
         self.possible_loss = possible_loss
         self.base = core.log.end.position
         self._round = 0
+        self._flushed = (LogPosition(-1), LogPosition(-1))
+        self._latest: AppendFrames | None = None
+        """The last message with frames: followers that are equally far get the same one."""
         self._clock = LogClock(core.now, core.log.last_timestamp, self._majority_walls())
         self._base_mark = core.log.end
         self._append_term_frame()
@@ -106,12 +109,20 @@ class Leader:
         time for each frame, which costs the machine more than all the rest of a turn.
         """
         core = self._core
+        news = (core.log.end.position, core.commit_position)
+        if news == self._flushed:
+            return  # What else makes a stream go on, a report or a read, sees to it itself.
+        self._flushed = news
         is_owed = False
         for seat, progress in self.progress.items():
             self._stream(seat, progress)
             is_owed = is_owed or self._owes_commit(progress)
         if is_owed and Deadline.PUBLISH not in core.deadlines:
             core.arm(Deadline.PUBLISH, core.config.publish_delay_ns)
+
+    def go_on(self, seat: Seat) -> None:
+        """Send to a member what may be sent now: something that held the stream up has changed."""
+        self._stream(seat, self.progress[seat])
 
     def publish(self) -> None:
         """Send the commit position to those that no frame has told it."""
@@ -123,23 +134,35 @@ class Leader:
         behind = progress.commit_sent < self._core.commit_position
         return behind and progress.flow is Flow.REPLICATE
 
-    def _stream(self, seat: Seat, progress: Progress) -> bool:
-        """Send frames to one member as far as its window allows; tell whether any went."""
+    def _stream(self, seat: Seat, progress: Progress) -> None:
+        """Send frames to one member as far as its window allows."""
         core = self._core
-        sent = False
-        while self._may_stream(seat, progress):
+        while progress.next_position < core.log.end.position and self._may_stream(seat, progress):
             position = progress.next_position
+            latest = self._latest
+            if latest is not None and self._is_latest(latest, progress):
+                self._send(seat, progress, latest)
+                continue
             frames = core.log.frames_from(position, core.config.append_bytes_max)
             if frames is None:
                 progress.reading = True
                 core.effects.append(ReadLog(seat, position, core.config.append_bytes_max))
-                return sent
+                return
             frames = progress.fitting(frames)
             if not frames:
-                return sent
+                return
             self._send_frames(seat, progress, frames)
-            sent = True
-        return sent
+
+    def _is_latest(self, latest: AppendFrames, progress: Progress) -> bool:
+        """Tell whether the last message is just what this member is to be sent now."""
+        core = self._core
+        return (
+            latest.previous.position == progress.next_position
+            and latest.end_position == core.log.end.position
+            and latest.commit_position == core.commit_position
+            and latest.round == self._round
+            and latest.frames[-1].end <= progress.room_end
+        )
 
     def _may_stream(self, seat: Seat, progress: Progress) -> bool:
         if progress.flow is not Flow.REPLICATE or progress.reading or progress.unmatchable:
@@ -150,23 +173,20 @@ class Leader:
         return in_flight < self._core.config.window_bytes and seat in self._core.links
 
     def _send_frames(self, seat: Seat, progress: Progress, frames: tuple[LogFrame, ...]) -> None:
-        first, last = frames[0], frames[-1]
+        first = frames[0]
         term_before = self._core.log.term_before(first.position)
         previous = LogMark(first.position, term_before, first.previous_chain)
-        self._send(seat, progress, previous, frames)
-        progress.next_position = last.end
+        self._latest = self._message(previous, frames)
+        self._send(seat, progress, self._latest)
 
     def _send_empty(self, seat: Seat, progress: Progress) -> None:
         """Send a message without frames: a probe, a heartbeat, or a new commit position."""
         probing = progress.flow is Flow.PROBE
-        self._send(seat, progress, progress.probed if probing else LOG_START, ())
+        self._send(seat, progress, self._message(progress.probed if probing else LOG_START, ()))
 
-    def _send(
-        self, seat: Seat, progress: Progress, previous: LogMark, frames: tuple[LogFrame, ...]
-    ) -> None:
+    def _message(self, previous: LogMark, frames: tuple[LogFrame, ...]) -> AppendFrames:
         core = self._core
-        progress.commit_sent = core.commit_position
-        message = AppendFrames(
+        return AppendFrames(
             leadership_term_id=core.term,
             previous=previous,
             frames=frames,
@@ -174,7 +194,12 @@ class Leader:
             round=self._round,
             end_position=core.log.end.position,
         )
-        core.send(seat, message)
+
+    def _send(self, seat: Seat, progress: Progress, message: AppendFrames) -> None:
+        progress.commit_sent = message.commit_position
+        if message.frames:
+            progress.next_position = message.frames[-1].end
+        self._core.send(seat, message)
 
     def on_log_read(self, seat: Seat, frames: tuple[LogFrame, ...]) -> None:
         """Send frames that had to be read from the recording."""
@@ -185,9 +210,7 @@ class Leader:
         if not frames:
             progress.probe(progress.probed)  # Not read again before the next heartbeat's answer.
             return
-        if frames[0].position != progress.next_position:
-            return
-        if not self._is_ours(frames[-1]):
+        if frames[0].position != progress.next_position or not self._is_ours(frames[-1]):
             self._stream(seat, progress)
             return
         claimed = progress.probed
@@ -290,6 +313,8 @@ class Leader:
     def maybe_commit(self) -> None:
         """Commit what a quorum holds durably, if it reaches above the base of this term."""
         core = self._core
+        if core.commit_position == core.log.end.position:
+            return
         position = committed_position(core.membership, self._durable_of)
         if position > self.base and position > core.commit_position:
             core.commit(position)

@@ -25,7 +25,6 @@ from quorate.consensus.core import Core, Deadline
 from quorate.consensus.digests import DigestComparison
 from quorate.consensus.effects import (
     Effect,
-    Halt,
     IngressState,
 )
 from quorate.consensus.election import Election, log_order
@@ -340,7 +339,10 @@ class ConsensusModule(Observed):
         """Take one message; one of a life that no link is up with is dropped."""
         if not self._begin(now) or self._core.links.get(peer.seat) != peer:
             return
-        if not self._on_founding_message(peer, message) and self._is_heard(peer, message):
+        if isinstance(message, AppendFrames | AppendReport):
+            if self._is_heard(peer, message):
+                self._dispatch(peer, message)
+        elif not self._on_founding_message(peer, message) and self._is_heard(peer, message):
             self._dispatch(peer, message)
         self._settle_outcome()
 
@@ -538,6 +540,5 @@ class ConsensusModule(Observed):
             self._leader.flush()
         core.tell_commit()
         effects, core.effects = core.effects, []
-        if any(isinstance(effect, Halt) for effect in effects):
-            self._halted = True
+        self._halted = core.is_halting
         return effects

@@ -49,6 +49,7 @@ class LeaderRoom:
             self._bounded.discard(seat)
         else:
             self._bounded.add(seat)
+        self._leader.go_on(seat)
 
     def may_append(self, frame_type: FrameType, body_length: int) -> bool:
         """Tell whether there is room for a frame that the leader's office does not need.

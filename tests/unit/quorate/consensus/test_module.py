@@ -6,7 +6,7 @@ import pytest
 
 from quorate.consensus.config import ConsensusConfig
 from quorate.consensus.core import Deadline
-from quorate.consensus.effects import AppendToLog, Halt, HaltCode, Trace
+from quorate.consensus.effects import AppendToLog, HaltCode, Trace
 from quorate.consensus.election import ElectionState
 from quorate.consensus.messages import (
     AppendReport,
@@ -211,7 +211,7 @@ def test_what_one_deadline_disarms_does_not_fire_in_the_same_tick() -> None:
 def test_a_stopped_module_does_nothing_any_more() -> None:
     leader = linked()
     leader.be_elected(1)
-    leader.core.effects.append(Halt(HaltCode.DAMAGED, "test"))
+    leader.core.halt(HaltCode.DAMAGED, "test")
     leader.drain()
     leader.clear()
     module, now = leader.module, leader.now
