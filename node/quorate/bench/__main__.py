@@ -28,8 +28,11 @@ OUTPUT = Path("build/bench")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure what was asked for; return 0 unless something could not be measured."""
     options = _parser().parse_args(arguments)
-    # Told to stop is stopped as by Ctrl-C: clusters, load and files go.
-    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    # Told to stop is stopped as by Ctrl-C, also in the background, where a shell has SIGINT
+    # ignored: clusters, load and files go.
+    kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     directory = fresh_directory("quorate-bench-")
     try:
         code = (_compare if options.compare else _measure)(options, directory)
@@ -37,7 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("interrupted", file=sys.stderr)
         code = EXIT_INTERRUPTED
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in kept.items():
+            signal.signal(number, handler)
     if code == 1:
         print(f"the members' logs are below {directory}", file=sys.stderr)
     else:

@@ -67,7 +67,10 @@ def _longest(
     blows: Sequence[Blow], gaps: Sequence[tuple[float, float]]
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return the longest gap after each blow and after each return, in milliseconds."""
-    later = [[gap for gap in gaps if blow.returned_at <= gap[0] < blow.until] for blow in blows]
+    # A gap that reaches into the next blow is that one's: it began with the last answer before.
+    later = [
+        [gap for gap in gaps if blow.returned_at <= gap[0] < gap[1] <= blow.until] for blow in blows
+    ]
     return (
         tuple(gap_within(blow.at, blow.returned_at, gaps) * 1e3 for blow in blows),
         tuple(max((end - begin for begin, end in some), default=0.0) * 1e3 for some in later),

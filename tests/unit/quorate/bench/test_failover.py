@@ -18,7 +18,7 @@ def test_a_kill_without_a_gap_has_none() -> None:
 
 def test_a_gap_belongs_to_the_kill_or_to_the_return() -> None:
     blows = [Blow(at=10, returned_at=11, until=13), Blow(at=13, returned_at=14, until=16)]
-    gaps = [(10.0, 10.1), (12.0, 12.02), (13.0, 13.2), (15.9, 15.95)]
+    gaps = [(10.0, 10.1), (12.0, 12.02), (12.99, 13.19), (15.9, 15.95)]
     at_the_kill, at_the_return = _longest(blows, gaps)
     assert at_the_kill == pytest.approx((100, 200))
     assert at_the_return == pytest.approx((20, 50))
