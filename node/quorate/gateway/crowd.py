@@ -20,7 +20,7 @@ KIB: Final = 1024
 MIB: Final = 1024 * KIB
 RESUME_PARTS: Final = 16
 """One in so many of the connections is kept for sessions that resume."""
-INCOMPLETE_BYTES_MAX: Final = 128 * MIB
+INCOMPLETE_BYTES_MAX: Final = 64 * MIB
 """Held of messages that have begun and are not whole, of all connections."""
 LAGGING_BYTES: Final = MIB
 """Buffered bytes above which a connection produces no more."""
@@ -38,8 +38,7 @@ class Crowd:
         self.all: set[ClientConnection] = set()
         self.is_empty = asyncio.Event()
         self.is_empty.set()
-        self.incomplete_bytes = 0
-        """Held by connections of messages that are not whole; they count it themselves."""
+        self._incomplete_bytes = 0
         self._connections_max = config.connections_max
         self._per_address_max = config.connections_per_address_max
         self._send_bytes_max = config.send_buffer_bytes_max
@@ -70,7 +69,7 @@ class Crowd:
         self.all.discard(connection)
         self._unopened.pop(connection, None)
         self.on_writable(connection)
-        self.incomplete_bytes -= connection.incomplete_bytes
+        self._incomplete_bytes -= connection.incomplete_bytes
         if connection.address:
             self._by_address[connection.address] -= 1
             if not self._by_address[connection.address]:
@@ -87,21 +86,35 @@ class Crowd:
         """Whether what room is left is kept for sessions that resume."""
         return len(self.all) > self._connections_max - self._connections_max // RESUME_PARTS
 
+    def on_incomplete(self, more_bytes: int) -> ClientConnection | None:
+        """Count what is held of messages that are not whole; return who must go if it is too much.
+
+        That is who holds most; what he holds is not counted any more.
+        """
+        self._incomplete_bytes += more_bytes
+        if self._incomplete_bytes <= INCOMPLETE_BYTES_MAX:
+            return None
+        greediest = max(self.all, key=lambda connection: connection.incomplete_bytes)
+        self._incomplete_bytes -= greediest.incomplete_bytes
+        greediest.incomplete_bytes = 0
+        return greediest
+
     def on_lagging(self, connection: ClientConnection) -> ClientConnection | None:
-        """Note a client that does not read; return who must go if these buffer too much."""
+        """Note a client that does not read; return who must go if these buffer too much.
+
+        That is who has not read for longest.
+        """
         self._lagging[connection] = connection.write_limit
         self._lagging_bytes += connection.write_limit
         if self._lagging_bytes <= LAGGING_TOTAL_BYTES:
             return None
-        return next(iter(self._lagging))
+        longest, limit = self._lagging.popitem(last=False)
+        self._lagging_bytes -= limit
+        return longest
 
     def on_writable(self, connection: ClientConnection) -> None:
         """A client has read what was buffered, or is gone."""
         self._lagging_bytes -= self._lagging.pop(connection, 0)
-
-    def greediest(self) -> ClientConnection:
-        """Return who holds most bytes of a message that is not whole."""
-        return max(self.all, key=lambda connection: connection.incomplete_bytes)
 
     def _oldest_unopened(self, newcomer: ClientConnection) -> ClientConnection:
         while self._unopened:

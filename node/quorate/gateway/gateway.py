@@ -15,7 +15,7 @@ from quorate.config import ClusterConstants, Durability, GatewayConfig
 from quorate.errors import RemoteProtocolError
 from quorate.gateway.connection import ClientConnection, ConnectionState
 from quorate.gateway.credit_pool import CreditPool
-from quorate.gateway.crowd import INCOMPLETE_BYTES_MAX, Crowd
+from quorate.gateway.crowd import Crowd
 from quorate.gateway.doorkeeper import Doorkeeper, Terms
 from quorate.gateway.egress import EgressPublisher
 from quorate.gateway.full_log import FullLog
@@ -302,11 +302,10 @@ class Gateway:
 
     def on_incomplete(self, more_bytes: int) -> None:
         """Count what is held of messages that are not whole; drop who holds most of too much."""
-        crowd = self._crowd
-        crowd.incomplete_bytes += more_bytes
-        if crowd.incomplete_bytes > INCOMPLETE_BYTES_MAX:
+        greediest = self._crowd.on_incomplete(more_bytes)
+        if greediest is not None:
             self.refusals.count(Refusal.INCOMPLETE)
-            crowd.greediest().abort()
+            greediest.abort()
 
     def on_lagging(self, connection: ClientConnection) -> None:
         """A client reads more slowly than it is answered; too many of these make room."""

@@ -362,3 +362,77 @@ def test_a_handover_ends_with_a_redirect_to_the_new_leader() -> None:
                 assert await client.expect(Redirect) == Redirect(loopback.addresses[1])
 
     run(body)
+
+
+# A log that takes nothing
+
+
+def reject(loopback: LoopbackCluster, monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """Let the leader's log refuse everything until ``monkeypatch.undo``; return what it refused."""
+    member, rejected = loopback.members[0], list[bytes]()
+
+    def append_entry(entry: bytes) -> None:
+        rejected.append(entry)
+        member.gateway.on_rejected()
+
+    monkeypatch.setattr(member, "append_entry", append_entry)
+    return rejected
+
+
+def test_an_open_that_the_log_rejects_is_answered_once_it_takes_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def test(loopback: LoopbackCluster, client: RawClient) -> None:
+        rejected = reject(loopback, monkeypatch)
+        client.open()
+        await until(lambda: len(rejected) == 1)
+        loopback.advance(0.05)
+        assert len(rejected) == 1, "not at once, or a log that is full would be asked all the time"
+        loopback.advance(0.05)
+        await until(lambda: len(rejected) == 2)
+        monkeypatch.undo()
+        loopback.advance(0.1)
+        assert await client.hear() == Redirect("")
+        while isinstance(word := await client.hear(), Redirect):
+            assert word.address == ""
+        assert isinstance(word, Opened)
+
+    led(test)
+
+
+def test_ingress_that_the_log_rejects_is_sent_again_by_a_session_that_resumes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def test(loopback: LoopbackCluster, client: RawClient) -> None:
+        await client.attach()
+        rejected = reject(loopback, monkeypatch)
+        client.ingress(1, b"a")
+        await until(lambda: len(rejected) == 1)
+        monkeypatch.undo()
+        loopback.advance(0.1)
+        assert await client.expect(Redirect) == Redirect("")
+        assert (await client.attach(client.session_id)).ingress_applied == 0
+        client.ingress(1, b"a")
+        assert await client.answers(1) == [(1, b"a")]
+
+    led(test)
+
+
+def test_what_was_rejected_during_a_hand_over_that_failed_is_sent_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def test(loopback: LoopbackCluster, client: RawClient) -> None:
+        await client.attach()
+        rejected = reject(loopback, monkeypatch)
+        client.ingress(1, b"a")
+        await until(lambda: len(rejected) == 1)
+        gateway = loopback.members[0].gateway
+        gateway.pause()
+        monkeypatch.undo()
+        loopback.advance(1)
+        gateway.resume()
+        loopback.turn()
+        assert await client.expect(Redirect) == Redirect("")
+        await client.attach(client.session_id)
+
+    led(test)

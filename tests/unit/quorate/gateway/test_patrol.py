@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
 from dataclasses import replace
 
+import pytest
+
 from quorate.config import ClusterSettings, GatewayConfig
+from quorate.gateway import patrol
 from quorate.protocol.entry_bodies import CloseReason
 from quorate.protocol.session_codec import (
     ANY_CLUSTER,
@@ -134,5 +138,24 @@ def test_closing_tells_every_client() -> None:
         await loopback.members[0].gateway.close()
         assert Error(LinkError.SHUTTING_DOWN) in await client.expect_end()
         await loopback.members[0].gateway.wait_empty()
+
+    led(test)
+
+
+def test_a_walk_past_many_takes_many_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patrol, "STRIDE", 2)
+
+    async def test(loopback: LoopbackCluster, client: RawClient) -> None:
+        container = loopback.members[0].container
+        async with AsyncExitStack() as stack:
+            for number in range(5):
+                other = await stack.enter_async_context(RawClient(loopback.addresses[0]))
+                await other.attach(key=bytes([number]) * 16)
+        await until(lambda: len(loopback.members[0].gateway.connections) == 1)
+        before = loopback.appended
+        loopback.advance(31)
+        assert loopback.appended - before == 2
+        await until(lambda: container.sessions_count == 0)
+        assert loopback.appended - before == 5, "each is closed once"
 
     led(test)

@@ -25,3 +25,11 @@ def test_a_session_seen_for_the_first_time_is_heard_then() -> None:
     assert clocks.silent([7], {}, 601, 100) == [7]
     clocks.forget(7)
     assert clocks.silent([7], {}, 700, 100) == []
+
+
+def test_of_sessions_that_have_ended_nothing_is_kept() -> None:
+    clocks = SessionClocks()
+    clocks.start([1, 2, 3], 0)
+    clocks.keep([1, 3])
+    assert clocks.silent([1], {}, 101, 100) == [1]
+    assert clocks.silent([2], {}, 101, 100) == [], "seen for the first time"

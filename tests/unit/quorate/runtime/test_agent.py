@@ -385,3 +385,15 @@ def test_a_timer_that_is_due_while_leadership_is_handed_over_does_not_spin() -> 
         assert min(bench.loop.delays_s) > 0, bench.loop.delays_s
 
     run(scenario)
+
+
+def test_the_gateway_is_told_of_what_the_log_rejects() -> None:
+    async def play() -> None:
+        bench = AgentBench(Timing())
+        bench.attach()
+        bench.agent.append_entry(open_entry())
+        await bench.turns()
+        assert bench.gateway.calls.count("rejected") == 1
+        assert bench.metrics.refusals()["client", "not leader"] == 1
+
+    asyncio.run(play())

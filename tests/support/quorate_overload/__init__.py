@@ -1,0 +1,1 @@
+"""Clusters that get more than they can hold, and what their other clients see of it."""
