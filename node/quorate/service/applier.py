@@ -55,11 +55,15 @@ class FrameApplier:
 
     def apply(self, frame: LogFrame) -> Iterator[None]:
         """Apply one frame; yields where the budget of a slice is used up."""
-        yield from self._fire_timers(frame)
+        if self._state.timers.begin_frame(frame.timestamp):
+            yield from self._fire_timers(frame)
         if frame.frame_type is FrameType.ENTRIES:
             for entry in decode_entries(frame):
                 self._runner.cluster.position = entry.position
-                yield from self._apply_entry(entry)
+                if entry.entry_type is EntryType.SESSION_INGRESS:
+                    yield from self._apply_ingress(entry)
+                else:
+                    self._apply_other(entry)
                 if self._runner.budget <= 0:
                     yield
         elif frame.frame_type is FrameType.FOUNDING:
@@ -69,7 +73,6 @@ class FrameApplier:
 
     def _fire_timers(self, frame: LogFrame) -> Iterator[None]:
         timers, runner = self._state.timers, self._runner
-        timers.begin_frame(frame.timestamp)
         while (due := timers.pop_due()) is not None:
             _, timer_id = due
             runner.counters["timers_fired"] += 1
@@ -103,15 +106,22 @@ class FrameApplier:
         call = partial(self._service.on_new_leadership_term, term)
         self._runner.run_bare("on_new_leadership_term", call)
 
-    def _apply_entry(self, entry: LogEntry) -> Iterator[None]:
+    def _apply_ingress(self, entry: LogEntry) -> Iterator[None]:
+        """Apply what of a batch is new; yields where the budget of a slice is used up."""
         session = self._state.sessions.get(entry.cluster_session_id)
-        if entry.entry_type is EntryType.SESSION_INGRESS:
-            if session is None:
-                self._runner.counters["ingress_of_ended_sessions"] += 1
-            else:
-                self._state.sessions.acknowledge(session, entry.egress_acknowledged)
-                yield from self._apply_ingress(entry, session)
-        elif entry.entry_type is EntryType.EGRESS_ACKNOWLEDGEMENT:
+        if session is None:
+            self._runner.counters["ingress_of_ended_sessions"] += 1
+        else:
+            self._state.sessions.acknowledge(session, entry.egress_acknowledged)
+            first = self._first_new(entry, session)
+            messages = None if first is None else self._split(entry, session)
+            if first is not None and messages is not None:
+                yield from self._run(session, messages, first)
+        self._end_unit(UnitKind.SESSION_INGRESS, entry.cluster_session_id, session)
+
+    def _apply_other(self, entry: LogEntry) -> None:
+        session = self._state.sessions.get(entry.cluster_session_id)
+        if entry.entry_type is EntryType.EGRESS_ACKNOWLEDGEMENT:
             if session is not None:
                 self._state.sessions.acknowledge(session, entry.egress_acknowledged)
         elif entry.entry_type is EntryType.SESSION_OPEN:
@@ -174,27 +184,29 @@ class FrameApplier:
         runner.run_root(Origin("on_session_open", session), call)
         return session
 
-    def _apply_ingress(self, entry: LogEntry, session: Session) -> Iterator[None]:
-        """Apply what of a batch is new; without gaps, each message once."""
+    def _first_new(self, entry: LogEntry, session: Session) -> int | None:
+        """Return the index of the first message of a batch to apply: no gap, each one once."""
         runner = self._runner
-        next_sequence = session.last_ingress_sequence + 1
-        if entry.first_sequence > next_sequence:
+        skipped = session.last_ingress_sequence + 1 - entry.first_sequence
+        if skipped < 0:
+            next_sequence = session.last_ingress_sequence + 1
             runner.counters["ingress_gaps"] += 1
             runner.outbox.append(SequenceGap(session.session_id, next_sequence))
-            return
-        skipped = min(next_sequence - entry.first_sequence, entry.message_count)
-        runner.counters["ingress_duplicates"] += skipped
-        if skipped == entry.message_count:
-            return
-        messages = self._split(entry, session)
-        if messages is None:
-            return
-        index = skipped
-        while index < len(messages) and session.is_open:
-            judged = (index // JUDGED_EVERY + 1) * JUDGED_EVERY
-            stop = min(judged, index + runner.budget)
-            index += runner.run_messages(session, messages[index:stop])
-            if index == judged:
+            return None
+        if skipped:
+            skipped = min(skipped, entry.message_count)
+            runner.counters["ingress_duplicates"] += skipped
+        return skipped if skipped < entry.message_count else None
+
+    def _run(self, session: Session, messages: list[bytes], index: int) -> Iterator[None]:
+        """Apply the messages of a batch from ``index`` on."""
+        runner = self._runner
+        count = len(messages)
+        while index < count and session.is_open:
+            stop = min((index // JUDGED_EVERY + 1) * JUDGED_EVERY, index + runner.budget)
+            part = messages if index == 0 and stop >= count else messages[index:stop]
+            index += runner.run_messages(session, part)
+            if index % JUDGED_EVERY == 0:
                 runner.judge_egress()
             if runner.budget <= 0:
                 yield

@@ -56,6 +56,7 @@ class CallbackRunner:
         "_collector",
         "_ends",
         "_failures",
+        "_kept_bytes_free",
         "_on_failure",
         "_queue",
         "_service",
@@ -91,6 +92,8 @@ class CallbackRunner:
         self._ends: list[int] = []
         self._batches: list[EgressBatch] = []
         self._failures = 0
+        self._kept_bytes_free = 0
+        """While all sessions together keep no more than this, nobody keeps too much."""
         self.cluster = ServiceCluster(collector, sessions.view, timers, ClusterSettings())
         self.counters: Counter[str] = Counter()
         """Since this container was made: numbers for metrics, not part of the state."""
@@ -103,6 +106,9 @@ class CallbackRunner:
         self.cluster.settings = settings
         self._collector.message_bytes_max = settings.message_bytes_max
         self._collector.self_messages_left = settings.self_messages_max
+        self._kept_bytes_free = min(
+            settings.kept_egress_bytes_max, settings.kept_egress_total_bytes_max
+        )
         self._touched.update((session.session_id, session) for session in self._sessions)
 
     def run_bare(self, callback: str, call: Callable[[], object]) -> None:
@@ -196,18 +202,21 @@ class CallbackRunner:
 
     def end_unit(self, digest: bytes, head: UnitHead) -> bytes:
         """Judge, number and keep the egress of a unit, and return the digest behind it."""
-        self.judge_egress()
-        batches: list[EgressBatch] = []
-        for _, session in sorted(self._touched.items()):
-            batches += self._sessions.flush(session)
-        self._batches += batches
-        self.outbox += batches
-        digest = chain_digest(
-            digest, head, self._batches, (self._timer_log, self._ends), self._failures
-        )
-        self.counters["egress_messages"] += sum(batch.message_count for batch in self._batches)
-        self._touched.clear()
-        self._batches, self._timer_log, self._ends, self._failures = [], [], [], 0
+        touched, batches = self._touched, self._batches
+        pending = sum([session.pending_bytes() for session in touched.values()])
+        if self._sessions.kept_bytes + pending > self._kept_bytes_free:
+            self.judge_egress()
+        flushed = len(batches)
+        for session_id in sorted(touched) if len(touched) > 1 else touched:
+            batches += self._sessions.flush(touched[session_id])
+        self.outbox += batches[flushed:]
+        digest = chain_digest(digest, head, batches, (self._timer_log, self._ends), self._failures)
+        if batches:
+            self.counters["egress_messages"] += sum([batch.message_count for batch in batches])
+            self._batches = []
+        touched.clear()
+        if self._timer_log or self._ends or self._failures:
+            self._timer_log, self._ends, self._failures = [], [], 0
         return digest
 
     def _settle(self, origin: Origin) -> None:

@@ -70,18 +70,10 @@ def chain_digest(
 
     """
     timers, ends = numbers
-    hasher = hashlib.blake2b(digest, digest_size=DIGEST_LENGTH)
-    hasher.update(_HEADER.pack(*head, len(batches), len(timers), len(ends), failures))
-    for batch in batches:
-        hasher.update(
-            _BATCH.pack(
-                batch.session_id,
-                batch.first_egress_sequence,
-                batch.message_count,
-                len(batch.batch),
-                google_crc32c.value(batch.batch),
-            )
-        )
+    pieces = [digest, _HEADER.pack(*head, len(batches), len(timers), len(ends), failures)]
+    for session_id, _, first, count, batch in batches:
+        crc = google_crc32c.value(batch)
+        pieces.append(_BATCH.pack(session_id, first, count, len(batch), crc))
     if timers or ends:
-        hasher.update(struct.pack(f"<{len(timers)}q{len(ends)}Q", *timers, *ends))
-    return hasher.digest()
+        pieces.append(struct.pack(f"<{len(timers)}q{len(ends)}Q", *timers, *ends))
+    return hashlib.blake2b(b"".join(pieces), digest_size=DIGEST_LENGTH).digest()

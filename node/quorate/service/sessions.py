@@ -125,8 +125,7 @@ class Session(ClientSession):
         parts = self.parts
         counted = self._parts_counted
         if counted < len(parts):
-            payloads = parts[counted + 1 :: 2]
-            self._parts_bytes += sum(map(len, payloads)) + EGRESS_HEADER_LENGTH * len(payloads)
+            self._parts_bytes += sum(map(len, parts[counted:] if counted else parts))
             self._parts_counted = len(parts)
         return self._parts_bytes
 
@@ -211,9 +210,9 @@ class SessionTable:
         An acknowledgement that is lower than an earlier one changes nothing. A batch is kept
         until its last message is acknowledged.
         """
-        acknowledged = min(egress_sequence, session.last_egress_sequence)
-        if acknowledged <= session.egress_acknowledged:
+        if egress_sequence <= session.egress_acknowledged:
             return
+        acknowledged = min(egress_sequence, session.last_egress_sequence)
         session.egress_acknowledged = acknowledged
         kept = session.kept
         while kept and kept[0].last_egress_sequence <= acknowledged:

@@ -61,8 +61,8 @@ class TimerQueue:
         self._due.pop(timer_id, None)
         self._pending.pop(timer_id, None)
 
-    def begin_frame(self, timestamp: int) -> None:
-        """Take aside what is due by ``timestamp``; fire it with ``pop_due``."""
+    def begin_frame(self, timestamp: int) -> bool:
+        """Take aside what is due by ``timestamp``, to be fired with ``pop_due``; tell if any is."""
         assert not self._due, f"{len(self._due)} timers of an earlier frame have not fired"
         heap, pending = self._heap, self._pending
         self._due_order.clear()
@@ -72,6 +72,7 @@ class TimerQueue:
                 del pending[timer_id]
                 self._due[timer_id] = deadline
                 self._due_order.append((deadline, timer_id))
+        return bool(self._due)
 
     def pop_due(self) -> tuple[int, int] | None:
         """Return deadline and id of the next timer to fire, no longer pending, or None."""

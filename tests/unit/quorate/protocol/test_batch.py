@@ -138,3 +138,22 @@ def test_a_message_that_no_length_can_say_is_refused_before_it_is_sent() -> None
 
     with pytest.raises(LocalProtocolError):
         encode_ingress_batch([Huge()])
+
+
+@given(st.integers(0, 300), st.integers(0, 9), st.data())
+def test_messages_of_one_length_are_cut_as_any_others(
+    count: int, length: int, data: st.DataObject
+) -> None:
+    messages = [number.to_bytes(2, "big") * length for number in range(count)]
+    if messages:
+        odd = data.draw(st.integers(0, count - 1))
+        messages[odd] += data.draw(st.binary(max_size=2))
+    assert decode_ingress_batch(encode_ingress_batch(messages), count) == messages
+
+
+@pytest.mark.parametrize("field", range(4))
+def test_one_wrong_length_among_equal_ones_is_refused(field: int) -> None:
+    batch = bytearray(encode_ingress_batch([bytes(300)] * 200))
+    batch[100 * 304 + field] ^= 2
+    with pytest.raises(RemoteProtocolError):
+        decode_ingress_batch(bytes(batch), 200)
