@@ -36,8 +36,8 @@ check: $(VENV)/ready ## format, lint, types, import contracts, tidiness
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/pytest tests/architecture
 
-bench: $(VENV)/ready ## throughput and latency on this machine
-	@$(BIN)/python -m quorate.bench
+bench: $(VENV)/ready ## throughput and latency here, about 25 minutes; OPTIONS=--quick: four
+	@$(BIN)/python -m quorate.bench $(OPTIONS)
 
 nightly: export HYPOTHESIS_PROFILE := nightly
 nightly: QUORATE_WALK_SECONDS := $(NIGHTLY_WALK_SECONDS)

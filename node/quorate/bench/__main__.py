@@ -56,10 +56,15 @@ def _compare(options: argparse.Namespace, directory: Path) -> int:
     print(report.one_line(), flush=True)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            print(runner.run(compare(options.compare, options.repeats, directory, chosen)))
+            found = runner.run(compare(options.compare, options.repeats, directory, chosen))
     except QuorateError as error:
-        print(f"not compared: {error}", file=sys.stderr)
+        _say(f"not compared: {error}")
         return 1
+    print(found.text)
+    options.output.mkdir(parents=True, exist_ok=True)
+    path = options.output / "compare.json"
+    path.write_text(found.to_json(), encoding="utf-8")
+    _say(f"wrote {path}")
     return 0
 
 
@@ -148,7 +153,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--compare",
         metavar="REV",
-        help="measure this tree and that commit in turns, and print the ratios only",
+        help="measure this tree and that commit in turns, and print the ratios",
     )
     return parser
 

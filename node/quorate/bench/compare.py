@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from quorate.bench.report import shown
 from quorate.errors import QuorateError
 
 HERE, OTHER = "this tree", "other"
@@ -51,8 +52,26 @@ class Ratio:
         )
 
 
-async def compare(revision: str, rounds: int, directory: Path, options: Sequence[str]) -> str:
-    """Measure this tree and another commit in turns; return the lines to print.
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What was measured of both."""
+
+    commit: str
+    """The other one."""
+    text: str
+    """The lines to print."""
+    documents: Mapping[str, Sequence[Mapping[str, object]]]
+    """By ``HERE`` and ``OTHER``, the JSON documents in the order of the rounds."""
+
+    def to_json(self) -> str:
+        """Return all of it for programs."""
+        return json.dumps({"commit": self.commit, **self.documents}, indent=1) + "\n"
+
+
+async def compare(
+    revision: str, rounds: int, directory: Path, options: Sequence[str]
+) -> Comparison:
+    """Measure this tree and another commit in turns.
 
     Args:
         revision: What git calls the other commit.
@@ -73,7 +92,8 @@ async def compare(revision: str, rounds: int, directory: Path, options: Sequence
                 output = directory / f"{'here' if side == HERE else 'other'}-{number}"
                 documents[side].append(await _measure(trees[side], output, options))
     found = ratios(documents[HERE], documents[OTHER])
-    return table(found, f"this tree to {revision} ({commit[:12]}), {rounds} rounds in turns")
+    title = f"this tree to {revision} ({commit[:12]}), {rounds} rounds in turns"
+    return Comparison(commit, table(found, title), documents)
 
 
 def ratios(
@@ -106,8 +126,8 @@ def table(found: Sequence[Ratio], title: str) -> str:
         rows.append(
             (
                 f"{part}, {durability}: {name}" if durability else f"{part}: {name}",
-                f"{statistics.median(each.here):,.6g} {unit}",
-                f"{statistics.median(each.other):,.6g} {unit}",
+                shown(statistics.median(each.here), unit),
+                shown(statistics.median(each.other), unit),
                 f"{statistics.median(quotients):.3f}" if quotients else "",
                 f"{min(quotients):.3f} to {max(quotients):.3f}" if quotients else "",
             )

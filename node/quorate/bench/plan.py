@@ -35,12 +35,12 @@ class Plan:
             closed_s=1.6,
             idle_s=2.0,
             open_s=1.6,
-            kills=4,
+            kills=3,
             stops=3,
             messages=600_000,
             is_quick=True,
         )
 
     def durabilities_of_costs(self) -> tuple[Durability, ...]:
-        """Return where the parts beside the table's first rows are measured: both, unless quick."""
+        """Return with what the parts of ``run.COSTS`` are measured: with one if quick."""
         return self.durabilities[-1:] if self.is_quick else self.durabilities

@@ -23,7 +23,8 @@ SINGLE: dict[str, Callable[[Plan, Durability], Awaitable[Measured]]] = {
     "service": service,
 }
 """Parts with clusters of their own."""
-COSTS = ("sessions", "long", "service")
+COSTS = ("sessions", "stop", "long", "service")
+"""Measured with one durability in a quick run."""
 PARTS = ("machine", *STEADY, *SINGLE)
 
 

@@ -1,4 +1,5 @@
 import asyncio
+import json
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,7 @@ def test_the_table_has_medians_and_the_range_of_the_ratios() -> None:
     assert title == "to HEAD~1"
     assert head.split("  ")[0] == "figure"
     assert row.startswith("closed, fsync: deep window")
-    assert row.split()[-8:] == ["110", "/s", "100", "/s", "1.100", "0.900", "to", "1.200"]
+    assert row.split()[-6:] == ["110.0/s", "100.0/s", "1.100", "0.900", "to", "1.200"]
 
 
 def git(repository: Path, *arguments: str) -> str:
@@ -98,7 +99,7 @@ def test_both_are_measured_in_turns_by_the_present_bench(
     monkeypatch.setattr(compare, "_measure", measure)
     directory = tmp_path / "work"
     directory.mkdir()
-    text = asyncio.run(compare.compare("HEAD", 3, directory, ["--only", "closed"]))
+    found = asyncio.run(compare.compare("HEAD", 3, directory, ["--only", "closed"]))
     assert measured == [
         ("here-0", "new"),
         ("other-0", "old"),
@@ -107,7 +108,9 @@ def test_both_are_measured_in_turns_by_the_present_bench(
         ("here-2", "new"),
         ("other-2", "old"),
     ]
-    assert "1.500 to 1.500" in text
+    assert "1.500 to 1.500" in found.text
+    assert found.commit == git(repository, "rev-parse", "HEAD").strip()
+    assert len(json.loads(found.to_json())["other"]) == 3
     assert list(directory.iterdir()) == []
     assert len(git(repository, "worktree", "list").splitlines()) == 1
 

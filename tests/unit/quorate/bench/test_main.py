@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from quorate.bench import __main__ as bench
-from quorate.bench.compare import CompareFailed
+from quorate.bench.compare import CompareFailed, Comparison
 from quorate.bench.figures import Figure, Measured
 from quorate.bench.machine import Probe
 from quorate.bench.plan import Plan
@@ -110,16 +110,17 @@ def test_ratios_to_another_commit_replace_the_table(
 ) -> None:
     asked: list[object] = []
 
-    async def compared(revision: str, rounds: int, _: Path, options: list[str]) -> str:
+    async def compared(revision: str, rounds: int, _: Path, options: list[str]) -> Comparison:
         asked.append((revision, rounds, options))
-        return "the ratios"
+        return Comparison("abc", "the ratios", {"this tree": [], "other": []})
 
     monkeypatch.setattr(bench, "compare", compared)
     options = ["--compare", "HEAD~3", "--repeats", "5", "--only", "idle,closed", "--quick"]
     assert bench.main([*options, "--output", str(output)]) == 0
     assert asked == [("HEAD~3", 5, ["--only", "idle,closed", "--quick"])]
     assert capsys.readouterr().out.endswith("the ratios\n")
-    assert not output.exists()
+    document = json.loads((output / "compare.json").read_text())
+    assert document == {"commit": "abc", "this tree": [], "other": []}
 
 
 def test_a_commit_that_cannot_be_compared_is_a_failure(

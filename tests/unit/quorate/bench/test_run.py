@@ -106,11 +106,12 @@ def test_the_machine_alone_needs_no_cluster(bench: Bench) -> None:
 
 
 def test_a_quick_run_measures_costs_with_one_durability(bench: Bench) -> None:
-    bench.run("sessions", "service", "failover", plan=Plan(Path()).quick())
+    bench.run("sessions", "stop", "service", "failover", plan=Plan(Path()).quick())
     assert bench.measured == [
         ("sessions", "fsync"),
         ("failover", "replicated"),
         ("failover", "fsync"),
+        ("stop", "fsync"),
         ("service", "fsync"),
     ]
 
