@@ -44,6 +44,14 @@ from quorate.consensus.types import (
     TermRecord,
 )
 from quorate.errors import LocalProtocolError, RemoteProtocolError
+from quorate.protocol.append_codec import (
+    FRAMES_TYPE,
+    REPORT_TYPE,
+    decode_append_frames,
+    decode_append_report,
+    encode_append_frames,
+    encode_append_report,
+)
 from quorate.protocol.framing import WireFrame
 from quorate.protocol.layouts import (
     BYTES16,
@@ -73,6 +81,12 @@ def encode_message(message: Message) -> list[bytes]:
             ``PAYLOAD_BYTES_MAX``.
 
     """
+    if isinstance(message, AppendFrames):
+        return encode_append_frames(message)
+    if isinstance(message, AppendReport):
+        buffers = encode_append_report(message)
+        if buffers is not None:
+            return buffers
     return _BY_CLASS[type(message)].encode(message)
 
 
@@ -86,24 +100,16 @@ def decode_message(frame: WireFrame) -> Message:
         RemoteProtocolError: Not a message of this protocol; drop the connection.
 
     """
+    if frame.message_type == FRAMES_TYPE:
+        return decode_append_frames(frame)
+    if frame.message_type == REPORT_TYPE:
+        report = decode_append_report(frame)
+        if report is not None:
+            return report
     layout = _BY_NUMBER.get(frame.message_type)
     if layout is None:
         raise RemoteProtocolError(f"message type {frame.message_type} is unknown to this release")
-    message = layout.decode(frame)
-    if isinstance(message, AppendFrames) and message.frames:
-        _check_continuity(message.previous, message.frames[0])
-    return message
-
-
-def _check_continuity(previous: LogMark, first: LogFrame) -> None:
-    if (
-        first.position != previous.position
-        or first.previous_chain != previous.chain
-        or first.leadership_term_id < previous.leadership_term_id
-    ):
-        raise RemoteProtocolError(
-            f"log frame at {first.position} does not stand behind {previous.position}"
-        )
+    return layout.decode(frame)
 
 
 def _as_tuple(value: object) -> Iterable[object]:
@@ -246,7 +252,7 @@ _LAYOUTS: Final[tuple[Layout[Message], ...]] = (
         term="candidate_term_id",
     ),
     Layout(
-        26,
+        FRAMES_TYPE,
         AppendFrames,
         ("previous", _MARK),
         ("commit_position", U64),
@@ -256,7 +262,7 @@ _LAYOUTS: Final[tuple[Layout[Message], ...]] = (
         tail=("frames", _FRAMES),
     ),
     Layout(
-        27,
+        REPORT_TYPE,
         AppendReport,
         ("matched", FLAG),
         ("durable", U64),

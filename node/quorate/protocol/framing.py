@@ -15,7 +15,6 @@ header without the term, see ``session_codec``.
 from __future__ import annotations
 
 import struct
-from collections import deque
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -61,15 +60,7 @@ class FrameDecoder:
     refused when its header is read, before its payload is waited for.
     """
 
-    __slots__ = (
-        "_buffered",
-        "_chunks",
-        "_offset",
-        "_payload_length",
-        "_term",
-        "_type",
-        "payload_bytes_max",
-    )
+    __slots__ = ("_buffered", "_data", "_offset", "_pieces", "_wanted", "payload_bytes_max")
 
     def __init__(self, *, payload_bytes_max: int = PAYLOAD_BYTES_MAX) -> None:
         """Begin before the first message.
@@ -80,12 +71,12 @@ class FrameDecoder:
 
         """
         self.payload_bytes_max = payload_bytes_max
-        self._chunks: deque[bytes] = deque()
+        self._data = b""
         self._offset = 0
+        self._pieces: list[bytes] = []
+        """What waits for the rest of a message, ``_wanted`` bytes in all."""
         self._buffered = 0
-        self._payload_length = -1
-        self._type = 0
-        self._term = 0
+        self._wanted = 0
 
     def feed(self, data: bytes) -> Iterator[WireFrame]:
         """Take what arrived and return an iterator over the messages that are whole now.
@@ -97,61 +88,60 @@ class FrameDecoder:
                 protocol. The connection is to be dropped; the decoder is of no more use.
 
         """
-        if data:
+        self.add(data)
+        return iter(self.next_frame, None)
+
+    def add(self, data: bytes) -> None:
+        """Take what arrived; ``next_frame`` returns the messages in it."""
+        if self._offset < len(self._data):
+            # Not all of the last messages were taken.
+            self._keep(0)
+        if self._pieces:
             # A peer that sends byte by byte must not cost an object per byte.
-            last = self._chunks[-1] if self._chunks else None
-            if last is not None and len(last) + len(data) <= _SMALL_CHUNK:
-                self._chunks[-1] = last + data
+            if len(self._pieces[-1]) + len(data) <= _SMALL_CHUNK:
+                self._pieces[-1] += data
             else:
-                self._chunks.append(data)
+                self._pieces.append(data)
             self._buffered += len(data)
-        return self._cut()
-
-    def _cut(self) -> Iterator[WireFrame]:
-        while True:
-            if self._payload_length < 0:
-                if self._buffered < MEMBER_HEADER.size:
-                    return
-                self._read_header()
-            if self._buffered < self._payload_length:
+            if self._buffered < self._wanted:
                 return
-            payload = self._take(self._payload_length)
-            self._payload_length = -1
-            yield WireFrame(self._type, self._term, payload)
+            data = b"".join(self._pieces)
+            self._pieces = []
+        self._data, self._offset = data, 0
 
-    def _read_header(self) -> None:
-        header = MEMBER_HEADER
-        fields = header.unpack(self._take(header.size))
-        length, self._type, version, flags, self._term = fields
-        if not header.size <= length <= header.size + self.payload_bytes_max:
+    def next_frame(self) -> WireFrame | None:
+        """Return the next message, or None when it is not whole yet.
+
+        Raises:
+            RemoteProtocolError: As for ``feed``.
+
+        """
+        data, offset = self._data, self._offset
+        available = len(data) - offset
+        if available < MEMBER_HEADER.size:
+            self._keep(MEMBER_HEADER.size)
+            return None
+        length, message_type, version, flags, term = MEMBER_HEADER.unpack_from(data, offset)
+        if not MEMBER_HEADER.size <= length <= MEMBER_HEADER.size + self.payload_bytes_max:
             raise RemoteProtocolError(
-                f"message of {length} bytes outside {header.size}.."
-                f"{header.size + self.payload_bytes_max}"
+                f"message of {length} bytes outside {MEMBER_HEADER.size}.."
+                f"{MEMBER_HEADER.size + self.payload_bytes_max}"
             )
         if version != MESSAGE_VERSION or flags:
             raise RemoteProtocolError(
-                f"message type {self._type} has version {version} and flags {flags}: "
+                f"message type {message_type} has version {version} and flags {flags}: "
                 "unknown to this release"
             )
-        self._payload_length = length - header.size
+        if available < length:
+            self._keep(length)
+            return None
+        self._offset = end = offset + length
+        return WireFrame(message_type, term, data[offset + MEMBER_HEADER.size : end])
 
-    def _take(self, length: int) -> bytes:
-        """Remove and return the first ``length`` buffered bytes, copied at most once."""
-        self._buffered -= length
-        first = self._chunks[0] if self._chunks else b""
-        end = self._offset + length
-        if end < len(first):
-            piece = first[self._offset : end]
-            self._offset = end
-            return piece
-        pieces = []
-        while length:
-            first = self._chunks[0]
-            piece = first[self._offset : self._offset + length]
-            pieces.append(piece)
-            length -= len(piece)
-            self._offset += len(piece)
-            if self._offset == len(first):
-                self._chunks.popleft()
-                self._offset = 0
-        return b"".join(pieces) if len(pieces) != 1 else pieces[0]
+    def _keep(self, wanted: int) -> None:
+        """Set what has not been taken aside until so many bytes are there."""
+        if self._offset < len(self._data):
+            self._pieces = [self._data[self._offset :] if self._offset else self._data]
+            self._buffered = len(self._pieces[0])
+            self._wanted = wanted
+        self._data, self._offset = b"", 0

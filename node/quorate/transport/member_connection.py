@@ -8,7 +8,6 @@ decision.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from typing import Protocol, cast
 
 from quorate.consensus.messages import Message
@@ -128,8 +127,8 @@ class MemberConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Cut what arrived into messages and deliver each one."""
         self.silence_s = 0.0
-        frames = self._decoder.feed(data)
-        while not self.is_closed and (frame := self._next_frame(frames)) is not None:
+        self._decoder.add(data)
+        while not self.is_closed and (frame := self._next_frame()) is not None:
             if not self.is_established:
                 self._shake_hands(frame)
             elif frame.message_type != KEEP_ALIVE_TYPE:
@@ -191,9 +190,9 @@ class MemberConnection(asyncio.Protocol):
             self.released.set()
             self._owner.on_released(self)
 
-    def _next_frame(self, frames: Iterator[WireFrame]) -> WireFrame | None:
+    def _next_frame(self) -> WireFrame | None:
         try:
-            return next(frames, None)
+            return self._decoder.next_frame()
         except RemoteProtocolError as error:
             self._fail(error)
             return None

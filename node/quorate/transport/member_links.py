@@ -92,6 +92,8 @@ class MemberLinks:
         self._swept_at = 0.0
         self._sweeps = 0
         self._is_closing = False
+        self._encoded: Message | None = None
+        self._buffers: list[bytes] = []
 
     @property
     def port(self) -> int:
@@ -161,7 +163,10 @@ class MemberLinks:
         link = self._links.get(seat)
         if link is None:
             return False
-        is_sent = link.send(encode_message(message))
+        if message is not self._encoded:
+            # The leader sends one message to all followers that are equally far.
+            self._encoded, self._buffers = message, encode_message(message)
+        is_sent = link.send(self._buffers)
         if not is_sent and not link.is_closed:
             self.dropped_messages_count += 1
         return is_sent

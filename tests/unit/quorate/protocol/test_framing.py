@@ -60,7 +60,7 @@ def test_should_not_keep_an_object_for_every_byte() -> None:
     stream = encode(WireFrame(16, 0, bytes(60_000)))
     for byte in stream[:-1]:
         assert not list(decoder.feed(bytes([byte])))
-    assert len(decoder._chunks) <= 60_000 // 2048
+    assert len(decoder._pieces) <= 60_000 // 2048
 
 
 def test_should_keep_bytes_of_an_iterator_that_was_not_used_up() -> None:
