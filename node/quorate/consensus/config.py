@@ -46,6 +46,9 @@ class ConsensusConfig:
     """Bytes of frames per segment file; no frame crosses its end."""
     append_bytes_max: int = 1024 * 1024
     """Frames in one AppendFrames; at least one frame is always sent."""
+    read_bytes_max: int = 4 * 1024 * 1024
+    """Frames read from the recording at once for a follower that catches up. A read costs some
+    turns of a busy loop, whatever its length."""
     window_bytes: int = 8 * 1024 * 1024
     """Sent to a follower and not yet reported as held by it."""
     tail_bytes: int = 16 * 1024 * 1024

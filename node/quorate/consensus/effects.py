@@ -106,7 +106,10 @@ class IngressChanged:
 
 @dataclass(frozen=True, slots=True)
 class ReadLog:
-    """Read whole frames from ``position`` on, at most ``bytes_max``; answer ``on_log_read``."""
+    """Read whole frames from ``position`` on, at most ``bytes_max``; answer ``on_log_read``.
+
+    A long answer is given in parts, so that none takes long; one message goes out for each.
+    """
 
     seat: Seat
     position: LogPosition

@@ -145,8 +145,7 @@ class Leader:
                 continue
             frames = core.log.frames_from(position, core.config.append_bytes_max)
             if frames is None:
-                progress.reading = True
-                core.effects.append(ReadLog(seat, position, core.config.append_bytes_max))
+                self._read(seat, progress)
                 return
             frames = progress.fitting(frames)
             if not frames:
@@ -163,6 +162,15 @@ class Leader:
             and latest.round == self._round
             and latest.frames[-1].end <= progress.room_end
         )
+
+    def _read(self, seat: Seat, progress: Progress) -> None:
+        """Have what comes next read, once half of the window is free to take it."""
+        config, position = self._core.config, progress.next_position
+        window = config.window_bytes - (position - progress.checked)
+        if 2 * window >= config.window_bytes:
+            progress.reading = True
+            bytes_max = min(window, config.read_bytes_max)
+            self._core.effects.append(ReadLog(seat, position, bytes_max))
 
     def _may_stream(self, seat: Seat, progress: Progress) -> bool:
         if progress.flow is not Flow.REPLICATE or progress.reading or progress.unmatchable:
@@ -201,8 +209,8 @@ class Leader:
             progress.next_position = message.frames[-1].end
         self._core.send(seat, message)
 
-    def on_log_read(self, seat: Seat, frames: tuple[LogFrame, ...]) -> None:
-        """Send frames that had to be read from the recording."""
+    def on_log_read(self, seat: Seat, frames: tuple[LogFrame, ...], *, more: bool) -> None:
+        """Send frames that had to be read from the recording; ``more`` of that read follow."""
         progress = self.progress.get(seat)
         if progress is None or not progress.reading:
             return
@@ -210,18 +218,22 @@ class Leader:
         if not frames:
             progress.probe(progress.probed)  # Not read again before the next heartbeat's answer.
             return
+        self._send_read(seat, progress, frames)
+        if more and progress.flow is Flow.REPLICATE:
+            progress.reading = True
+        self._stream(seat, progress)
+
+    def _send_read(self, seat: Seat, progress: Progress, frames: tuple[LogFrame, ...]) -> None:
+        """Send frames from the recording, unless they are not what comes next any more."""
         if frames[0].position != progress.next_position or not self._is_ours(frames[-1]):
-            self._stream(seat, progress)
             return
         claimed = progress.probed
         if claimed.position == frames[0].position and claimed.chain != frames[0].previous_chain:
             self._contradiction(seat, progress, claimed.position)
-            return
-        if self._may_stream(seat, progress):
+        elif self._may_stream(seat, progress):
             frames = progress.fitting(frames)
             if frames:
                 self._send_frames(seat, progress, frames)
-        self._stream(seat, progress)
 
     def _is_ours(self, frame: LogFrame) -> bool:
         """Tell whether a frame is in our log still: it may have been read before a cut.
@@ -261,18 +273,23 @@ class Leader:
         if not report.matched:
             self._find_agreement(peer.seat, progress, report)
         else:
-            self._advance(progress, report)
+            self._advance(peer.seat, progress, report)
         self._maybe_cure()
         self.maybe_commit()
         self._stream(peer.seat, progress)
 
-    def _advance(self, progress: Progress, report: AppendReport) -> None:
+    def _advance(self, seat: Seat, progress: Progress, report: AppendReport) -> None:
         """Take a report that matched: move the stream on, or repeat what was lost."""
         core = self._core
         assert report.checked <= core.log.end.position, (report, core.log.end)
         if progress.flow is Flow.PROBE:
             if report.checked >= progress.probed.position:
-                progress.replicate(report.checked)
+                ahead = self._held_ahead(report)
+                if ahead is not None:
+                    progress.probe(ahead)
+                    self._send_empty(seat, progress)
+                else:
+                    progress.replicate(report.checked)
         else:
             round_sent, end_sent = progress.sent_at_round
             if report.round >= round_sent > 0 and report.checked < end_sent:
@@ -282,6 +299,20 @@ class Leader:
         counts = report.recovering.reason not in LOST_REASONS
         if counts and report.durable > self.base:
             progress.match = max(progress.match, report.durable)
+
+    def _held_ahead(self, report: AppendReport) -> LogMark | None:
+        """Return the end of a log that goes on in our term behind what was checked so far.
+
+        A new life of a member knows no more than that its log agrees where our term begins.
+        All frames of our term are ours, so it need not be sent again what it holds of them.
+        """
+        core = self._core
+        end = report.end
+        is_ahead = report.checked < end.position <= core.log.end.position
+        if not is_ahead or end.leadership_term_id != core.term:
+            return None
+        known = core.log.chain_before(end.position)
+        return end if known in (None, end.chain) else None
 
     def _find_agreement(self, seat: Seat, progress: Progress, report: AppendReport) -> None:
         """Probe where the two term tables say that the logs can still agree."""

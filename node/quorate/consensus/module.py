@@ -217,10 +217,12 @@ class ConsensusModule(Observed):
         if self._leader is None:
             self._follower.report_room()
 
-    def on_log_read(self, now: Instant, seat: Seat, frames: tuple[LogFrame, ...]) -> None:
-        """Take the answer to ``ReadLog``."""
+    def on_log_read(
+        self, now: Instant, seat: Seat, frames: tuple[LogFrame, ...], *, more: bool = False
+    ) -> None:
+        """Take the answer to ``ReadLog``, or a part of it and ``more`` will follow."""
         if self._begin(now) and self._leader is not None:
-            self._leader.on_log_read(seat, frames)
+            self._leader.on_log_read(seat, frames, more=more)
 
     def on_service_position(self, now: Instant, position: LogPosition) -> None:
         """Note how far the service has applied; told to the leader with the next report."""

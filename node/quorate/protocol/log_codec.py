@@ -195,8 +195,13 @@ def decode_frame(buffer: bytes, offset: int = 0) -> LogFrame:
     return LogFrame(position, term, timestamp, previous, crc, frame_type, count, data)
 
 
-def decode_frames(buffer: bytes, offset: int = 0) -> list[LogFrame]:
+def decode_frames(buffer: bytes, offset: int = 0, bytes_max: int | None = None) -> list[LogFrame]:
     """Check and return the frames that fill ``buffer`` from ``offset`` to its last byte.
+
+    Args:
+        buffer: Frames as they lie on disk.
+        offset: Where the first one begins.
+        bytes_max: Stop behind the frame that reaches so many bytes; None for all.
 
     Raises:
         RemoteProtocolError: A frame is bad, or is not at the end of the one before it, or
@@ -204,7 +209,8 @@ def decode_frames(buffer: bytes, offset: int = 0) -> list[LogFrame]:
 
     """
     frames: list[LogFrame] = []
-    while offset < len(buffer):
+    stop = len(buffer) if bytes_max is None else min(len(buffer), offset + bytes_max)
+    while offset < stop:
         frame = decode_frame(buffer, offset)
         if frames and not follows(frames[-1], frame):
             message = f"log frame at {frame.position} does not follow {frames[-1].position}"

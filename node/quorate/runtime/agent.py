@@ -115,6 +115,7 @@ class ConsensusAgent:
         )
         self._entries: list[bytes] = []
         self._in_turn = False
+        self._has_persisted = False
         self._instant = Instant(0, clock.boottime(), clock.wall())
         self._turn_began = clock.monotonic()
         self._stall_rounds = 0
@@ -173,9 +174,12 @@ class ConsensusAgent:
         self._arm_timer(self._next_delay())
 
     def _carry_out(self) -> None:
-        """Have done what the module decided; a write that needs no sync is done at once."""
-        while effects := self.module.drain():
+        """Have done what the module decided; a write that needs no sync completes meanwhile."""
+        effects = self.module.drain()
+        while effects:
+            self._has_persisted = False
             self._carrier.carry_out(effects)
+            effects = self.module.drain() if self._has_persisted else []
 
     def _next_delay(self) -> int:
         """Return after how many nanoseconds time itself is the next input."""
@@ -356,11 +360,12 @@ class ConsensusAgent:
 
     def on_persisted(self, sequence: int) -> None:
         """Pass on that everything up to ``sequence`` is durable."""
+        self._has_persisted = True
         self.module.on_persisted(self.begin_turn(), sequence)
 
-    def on_log_read(self, seat: Seat, frames: tuple[LogFrame, ...]) -> None:
+    def on_log_read(self, seat: Seat, frames: tuple[LogFrame, ...], *, more: bool = False) -> None:
         """Pass on frames that were read for a follower."""
-        self.module.on_log_read(self.begin_turn(), seat, frames)
+        self.module.on_log_read(self.begin_turn(), seat, frames, more=more)
 
     def request_found(self, *, discard: bool) -> str | None:
         """Ask the module to found the cluster; return why not."""

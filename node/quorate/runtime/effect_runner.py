@@ -6,6 +6,7 @@ the applier. Events are logged here, once, with the member's ids.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -39,6 +40,8 @@ from quorate.runtime.events import Event, event_named, log_event
 
 PersistEffect = StoreNodeState | AppendToLog | TruncateLog
 LOGGER = logging.getLogger("quorate.runtime")
+READ_PART_BYTES = 1024 * 1024
+"""Frames of one message to a follower that catches up, about."""
 
 
 class Recorder(Protocol):
@@ -196,13 +199,24 @@ class EffectRunner:
         term, leading = module.term, module.leading
         try:
             data = await self._recorder.read(effect.position, effect.bytes_max)
-            frames = tuple(decode_frames(data))
+            await self._give_parts(effect.seat, data)
         except (CorruptRecord, RemoteProtocolError):
             if module.leading is leading and module.term == term:
                 raise
             # Asked for as leader of a term that is over: the tail may have been cut since.
-            frames = ()
-        self._agent.on_log_read(effect.seat, frames)
+            self._agent.on_log_read(effect.seat, ())
+
+    async def _give_parts(self, seat: Seat, data: bytes) -> None:
+        """Pass on what was read, each part in a turn of its own."""
+        offset = 0
+        while True:
+            frames = tuple(decode_frames(data, offset, READ_PART_BYTES))
+            offset += sum(len(frame.data) for frame in frames)
+            more = offset < len(data)
+            self._agent.on_log_read(seat, frames, more=more)
+            if not more:
+                return
+            await asyncio.sleep(0)
 
     def _log(self, event: Event, **fields: object) -> None:
         module = self._agent.module

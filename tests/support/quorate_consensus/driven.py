@@ -31,6 +31,7 @@ from quorate.consensus.module import ConsensusModule
 from quorate.consensus.types import (
     LOG_START,
     NOT_RECOVERING,
+    Chain,
     FoundingState,
     Instant,
     LeadershipTermId,
@@ -303,12 +304,13 @@ def report(
     """Return what a follower answers: by default that it has all there is."""
     log = leader.core.log
     held = log.end.position if checked is None else LogPosition(checked)
+    own_end = LogMark(held, log.term_before(held), log.chain_before(held) or Chain(0))
     return AppendReport(
         leadership_term_id=LeadershipTermId(leader.module.term if term is None else term),
         matched=matched,
         durable=held if durable is None else LogPosition(durable),
         checked=held,
-        end=log.end if end is None else end,
+        end=own_end if end is None else end,
         terms=terms,
         round=leader.leader._round if round_number is None else round_number,
         service_position=LogPosition(0),

@@ -118,6 +118,7 @@ class Scenario:
             frame_bytes_max=1024,
             segment_length=int(named.get("segment", "4096")),
             append_bytes_max=int(named.get("append", "4096")),
+            read_bytes_max=int(named.get("append", "4096")),
             window_bytes=int(named.get("window", "65536")),
             tail_bytes=int(named.get("tail", "65536")),
             terms_reported_max=int(named.get("terms", "64")),

@@ -290,6 +290,7 @@ def _draw_config(random: Random, *, replicated: bool) -> ConsensusConfig:
         frame_bytes_max=frame_max,
         segment_length=segment,
         append_bytes_max=random.choice((frame_max, 1 << 20)),
+        read_bytes_max=random.choice((frame_max, 1 << 22)),
         window_bytes=random.choice((1 << 20, 1 << 23)),
         tail_bytes=random.choice((0, 8192, 1 << 24)),
         terms_reported_max=random.choice((1, 4, 64)),

@@ -11,6 +11,7 @@ from quorate.consensus.messages import AppendFrames, CanvassAnswer, CureTarget, 
 from quorate.consensus.progress import Flow
 from quorate.consensus.types import (
     LOG_START,
+    Chain,
     FrameType,
     LeadershipTermId,
     LogFrame,
@@ -254,7 +255,7 @@ def reading() -> tuple[Driven, HandLog, ReadLog]:
     leader.receive(1, report(leader, matched=False, checked=0, end=short.end, terms=short.terms))
     leader.receive(1, report(leader, checked=short.end.position))
     (asked,) = leader.of(ReadLog)
-    assert asked == ReadLog(Seat(1), short.end.position, leader.core.config.append_bytes_max)
+    assert asked == ReadLog(Seat(1), short.end.position, leader.core.config.read_bytes_max)
     leader.clear()
     return leader, log, asked
 
@@ -270,6 +271,58 @@ def test_what_is_not_in_memory_is_read_and_then_followed_by_what_is() -> None:
     sent = frames_to(leader, 1)
     assert sent[:2] == log.frames[3:]
     assert sent[2].frame_type is FrameType.NEW_LEADERSHIP_TERM
+
+
+def test_a_read_that_comes_in_parts_is_sent_part_by_part_and_is_still_one() -> None:
+    leader, log, _ = reading()
+    for count, frame in enumerate(log.frames[3:], 1):
+        leader.module.on_log_read(leader.now, Seat(1), (frame,), more=True)
+        leader.drain()
+        assert frames_to(leader, 1) == log.frames[3 : 3 + count]
+        assert not leader.of(ReadLog)
+    leader.accept(1)
+    assert frames_to(leader, 1) == log.frames[3:], "the rest of the read may be on its way"
+    leader.unlink(1)
+    leader.link(1)
+    leader.module.on_log_read(leader.now, Seat(1), (log.frames[-1],), more=True)
+    assert not leader.leader.progress[Seat(1)].reading
+
+
+def test_a_member_that_comes_back_is_sent_only_what_it_lacks_of_the_term() -> None:
+    leader = leading()
+    for _ in range(4):
+        leader.propose()
+    leader.accept(1, 2)
+    held = leader.core.log.end
+    leader.unlink(1)
+    leader.propose()
+    leader.link(1, life=2)
+    leader.clear()
+    leader.receive(1, report(leader, checked=leader.leader.base, end=held))
+    assert [message.previous for message in leader.sent(AppendFrames, 1)] == [held]
+    assert not frames_to(leader, 1)
+    assert leader.leader.progress[Seat(1)].match < held.position, "only a claim so far"
+    leader.receive(1, report(leader, checked=held.position, end=held))
+    assert [frame.position for frame in frames_to(leader, 1)] == [held.position]
+
+
+@pytest.mark.parametrize("case", ["another term", "beyond ours", "another chain", "not beyond"])
+def test_a_member_whose_end_proves_nothing_is_sent_all_of_the_term(case: str) -> None:
+    leader = leading()
+    for _ in range(2):
+        leader.propose()
+    held = leader.core.log.end
+    base = leader.leader.base
+    shown = {
+        "another term": held._replace(leadership_term_id=LeadershipTermId(0)),
+        "beyond ours": held._replace(position=LogPosition(held.position + 64)),
+        "another chain": held._replace(chain=Chain(held.chain ^ 1)),
+        "not beyond": held._replace(position=base),
+    }[case]
+    leader.link(1, life=2)
+    leader.clear()
+    leader.receive(1, report(leader, checked=base, end=shown))
+    assert frames_to(leader, 1)[0].position == base
 
 
 def test_one_read_at_a_time() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+import pytest
+
 from quorate.consensus.effects import (
     Alarm,
     AppendToLog,
@@ -31,6 +33,7 @@ from quorate.consensus.types import (
     Seat,
 )
 from quorate.errors import CorruptRecord
+from quorate.runtime import effect_runner
 from quorate.service.api import ClientSession, ClusteredService
 from quorate_runtime.bench import AgentBench
 
@@ -172,18 +175,34 @@ def test_outcomes_reach_those_who_asked_for_that_action_only() -> None:
     run(scenario)
 
 
-def test_frames_read_for_a_follower_go_back_to_the_module() -> None:
+def test_frames_read_for_a_follower_go_back_to_the_module_in_parts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async def scenario(bench: AgentBench, _: Roles) -> None:
-        got: list[tuple[Seat, tuple[LogFrame, ...]]] = []
-        bench.agent.on_log_read = lambda seat, frames: got.append(  # type: ignore[method-assign]
-            (seat, frames)
-        )
+        got: list[tuple[Seat, tuple[LogFrame, ...], bool]] = []
+
+        def take(seat: Seat, frames: tuple[LogFrame, ...], *, more: bool = False) -> None:
+            got.append((seat, frames, more))
+
+        bench.agent.on_log_read = take  # type: ignore[method-assign]
         bench.effects.carry_out([ReadLog(Seat(1), LogPosition(0), 1 << 20)])
         await asyncio.gather(*bench.tasks)
-        ((seat, frames),) = got
-        assert seat == 1
+        ((seat, frames, more),) = got
+        assert (seat, more) == (1, False)
         assert [frame.position for frame in frames] == sorted(bench.recorder.frames)
         assert frames[-1].end == bench.module.core.log.end.position
+        got.clear()
+        bench.tasks.clear()
+        monkeypatch.setattr(effect_runner, "READ_PART_BYTES", 64)
+        bench.effects.carry_out([ReadLog(Seat(1), LogPosition(0), 1 << 20)])
+        await asyncio.gather(*bench.tasks)
+        assert [part for _, part, _ in got] == [(frame,) for frame in frames]
+        assert [more for _, _, more in got] == [True] * (len(frames) - 1) + [False]
+        got.clear()
+        bench.tasks.clear()
+        bench.effects.carry_out([ReadLog(Seat(1), frames[-1].end, 1 << 20)])
+        await asyncio.gather(*bench.tasks)
+        assert got == [(1, (), False)]
 
     run(scenario, leads=True)
 
