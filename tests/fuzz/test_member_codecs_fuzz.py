@@ -43,10 +43,10 @@ from quorate.protocol.term_codec import (
     encode_term,
 )
 from quorate_wire import samples
+from quorate_wire.mutation import mutated
 
 CORPUS = Path(__file__).parent / "corpus" / "member"
 ROUNDS = 6000
-NUMBERS = (0, 1, 2, 0x7F, 0x80, 0xFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF, 2**63 - 1, 2**64 - 1)
 
 
 def frames(data: bytes) -> None:
@@ -133,30 +133,6 @@ DECODERS: dict[str, tuple[Callable[[bytes], None], list[bytes]]] = {
         ],
     ),
 }
-
-
-def mutated(random: Random, seeds: list[bytes]) -> bytes:
-    data = bytearray(random.choice(seeds))
-    for _ in range(random.randint(1, 4)):
-        at = random.randrange(len(data) + 1)
-        match random.randrange(6):
-            case 0 if at < len(data):
-                data[at] ^= 1 << random.randrange(8)
-            case 1:
-                width = random.choice((1, 2, 4, 8))
-                number = random.choice(NUMBERS) & (2 ** (8 * width) - 1)
-                data[at : at + width] = number.to_bytes(width, "little")
-            case 2:
-                del data[at : at + random.randint(1, 80)]
-            case 3:
-                data[at:at] = random.randbytes(random.randint(1, 80))
-            case 4:
-                other = random.choice(seeds)
-                start = random.randrange(len(other))
-                data[at:at] = other[start : start + random.randint(1, 80)]
-            case _:
-                del data[at:]
-    return bytes(data)
 
 
 @pytest.mark.parametrize("name", DECODERS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -51,6 +52,7 @@ CLIENT_SAYS: list[ClientLinkMessage] = [
     Close(4096),
 ]
 ROUNDS = 3000
+CORPUS = Path(__file__).parent / "corpus" / "client"
 
 
 def mutated(random: Random, stream: bytes) -> bytes:
@@ -117,3 +119,29 @@ def test_the_largest_egress_is_not_joined_again_for_every_piece() -> None:
     splitter = MessageSplitter(length)
     messages = [raw for at in range(0, length, 100) for raw in splitter.feed(stream[at : at + 100])]
     assert len(messages) == 1
+
+
+def take(says: str, data: bytes) -> None:
+    """Take a whole stream as the other side would."""
+    if says == "member":
+        session = Session(session_key=b"k" * 16)
+        session.on_connected(0)
+        session.receive(data, 0)
+        return
+    splitter = MessageSplitter(CLIENT_MESSAGE_BYTES_MAX)
+    messages = splitter.feed(data)
+    if not messages:
+        raise RemoteProtocolError(f"{splitter.buffered} bytes are no message")
+    for raw in messages:
+        decode_message(raw)
+
+
+@pytest.mark.parametrize("path", sorted(CORPUS.glob("*.hex")), ids=lambda path: path.stem)
+def test_the_corpus_is_refused(path: Path) -> None:
+    says, _, _ = path.stem.partition("-")
+    with pytest.raises(RemoteProtocolError):
+        take(says, bytes.fromhex(path.read_text(encoding="ascii")))
+
+
+def test_the_corpus_is_there() -> None:
+    assert len(list(CORPUS.glob("*.hex"))) >= 20

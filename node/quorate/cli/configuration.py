@@ -67,7 +67,7 @@ def _read_file(file: Path) -> dict[str, object]:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigurationError([f"cannot read {file}: {error.strerror}"]) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigurationError([f"{file} is not TOML: {error}"]) from error
 
 
@@ -87,6 +87,6 @@ def _plain_value(group: str, field: str, text: str) -> object:
             return int(text)
         if field == "seats":
             return tomllib.loads(f"seats = {text}")["seats"]
-    except ValueError:
+    except (ValueError, RecursionError):
         pass
     return text

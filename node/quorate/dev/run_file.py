@@ -99,7 +99,7 @@ def _read(file: Path) -> RunningDev | None:
     try:
         mapping = json.loads(file.read_bytes())
         values = {item.name: mapping[item.name] for item in fields(RunningDev)}
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
     addresses = {
         name: tuple(map(str, value)) for name, value in values.items() if isinstance(value, list)

@@ -163,7 +163,14 @@ async def open_too_many(victim: Victim, random: Random, attempts: int, allowed: 
         for client in clients:
             await client.__aexit__(None, None, None)
     assert refused >= attempts - allowed, (refused, attempts, allowed)
-    await victim.until_refused("service", "sessions_refused", refused)
+
+    async def are_counted() -> bool:
+        # By the gateway, and by the log of those that arrived together with the last.
+        counts = await victim.refusals()
+        both = (("client", "sessions"), ("service", "sessions_refused"))
+        return sum(counts.get(name, 0) for name in both) >= refused
+
+    await until(are_counted, f"{refused} refusals of new sessions")
 
 
 async def resume_the_dead(victim: Victim, random: Random) -> None:
