@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack
 
 from quorate.bench.job import PAYLOAD_BYTES, Job, Result
 from quorate.bench.lone_frames import LoneFrameClient
-from quorate.bench.processes import process_seconds, resident_mib
+from quorate.bench.processes import busy_seconds, process_seconds, resident_mib
 from quorate.client.cluster_client import ClusterClient
 from quorate.errors import IngressBackPressure
 
@@ -41,13 +41,15 @@ class Meter:
         self._rows: list[tuple[float, int]] = []
         self._resident: list[list[float]] = []
         self._used: list[list[float]] = []
+        self._busy: list[float] = []
 
     async def measure(self, send: Callable[[], Awaitable[None]]) -> Result:
         """Sample while ``send`` runs, which looks at ``deadline`` itself.
 
         Returns:
             Messages a second behind the warm-up, the samples (seconds, messages) and, for each
-            process, the cores that it kept busy and its resident memory in MiB at each sample.
+            process, the cores that it kept busy and its resident memory in MiB at each sample;
+            and the cores that everything else on the machine kept busy.
 
         """
         self._began = time.monotonic()
@@ -62,15 +64,18 @@ class Meter:
         if first == last:
             first = 0
         (began, before), (ended, after) = self._rows[first], self._rows[last]
+        cores = [
+            (now - then) / (ended - began)
+            for then, now in zip(self._used[first], self._used[last], strict=True)
+        ]
+        busy = (self._busy[last] - self._busy[first]) / (ended - began)
         return {
             "throughput": (after - before) / (ended - began),
             "messages": after,
             "samples": self._rows[first:],
             "resident_mib": self._resident[first:],
-            "cores": [
-                (now - then) / (ended - began)
-                for then, now in zip(self._used[first], self._used[last], strict=True)
-            ],
+            "cores": cores,
+            "others": max(0.0, busy - sum(cores)),
         }
 
     async def _sample(self) -> None:
@@ -80,6 +85,7 @@ class Meter:
 
     def _note(self) -> None:
         self._used.append([process_seconds(pid) for pid in self._pids])
+        self._busy.append(busy_seconds())
         self._resident.append([resident_mib(pid) for pid in self._pids])
         self._rows.append((time.monotonic() - self._began, self._acknowledged()))
 

@@ -31,10 +31,10 @@ class Plan:
         """Return a plan that takes a few minutes and says less."""
         return replace(
             self,
-            warm_up_s=0.6,
-            closed_s=1.6,
+            warm_up_s=0.5,
+            closed_s=1.4,
             idle_s=2.0,
-            open_s=1.6,
+            open_s=1.4,
             kills=3,
             stops=3,
             messages=600_000,

@@ -6,8 +6,10 @@ import os
 from pathlib import Path
 
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+# Fields of the first line of ``/proc/stat``: user, nice, system, hard and soft interrupts; and time
+# in which another guest had the core.
+_BUSY = (1, 2, 3, 6, 7)
 _STEAL = 8
-"""Field of the first line of ``/proc/stat``: time in which another guest had the core."""
 
 
 def process_seconds(pid: int) -> float:
@@ -22,7 +24,17 @@ def resident_mib(pid: int) -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
+def busy_seconds() -> float:
+    """Return the processor time of everything on this machine since its start, in seconds."""
+    fields = _machine_ticks()
+    return sum(fields[index] for index in _BUSY) / _TICKS_PER_S
+
+
 def stolen_seconds() -> float:
     """Return how long, since the start of the machine, its host ran others on our cores."""
+    return _machine_ticks()[_STEAL] / _TICKS_PER_S
+
+
+def _machine_ticks() -> list[int]:
     with Path("/proc/stat").open(encoding="utf-8") as file:
-        return int(file.readline().split()[_STEAL]) / _TICKS_PER_S
+        return [0, *map(int, file.readline().split()[1:])]

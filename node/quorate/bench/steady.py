@@ -136,16 +136,18 @@ async def closed_job(running: Rig, plan: Plan, kind: str) -> Job:
 
 
 def cores_of(results: Sequence[Mapping[str, object]]) -> list[Figure]:
-    """Return how many cores the leader, a follower on average and the client kept busy."""
-    return gather(
-        "cores", [_cores(cast("list[float]", each["cores"])) for each in results], "busy, "
-    )
+    """Return how many cores leader, follower on average, client and all else kept busy."""
+    return gather("cores", [_cores(each) for each in results], "busy, ")
 
 
-def _cores(busy: Sequence[float]) -> dict[str, float]:
-    leader, *followers, client = busy
-    mean = sum(followers) / len(followers)
-    return {"leader": leader, "follower": mean, "client": client}
+def _cores(result: Mapping[str, object]) -> dict[str, float]:
+    leader, *followers, client = cast("list[float]", result["cores"])
+    return {
+        "leader": leader,
+        "follower": sum(followers) / len(followers),
+        "client": client,
+        "all else": number(result, "others"),
+    }
 
 
 def number(result: Mapping[str, object], key: str) -> float:

@@ -2,7 +2,12 @@ import os
 from pathlib import Path
 
 from quorate.bench.machine import Probe, loopback_latency, sync_latency
-from quorate.bench.processes import process_seconds, resident_mib, stolen_seconds
+from quorate.bench.processes import (
+    busy_seconds,
+    process_seconds,
+    resident_mib,
+    stolen_seconds,
+)
 
 
 def test_a_sync_takes_time_and_leaves_no_file(tmp_path: Path) -> None:
@@ -26,3 +31,4 @@ def test_processes_use_time_and_memory() -> None:
     assert process_seconds(os.getpid()) > 0
     assert 1 < resident_mib(os.getpid()) < 10_000
     assert stolen_seconds() >= 0
+    assert busy_seconds() > process_seconds(os.getpid())
