@@ -12,7 +12,7 @@ from quorate_overload.cluster import attacking, make_cluster
 from quorate_overload.look import refused, resident_bytes
 from quorate_overload.traffic import Sender, answered_per_s, senders, wait_ms
 
-SLICE_S = 0.8
+SLICE_S = 0.6
 SLACK_MS = 150
 """Of a machine on which the attacker alone may keep a processor from the cluster."""
 RESIDENT_GROWTH_MAX = 200 * 1024 * 1024
@@ -38,16 +38,14 @@ def test_clients_that_want_too_much_leave_the_others_theirs(tmp_path: Path) -> N
             leader = await cluster.wait_leader()
             before = await resident_bytes(cluster)
             async with senders(cluster.client_addresses, 10) as clients:
-                alone = await wait(clients)
+                alone = max([await wait(clients) for _ in range(3)])
                 for name, reason in ATTACKS.items():
                     counts = await refused(cluster)
                     address = cluster.client_addresses[leader.seat]
-                    async with attacking(name, address, 1.5 * SLICE_S):
+                    async with attacking(name, address, 1.2 * SLICE_S):
                         beside = await wait(clients)
                     assert beside < 3 * alone + SLACK_MS, (name, beside, alone)
                     check_refused(name, reason, await refused(cluster) - counts)
-                    # The machine is not the same all the time: the next is held against this.
-                    alone = max(alone, await wait(clients))
                 assert all(one.client.counters.resumptions == 0 for one in clients)
             await check_members(cluster, before, leader.leadership_term_id)
 

@@ -16,7 +16,7 @@ from quorate_overload.cluster import attacking, make_cluster
 from quorate_overload.look import resident_bytes
 from quorate_overload.traffic import answered_per_s, senders, wait_ms
 
-SLICE_S = 0.7
+SLICE_S = 0.5
 ROUNDS = 3
 WAIT_MS_MAX = 2_000
 """Ten times what credit allows to be under way: the machine may be busy with something else."""

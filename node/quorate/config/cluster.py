@@ -43,7 +43,8 @@ class ClusterSettings:
     session_timeout_ns: int = 30_000_000_000
     """Silence after which the leader closes a session (judged in loop time)."""
     kept_egress_bytes_max: int = 16 * MIB
-    """Unacknowledged egress of one session; beyond it the session is closed."""
+    """Unacknowledged egress of one session, and 128 bytes more for each batch of it; beyond it
+    the session is closed."""
     kept_egress_total_bytes_max: int = 128 * MIB
     """The same over all sessions; the one that keeps most (then the lowest id) is closed."""
     self_messages_max: int = 1_000

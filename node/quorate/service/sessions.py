@@ -27,9 +27,19 @@ from quorate.service.outbox import EGRESS_BATCH_BYTES_MAX, EgressBatch, SessionV
 NOT_CURRENT = -1
 """Stands in ``Session.cause`` unless the session's own message is being applied."""
 
+KEPT_BATCH_BYTES = 128
+"""Counted for each batch that is kept besides its own bytes: its place, its numbers, its objects.
+Without it, a client that sends one byte at a time and acknowledges nothing would make a member
+keep ten times what the limit says. Decides results, so equal on all members."""
+
 # An egress header of kind MESSAGE without flags and error is its length, widened to u64.
 _message_header = struct.Struct("<QQ").pack
 _error_header = struct.Struct("<IBBHQ").pack
+
+
+def kept_cost(batch: EgressBatch) -> int:
+    """Return the bytes of memory that a kept batch counts for: small ones are not free."""
+    return len(batch.batch) + KEPT_BATCH_BYTES
 
 
 class Session(ClientSession):
@@ -216,7 +226,7 @@ class SessionTable:
         session.egress_acknowledged = acknowledged
         kept = session.kept
         while kept and kept[0].last_egress_sequence <= acknowledged:
-            dropped = len(kept.popleft().batch)
+            dropped = kept_cost(kept.popleft())
             session.kept_bytes -= dropped
             self.kept_bytes -= dropped
 
@@ -233,8 +243,9 @@ class SessionTable:
             )
             session.last_egress_sequence = batch.last_egress_sequence
             session.kept.append(batch)
-            session.kept_bytes += len(batch.batch)
-            self.kept_bytes += len(batch.batch)
+            cost = kept_cost(batch)
+            session.kept_bytes += cost
+            self.kept_bytes += cost
             batches.append(batch)
         session.forget_pending()
         return batches

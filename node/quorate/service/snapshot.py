@@ -43,7 +43,7 @@ from quorate.service.api import SnapshotInput, SnapshotOutput
 from quorate.service.collector import Collector
 from quorate.service.digest import DIGEST_LENGTH, NO_DIGEST
 from quorate.service.outbox import EgressBatch
-from quorate.service.sessions import Session, SessionTable
+from quorate.service.sessions import Session, SessionTable, kept_cost
 from quorate.service.timers import TimerQueue
 
 MAGIC = b"QRTSNAP1"
@@ -165,7 +165,7 @@ def decode_snapshot(data: bytes, collector: Collector) -> tuple[ReplicatedState,
         kept = _decode_kept(bodies[Section.KEPT_EGRESS])
         for session in _decode_sessions(bodies[Section.SESSIONS], collector):
             session.kept.extend(kept.pop(session.session_id, ()))
-            session.kept_bytes = sum(len(batch.batch) for batch in session.kept)
+            session.kept_bytes = sum(map(kept_cost, session.kept))
             state.sessions.add(session)
         _require(not kept, f"snapshot keeps egress of sessions {sorted(kept)} that are not open")
         _decode_timers(bodies[Section.TIMERS], state.timers)

@@ -159,7 +159,7 @@ async def glutton(address: str, seconds: float) -> Seen:
     """One session that sends all it may: no attack, but more than its share if it could."""
     sender = Sender()
     await sender.connect([address])
-    await sender.all_it_may(1.0)
+    await sender.all_it_may(0.4)
     ready()
     sender.forget()
     await sender.all_it_may(seconds)

@@ -9,6 +9,7 @@ from quorate.errors import ServiceFailed
 from quorate.protocol.batch import EgressError, EgressKind, EgressMessage, decode_error_payload
 from quorate.protocol.entry_bodies import CloseReason
 from quorate.service.api import LimitExceeded
+from quorate.service.sessions import KEPT_BATCH_BYTES
 from quorate.testing import HarnessSession, ServiceHarness
 from quorate_services import Scripted
 
@@ -257,16 +258,16 @@ def test_acknowledged_egress_does_not_count() -> None:
 
 
 def test_of_all_together_who_keeps_most_is_ended_then_the_lowest_id() -> None:
-    harness = tolerant(kept_egress_total_bytes_max=60)
+    harness = tolerant(kept_egress_total_bytes_max=60 + 3 * KEPT_BATCH_BYTES)
     first, second, third = (harness.open_session() for _ in range(3))
     first.send(b"say 1234")
     second.send(b"say 1234")
-    assert harness.container.sessions()[0].kept_egress_bytes == 20
+    assert harness.container.sessions()[0].kept_egress_bytes == 20 + KEPT_BATCH_BYTES
     third.send(b"say 1234")
     assert [s.closed for s in (first, second, third)] == [None] * 3
     third.send(b"quiet;tell 0 x")
     assert first.closed is CloseReason.KEPT_EGRESS_TOTAL
-    second.send(b"tell 1 " + b"y" * 10)
+    second.send(b"tell 1 " + b"y" * 140)
     assert third.closed is CloseReason.KEPT_EGRESS_TOTAL
     assert second.closed is None
 
