@@ -201,3 +201,22 @@ def test_nobody_takes_over_from_a_leader_that_can_be_heard_over_one_link_only() 
     world.pass_time(5000)
     assert leader.shadow.leading == term
     world.finish()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_follower_with_a_slow_disk_slows_nobody(seed: int) -> None:
+    """The same clients once with and once without it: as many answers, and no election."""
+    answered = []
+    for latency in (MS, 600 * MS):
+        world = calm_world(seed)
+        leader = world.await_leader()
+        follower = next(member for member in world.members if member is not leader)
+        follower.disk_latency = (latency, 2 * latency)
+        terms = {member.shadow.term for member in world.members}
+        before = sum(client.answered for client in world.clients)
+        world.pass_time(8000)
+        answered.append(sum(client.answered for client in world.clients) - before)
+        assert leader.serving
+        assert {member.shadow.term for member in world.members} == terms
+        world.finish()
+    assert answered[1] >= 0.9 * answered[0]

@@ -51,6 +51,8 @@ class ConsensusConfig:
     turns of a busy loop, whatever its length."""
     window_bytes: int = 8 * 1024 * 1024
     """Sent to a follower and not yet reported as held by it."""
+    unsynced_bytes_max: int = 32 * 1024 * 1024
+    """Sent to a follower and not yet durable there: what a slow disk keeps in its memory."""
     tail_bytes: int = 16 * 1024 * 1024
     """Recent frames kept in memory; older ones are read from the recording."""
     terms_reported_max: int = 64
@@ -85,6 +87,8 @@ class ConsensusConfig:
             or self.window_bytes < self.append_bytes_max
         ):
             found.append("need frame_bytes_max <= append_bytes_max <= window_bytes")
+        if self.unsynced_bytes_max < self.window_bytes:
+            found.append("unsynced_bytes_max must be at least window_bytes")
         return found
 
 

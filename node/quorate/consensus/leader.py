@@ -177,8 +177,11 @@ class Leader:
             return False
         if progress.room_end == progress.room_tried or progress.next_position >= progress.room_end:
             return False
-        in_flight = progress.next_position - progress.checked
-        return in_flight < self._core.config.window_bytes and seat in self._core.links
+        config, position = self._core.config, progress.next_position
+        if position - progress.durable >= config.unsynced_bytes_max:
+            return False
+        in_flight = position - progress.checked
+        return in_flight < config.window_bytes and seat in self._core.links
 
     def _send_frames(self, seat: Seat, progress: Progress, frames: tuple[LogFrame, ...]) -> None:
         first = frames[0]
@@ -267,6 +270,7 @@ class Leader:
         progress.heard = True
         progress.round = max(progress.round, report.round)
         progress.service_position = report.service_position
+        progress.durable = report.durable
         progress.recovering = report.recovering
         core.walls.report(core.now, peer.seat, report.wall)
         self._note_recovering(progress, report)

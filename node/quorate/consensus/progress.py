@@ -49,6 +49,8 @@ class Progress:
     match: LogPosition = START_POSITION
     checked: LogPosition = START_POSITION
     """REPLICATE: what the member has received, durable or not; frees the window."""
+    durable: LogPosition = START_POSITION
+    """What it has said last to be durable there, whether that counts for the quorum or not."""
     round: int = 0
     """Highest heartbeat round of our term that it has answered."""
     sent_at_round: tuple[int, LogPosition] = (0, START_POSITION)

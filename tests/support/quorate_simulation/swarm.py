@@ -86,6 +86,7 @@ def draw_swarm(seed: int) -> Swarm:
         append_bytes_max=append_max,
         read_bytes_max=append_max,
         window_bytes=random.choice((append_max, append_max * 2, 1 << 23)),
+        unsynced_bytes_max=random.choice((1 << 23, 1 << 25)),
         tail_bytes=random.choice((0, 512, 4096, 1 << 24)),
         terms_reported_max=random.choice((1, 2, 64)),
         unanimous_election=replicated,

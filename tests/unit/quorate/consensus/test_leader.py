@@ -325,6 +325,27 @@ def test_a_member_whose_end_proves_nothing_is_sent_all_of_the_term(case: str) ->
     assert frames_to(leader, 1)[0].position == base
 
 
+def test_a_follower_is_sent_no_more_than_its_memory_may_hold_of_a_slow_disk() -> None:
+    config = ConsensusConfig(
+        frame_bytes_max=1024, segment_length=4096, append_bytes_max=1024, window_bytes=2048,
+        unsynced_bytes_max=4096,
+    )  # fmt: skip
+    leader = streaming(config=config)
+    durable = leader.core.log.end.position
+    for _ in range(20):
+        leader.propose(448)
+        leader.receive(1, report(leader, checked=sent_to(leader, 1), durable=durable))
+        leader.accept(2)
+    assert 4096 <= sent_to(leader, 1) - durable < 4096 + 1024
+    assert leader.module.commit_position == leader.core.log.end.position
+    leader.receive(1, report(leader, checked=sent_to(leader, 1)))
+    assert sent_to(leader, 1) - durable > 4096 + 1024
+
+
+def sent_to(leader: Driven, seat: int) -> int:
+    return leader.leader.progress[Seat(seat)].next_position
+
+
 def test_one_read_at_a_time() -> None:
     leader, _, asked = reading()
     leader.receive(1, report(leader, checked=asked.position))
