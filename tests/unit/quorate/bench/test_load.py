@@ -97,7 +97,7 @@ def test_lone_frames_bring_one_message_each() -> None:
 
 def test_lone_frames_follow_a_redirect_to_the_leader() -> None:
     async def run(cluster: LoopbackCluster) -> int:
-        client = await LoneFrameClient.connect(tuple(cluster.addresses))
+        client = await LoneFrameClient.connect((cluster.addresses[0],), timeout_s=10)
         client.send(5)
         await client.flush()
         await client.close()

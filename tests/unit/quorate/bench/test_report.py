@@ -63,6 +63,7 @@ def test_throughput_is_not_excused_by_a_slow_disk() -> None:
 def test_a_fast_machine_does_not_make_targets_harder() -> None:
     fast = Probe(50, 60, 5, 5, 0.1, 0)
     figure = Figure("idle p50", "us", (550.0,), Target(600), is_bound_by_machine=True)
+    assert report.bound_scale(figure, block(figure, probe=fast)) == 1
     assert report.verdict(figure, block(figure, probe=fast)) == "≤ 600.0 us: met"
 
 
