@@ -228,8 +228,8 @@ CONSENSUS = (
     Mutant(
         "stale-read",
         "consensus/leader.py",
-        "if not self._is_ours(frames[-1]):",
-        "if False:",
+        " or not self._is_ours(frames[-1]):",
+        ":",
         "frames read before a cut are sent",
     ),
     Mutant(
@@ -266,9 +266,8 @@ ARCHIVE = (
     Mutant(
         "append-without-sync",
         "archive/recording.py",
-        "            self._write_watermark(segment)\n            segment.sync()\n"
-        "            self.end = self.synced = end\n",
-        "            self._write_watermark(segment)\n            self.end = self.synced = end\n",
+        "            segment.sync()\n            self.synced = self.end\n",
+        "            self.synced = self.end\n",
         "a frame counts as durable without a sync",
     ),
     Mutant(
@@ -305,14 +304,14 @@ SERVICE = (
     Mutant(
         "duplicates-applied",
         "service/applier.py",
-        "index = skipped\n",
-        "index = 0\n",
+        "yield from self._run(session, messages, first)",
+        "yield from self._run(session, messages, 0)",
         "a batch sent twice is applied twice",
     ),
     Mutant(
         "gap-applied",
         "service/applier.py",
-        "if entry.first_sequence > next_sequence:",
+        "if skipped < 0:",
         "if False:",
         "a batch with a hole before it is applied",
     ),
@@ -399,4 +398,49 @@ ROOM = (
     ),
 )
 
-ALL = (*CONSENSUS, *ARCHIVE, *SERVICE, *ROOM)
+HOT_PATH = (
+    Mutant(
+        "written-is-durable",
+        "archive/writer.py",
+        "            if self._kernel is None:\n                self._complete(",
+        "            if True:\n                self._complete(",
+        "a frame counts as durable in fsync when it is in the page cache",
+    ),
+    Mutant(
+        "overtakes-the-vote",
+        "archive/writer.py",
+        "if self._waiting or self._is_in_thread or not self._write_at_once(effects):",
+        "if not self._write_at_once(effects):",
+        "frames are written ahead of a vote that was asked for before them",
+    ),
+    Mutant(
+        "sync-covers-more",
+        "archive/writer.py",
+        "        sequence, end = self._syncing\n",
+        "        sequence, end = self._written, self._syncing[1]\n",
+        "what was written while a sync ran counts as covered by it",
+    ),
+    Mutant(
+        "joined-over-a-gap",
+        "protocol/ingress_run.py",
+        "continues = following.first_sequence == first + count",
+        "continues = True",
+        "batches that do not follow each other become one",
+    ),
+    Mutant(
+        "commit-never-published",
+        "consensus/leader.py",
+        "        if is_owed and Deadline.PUBLISH not in core.deadlines:\n",
+        "        if False:\n",
+        "followers of a quiet leader learn of a commit with the heartbeat only",
+    ),
+    Mutant(
+        "latest-for-everyone",
+        "consensus/leader.py",
+        "            latest.previous.position == progress.next_position\n",
+        "            True\n",
+        "a follower that is behind is sent what another one needs",
+    ),
+)
+
+ALL = (*CONSENSUS, *ARCHIVE, *SERVICE, *ROOM, *HOT_PATH)
