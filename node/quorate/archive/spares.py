@@ -2,8 +2,9 @@
 
 A thread of its own (or the simulator) calls ``step`` again and again; each call writes one
 small piece and syncs it, because zeros that gather in the page cache stall the syncs of the
-log. The writer takes spares; when there are none it fills the next segment itself, which is
-slow, works, and is counted.
+log, and in longer ones while more than one is missing, because a thread beside a busy loop is
+let run seldom. The writer takes spares; when there are none it fills up the one under way
+itself, which is slow, works, and is counted.
 
 A disk without space for another spare is *nearly full*: what is ready by then is all that the
 log can grow into. Nothing is tried that would fill such a disk, and nothing else needs space.
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import threading
 from collections import deque
 
 from quorate.archive.files import FULL, DataFile, FileSystem
@@ -21,6 +23,7 @@ from quorate.archive.segment import FRAMES_OFFSET, PIECE_LENGTH, is_zero, zero_p
 _NAME = re.compile(r"spare-(\d+)\.seg")
 _TEMPORARY = re.compile(r"spare-(\d+)\.tmp")
 _PROBE_LENGTH = 4096
+LONG_PIECE_LENGTH = 4 * PIECE_LENGTH
 
 
 def is_spare_name(name: str) -> bool:
@@ -51,6 +54,8 @@ class SparePool:
         self._ready: deque[str] = deque()
         self._numbers = itertools.count()
         self._under_way: tuple[DataFile, int] | None = None
+        self._filling = threading.Lock()
+        """Held by whoever fills the spare under way."""
         self.space_low = False
         """There was no space for a spare that is wanted, and those wanted are not ready since."""
         self.run_out_count = 0
@@ -86,6 +91,10 @@ class SparePool:
             OSError: Anything but a full disk.
 
         """
+        with self._filling:
+            return self._step()
+
+    def _step(self) -> bool:
         if self._under_way is None:
             if not self.is_short:
                 self.space_low = False
@@ -93,19 +102,16 @@ class SparePool:
             if not self._has_space():
                 self.space_low = True
                 return False
+        is_hurried = self._wanted - len(self._ready) > 1
         try:
-            finished = self._write_piece()
+            self._write_piece(LONG_PIECE_LENGTH if is_hurried else PIECE_LENGTH)
         except OSError as error:
             if error.errno not in FULL:
                 raise
-            self._give_up()
             return False
-        if finished is None:
-            return True
-        self._ready.append(finished)
         if not self.is_short:
             self.space_low = False
-        return self.is_short
+        return self._under_way is not None or self.is_short
 
     def _has_space(self) -> bool:
         """Tell whether another spare fits, and leaves the file system a little for itself."""
@@ -122,7 +128,11 @@ class SparePool:
 
         """
         while len(self._ready) < count:
-            self._ready.append(self._make())
+            with self._filling:
+                # Perhaps the thread has just finished one.
+                if len(self._ready) < count:
+                    self.run_out_count += 1
+                    self._write_piece(self._file_length)
 
     def take(self) -> str:
         """Return the name of a spare, made on the spot where none is ready.
@@ -134,35 +144,12 @@ class SparePool:
             OSError: ENOSPC where none is ready and the disk is full.
 
         """
-        while self._ready:
+        while True:
+            self.reserve(1)
             name = self._ready.popleft()
             if self._is_sound(name):
                 return name
             self._files.remove(name)
-        return self._make()
-
-    def _make(self) -> str:
-        """Fill a spare as fast as it goes."""
-        self.run_out_count += 1
-        name = self._next_temporary()
-        try:
-            self._fill(name)
-        except OSError as error:
-            if error.errno in FULL:
-                self.space_low = True
-            raise
-        return self._finished(name)
-
-    def _fill(self, name: str) -> None:
-        file = self._files.create(name)
-        try:
-            file.write(0, zero_pieces(self._file_length))
-            file.sync()
-        except OSError:
-            file.close()
-            self._files.remove(name)
-            raise
-        file.close()
 
     def close(self) -> None:
         """Let go of a spare under way; the next start removes it."""
@@ -170,23 +157,32 @@ class SparePool:
         if under_way is not None:
             under_way[0].close()
 
-    def _write_piece(self) -> str | None:
-        """Write and sync the next piece; return the spare's name when it was the last one."""
-        if self._under_way is None:
-            self._under_way = (self._files.create(self._next_temporary()), 0)
-        file, written = self._under_way
-        length = min(PIECE_LENGTH, self._file_length - written)
-        file.write(written, zero_pieces(length))
-        file.sync()
+    def _write_piece(self, length_max: int) -> None:
+        """Write and sync the next piece of the spare under way, ready with the last one.
+
+        Raises:
+            OSError: Nothing is left of the spare where there is no space for the piece.
+
+        """
+        try:
+            if self._under_way is None:
+                self._under_way = (self._files.create(self._next_temporary()), 0)
+            file, written = self._under_way
+            length = min(length_max, self._file_length - written)
+            file.write(written, zero_pieces(length))
+            file.sync()
+        except OSError as error:
+            if error.errno in FULL:
+                self._give_up()
+            raise
         self._under_way = (file, written + length)
-        if written + length < self._file_length:
-            return None
-        self._under_way = None
-        file.close()
-        return self._finished(file.name)
+        if written + length == self._file_length:
+            self._under_way = None
+            file.close()
+            self._ready.append(self._finished(file.name))
 
     def _give_up(self) -> None:
-        """Give back what a full disk let us take: votes and watermarks may need it."""
+        """Give back what a full disk let us take: others may need it."""
         self.space_low = True
         under_way, self._under_way = self._under_way, None
         if under_way is not None:

@@ -6,7 +6,7 @@ from random import Random
 import pytest
 
 from quorate.archive.segment import FRAMES_OFFSET, PIECE_LENGTH
-from quorate.archive.spares import SparePool
+from quorate.archive.spares import LONG_PIECE_LENGTH, SparePool
 from quorate_simulation.disk import Operation, SimulatedDisk
 
 SEGMENT_LENGTH = 4096
@@ -37,6 +37,33 @@ def test_a_large_segment_is_written_and_synced_in_small_pieces() -> None:
     writes = [operation for operation in disk.recorded if operation.kind == "write"]
     assert max(operation.length for operation in writes) <= PIECE_LENGTH
     assert sum(operation.kind == "sync" for operation in disk.recorded) == len(writes)
+
+
+def test_pieces_are_longer_while_more_than_one_spare_is_missing() -> None:
+    disk = SimulatedDisk(Random(1))
+    pool = SparePool(disk, 16 * PIECE_LENGTH, 2)
+    lengths = []
+    while True:
+        disk.recorded = []
+        goes_on = pool.step()
+        lengths.append(max(row.length for row in disk.recorded if row.kind == "write"))
+        if not goes_on:
+            break
+    assert max(lengths) == LONG_PIECE_LENGTH
+    assert lengths[-1] <= PIECE_LENGTH
+    assert pool.ready_count == 2
+
+
+def test_the_spare_under_way_is_finished_by_whoever_needs_it() -> None:
+    disk = SimulatedDisk(Random(1))
+    pool = SparePool(disk, 4 * PIECE_LENGTH, 1)
+    for _ in range(3):
+        assert pool.step()
+    disk.recorded = []
+    name = pool.take()
+    assert sum(operation.length for operation in disk.recorded) < 2 * PIECE_LENGTH
+    assert disk.content(name) == bytes(FRAMES_OFFSET + 4 * PIECE_LENGTH)
+    assert disk.names() == [name]
 
 
 def test_taking_beyond_what_is_ready_fills_one_at_once_and_counts_it() -> None:
