@@ -31,6 +31,8 @@ class EgressPublisher:
         self._awaiting: dict[ClientConnection, bool] = {}
         """True: look at it in the coming turn even if nothing more has been applied."""
         self._progress = -1
+        self._share = 0
+        """Batch bytes that one connection may have under way, as of the last turn."""
 
     def expect(self, connection: ClientConnection) -> None:
         """Acknowledge to this connection, and renew its credit, as its ingress is applied."""
@@ -66,7 +68,13 @@ class EgressPublisher:
                 if connection.is_lagging:
                     # The rest is kept, and sent when the client has read this.
                     return
-        self._add(pieces, connection, new[-1], new[-1].last_ingress_sequence)
+        applied = new[-1].last_ingress_sequence
+        self._add(pieces, connection, new[-1], applied)
+        self.applied_bytes += connection.credit.on_applied(applied)
+        limit = connection.credit.grant(self._share)
+        if limit is not None:
+            # With the answers: a write of its own would cost as much as they do.
+            pieces.append(encode_credit(limit))
         connection.write_pieces(pieces)
 
     def catch_up(self, connection: ClientConnection) -> None:
@@ -88,6 +96,7 @@ class EgressPublisher:
             service_position: Up to where the container has applied the log.
 
         """
+        self._share = share
         if not self._awaiting:
             return
         # A large frame of a slow service takes many turns, and frees credit in each.
