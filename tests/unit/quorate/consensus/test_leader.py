@@ -6,15 +6,13 @@ import pytest
 
 from quorate.consensus.config import ConsensusConfig
 from quorate.consensus.core import Deadline
-from quorate.consensus.effects import Alarm, CommitTo, IngressChanged, IngressState, ReadLog
+from quorate.consensus.effects import Alarm, CommitTo, IngressChanged, IngressState
 from quorate.consensus.messages import AppendFrames, CanvassAnswer, CureTarget, Hello
 from quorate.consensus.progress import Flow
 from quorate.consensus.types import (
     LOG_START,
-    Chain,
     FrameType,
     LeadershipTermId,
-    LogFrame,
     LogMark,
     LogPosition,
     Recovering,
@@ -25,37 +23,13 @@ from quorate.consensus.types import (
 from quorate.protocol.log_codec import frame_body
 from quorate.protocol.term_codec import decode_term
 from quorate_consensus.driven import Driven, append, hello, report, vote
+from quorate_consensus.leaders import frames_to, leading, streaming
 from quorate_consensus.logs import CODEC, HandLog, member_id, node_state
 
 LOST = Recovering(RecoveringReason.DAMAGED, LeadershipTermId(1), LogPosition(64))
 SMALL = ConsensusConfig(
     frame_bytes_max=1024, segment_length=4096, append_bytes_max=1024, window_bytes=2048
 )
-
-
-def leading(
-    log: HandLog | None = None,
-    *,
-    by_hand: bool = False,
-    config: ConsensusConfig | None = None,
-    seats: int = 3,
-) -> Driven:
-    leader = Driven(log, config=config, seats=seats)
-    leader.be_elected(*range(1, seats // 2 + 1))
-    leader.by_hand = by_hand
-    leader.clear()
-    return leader
-
-
-def streaming(**more: object) -> Driven:
-    leader = leading(**more)  # type: ignore[arg-type]
-    leader.accept(1, 2)
-    leader.clear()
-    return leader
-
-
-def frames_to(leader: Driven, seat: int) -> list[LogFrame]:
-    return [frame for message in leader.sent(AppendFrames, seat) for frame in message.frames]
 
 
 # -- the first frame --------------------------------------------------------------------------
@@ -193,203 +167,6 @@ def test_a_report_of_a_higher_term_ends_the_leadership_and_frees_who_was_stuck()
     assert leader.module.leader_unheard
     assert Deadline.STAND in leader.module.deadlines()
     assert leader.of(IngressChanged) == [IngressChanged(IngressState.CLOSED)]
-
-
-# -- reading the recording --------------------------------------------------------------------
-
-
-def reading() -> tuple[Driven, HandLog, ReadLog]:
-    log = HandLog()
-    log.begin_term(1)
-    for _ in range(3):
-        log.add(1)
-    leader = leading(log)
-    short = HandLog(3, tuple(log.frames[:3]))
-    leader.receive(1, report(leader, matched=False, checked=0, end=short.end, terms=short.terms))
-    leader.receive(1, report(leader, checked=short.end.position))
-    (asked,) = leader.of(ReadLog)
-    assert asked == ReadLog(Seat(1), short.end.position, leader.core.config.read_bytes_max)
-    leader.clear()
-    return leader, log, asked
-
-
-def answer_read(leader: Driven, frames: list[LogFrame], seat: int = 1) -> None:
-    leader.module.on_log_read(leader.now, Seat(seat), tuple(frames))
-    leader.drain()
-
-
-def test_what_is_not_in_memory_is_read_and_then_followed_by_what_is() -> None:
-    leader, log, _ = reading()
-    answer_read(leader, log.frames[3:])
-    sent = frames_to(leader, 1)
-    assert sent[:2] == log.frames[3:]
-    assert sent[2].frame_type is FrameType.NEW_LEADERSHIP_TERM
-
-
-def test_a_read_that_comes_in_parts_is_sent_part_by_part_and_is_still_one() -> None:
-    leader, log, _ = reading()
-    for count, frame in enumerate(log.frames[3:], 1):
-        leader.module.on_log_read(leader.now, Seat(1), (frame,), more=True)
-        leader.drain()
-        assert frames_to(leader, 1) == log.frames[3 : 3 + count]
-        assert not leader.of(ReadLog)
-    leader.accept(1)
-    assert frames_to(leader, 1) == log.frames[3:], "the rest of the read may be on its way"
-    leader.unlink(1)
-    leader.link(1)
-    leader.module.on_log_read(leader.now, Seat(1), (log.frames[-1],), more=True)
-    assert not leader.leader.progress[Seat(1)].reading
-
-
-def test_a_member_that_comes_back_is_sent_only_what_it_lacks_of_the_term() -> None:
-    leader = leading()
-    for _ in range(4):
-        leader.propose()
-    leader.accept(1, 2)
-    held = leader.core.log.end
-    leader.unlink(1)
-    leader.propose()
-    leader.link(1, life=2)
-    leader.clear()
-    leader.receive(1, report(leader, checked=leader.leader.base, end=held))
-    assert [message.previous for message in leader.sent(AppendFrames, 1)] == [held]
-    assert not frames_to(leader, 1)
-    assert leader.leader.progress[Seat(1)].match < held.position, "only a claim so far"
-    leader.receive(1, report(leader, checked=held.position, end=held))
-    assert [frame.position for frame in frames_to(leader, 1)] == [held.position]
-
-
-@pytest.mark.parametrize("case", ["another term", "beyond ours", "another chain", "not beyond"])
-def test_a_member_whose_end_proves_nothing_is_sent_all_of_the_term(case: str) -> None:
-    leader = leading()
-    for _ in range(2):
-        leader.propose()
-    held = leader.core.log.end
-    base = leader.leader.base
-    shown = {
-        "another term": held._replace(leadership_term_id=LeadershipTermId(0)),
-        "beyond ours": held._replace(position=LogPosition(held.position + 64)),
-        "another chain": held._replace(chain=Chain(held.chain ^ 1)),
-        "not beyond": held._replace(position=base),
-    }[case]
-    leader.link(1, life=2)
-    leader.clear()
-    leader.receive(1, report(leader, checked=base, end=shown))
-    assert frames_to(leader, 1)[0].position == base
-
-
-def test_a_follower_is_sent_no_more_than_its_memory_may_hold_of_a_slow_disk() -> None:
-    config = ConsensusConfig(
-        frame_bytes_max=1024, segment_length=4096, append_bytes_max=1024, window_bytes=2048,
-        unsynced_bytes_max=4096,
-    )  # fmt: skip
-    leader = streaming(config=config)
-    durable = leader.core.log.end.position
-    for _ in range(20):
-        leader.propose(448)
-        leader.receive(1, report(leader, checked=sent_to(leader, 1), durable=durable))
-        leader.accept(2)
-    assert 4096 <= sent_to(leader, 1) - durable < 4096 + 1024
-    assert leader.module.commit_position == leader.core.log.end.position
-    leader.receive(1, report(leader, checked=sent_to(leader, 1)))
-    assert sent_to(leader, 1) - durable > 4096 + 1024
-
-
-def sent_to(leader: Driven, seat: int) -> int:
-    return leader.leader.progress[Seat(seat)].next_position
-
-
-def test_one_read_at_a_time() -> None:
-    leader, _, asked = reading()
-    leader.receive(1, report(leader, checked=asked.position))
-    assert not leader.of(ReadLog)
-
-
-def test_an_empty_read_is_asked_for_again_after_the_next_heartbeat() -> None:
-    leader, _, asked = reading()
-    answer_read(leader, [])
-    assert not leader.effects
-    leader.fire(Deadline.HEARTBEAT)
-    leader.receive(1, report(leader, checked=asked.position))
-    assert leader.of(ReadLog) == [asked]
-
-
-def test_answers_that_nobody_waits_for_are_dropped() -> None:
-    leader, log, asked = reading()
-    answer_read(leader, log.frames[4:])
-    assert leader.of(ReadLog) == [asked], "asked for again"
-    answer_read(leader, log.frames[3:], seat=2)
-    answer_read(leader, log.frames[3:], seat=8)
-    assert not frames_to(leader, 1)
-    answer_read(leader, log.frames[3:])
-    count = len(frames_to(leader, 1))
-    answer_read(leader, log.frames[3:])
-    assert len(frames_to(leader, 1)) == count
-
-
-def test_a_read_is_not_sent_on_a_link_that_broke_meanwhile() -> None:
-    leader, log, _ = reading()
-    leader.unlink(1)
-    answer_read(leader, log.frames[3:])
-    leader.link(1)
-    answer_read(leader, log.frames[3:])
-    assert not frames_to(leader, 1)
-
-
-def test_a_full_window_keeps_a_read_back() -> None:
-    leader, log, _ = reading()
-    progress = leader.leader.progress[Seat(1)]
-    progress.checked = LogPosition(progress.next_position - leader.core.config.window_bytes)
-    answer_read(leader, log.frames[3:])
-    assert not frames_to(leader, 1)
-
-
-def test_frames_read_before_they_were_cut_off_are_not_sent() -> None:
-    leader, log, asked = reading()
-    stale = HandLog(3, tuple(log.frames[:3]))
-    stale.begin_term(2)
-    stale.frames[-1] = stale.frames[-1]._replace(leadership_term_id=LeadershipTermId(0))
-    answer_read(leader, stale.frames[3:])
-    assert not frames_to(leader, 1)
-    assert leader.of(ReadLog) == [asked]
-
-
-def test_a_recording_that_contradicts_the_followers_chain_is_not_sent() -> None:
-    log = HandLog()
-    log.begin_term(1)
-    for _ in range(3):
-        log.add(1)
-    leader = leading(log)
-    end = log.mark(3)._replace(chain=log.mark(3).chain ^ 1)  # type: ignore[arg-type]
-    leader.receive(1, report(leader, matched=False, checked=0, end=end, terms=log.terms))
-    leader.receive(1, report(leader, checked=end.position))
-    answer_read(leader, log.frames[3:])
-    assert not frames_to(leader, 1)
-    assert [alarm.name for alarm in leader.of(Alarm)] == ["recordings_contradict"]
-
-
-@pytest.mark.parametrize("where", ["row", "end"])
-def test_term_tables_that_contradict_ours_stop_the_stream_until_the_next_link(where: str) -> None:
-    log = HandLog()
-    log.begin_term(1)
-    log.add(1)
-    log.begin_term(2)
-    leader = leading(log)
-    terms, end = log.terms, log.end
-    if where == "row":
-        terms = (*terms[:2], terms[2]._replace(chain=terms[2].chain ^ 1))  # type: ignore[arg-type]
-    else:
-        end = end._replace(chain=end.chain ^ 1)  # type: ignore[arg-type]
-    leader.receive(1, report(leader, matched=False, checked=0, end=end, terms=terms))
-    assert leader.leader.progress[Seat(1)].unmatchable
-    assert not leader.leader.may_succeed(Seat(1))
-    assert [alarm.name for alarm in leader.of(Alarm)] == ["recordings_contradict"]
-    leader.receive(1, report(leader, checked=leader.leader.base))
-    assert not frames_to(leader, 1)
-    leader.link(1)
-    leader.accept(1)
-    leader.propose()
-    assert frames_to(leader, 1)
 
 
 # -- commit -----------------------------------------------------------------------------------

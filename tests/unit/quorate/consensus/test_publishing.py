@@ -5,17 +5,8 @@ from __future__ import annotations
 from quorate.consensus.core import Deadline
 from quorate.consensus.messages import AppendFrames
 from quorate.consensus.types import Role
-from quorate_consensus.driven import Driven, report
-
-
-def streaming() -> Driven:
-    """Return a leader whose followers have all that there is."""
-    leader = Driven()
-    leader.link(1, 2)
-    leader.be_elected(1)
-    leader.accept(1, 2)
-    leader.clear()
-    return leader
+from quorate_consensus.driven import report
+from quorate_consensus.leaders import streaming
 
 
 def test_a_commit_position_travels_with_the_next_frames() -> None:
