@@ -23,6 +23,7 @@ from quorate.transport.interfaces import LinkSettings
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "reference" / "limits.md"
 NOT_NUMBERS = {"messages in a batch"}
 LINKS = LinkSettings()
+CONSENSUS = consensus_config.ConsensusConfig()
 FIXED: dict[tuple[str, str], float] = {
     ("client", "descriptors kept from clients"): descriptors.RESERVED,
     ("client", "the same, behind a redirect"): GatewayConfig().open_timeout_ms,
@@ -78,6 +79,13 @@ FIXED: dict[tuple[str, str], float] = {
         "message before the handshake is finished, bytes",
     ): handshake.HANDSHAKE_PAYLOAD_BYTES_MAX,
     ("member", "message of a member, bytes"): framing.PAYLOAD_BYTES_MAX,
+    ("member", "sent to a follower and not reported, bytes"): CONSENSUS.window_bytes,
+    ("member", "sent to a follower and not durable there, bytes"): CONSENSUS.unsynced_bytes_max,
+    (
+        "member",
+        "read at once for a follower that catches up, bytes",
+    ): CONSENSUS.read_bytes_max,
+    ("member", "recent log in memory, bytes"): CONSENSUS.tail_bytes,
     (
         "member",
         "time for a closed connection to take the rest, seconds",
