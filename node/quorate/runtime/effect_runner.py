@@ -58,7 +58,10 @@ class Links(Protocol):
     """The links to the other members."""
 
     def send(self, seat: Seat, message: Message) -> bool:
-        """Send with the other messages of this loop iteration; False when dropped."""
+        """Queue with the other messages to that member; False when dropped."""
+
+    def flush(self) -> None:
+        """Send what is queued."""
 
     def set_role(self, role: Role, leadership_term_id: LeadershipTermId) -> None:
         """Say this in handshakes from now on."""
@@ -88,7 +91,10 @@ class EffectRunner:
         self._halted = False
 
     def carry_out(self, effects: list[Effect]) -> None:
-        """Do everything in order; persist effects of the call reach the writer as one batch."""
+        """Do everything in order; persist effects of the call reach the writer as one batch.
+
+        Messages leave before this member writes, so that the others work meanwhile.
+        """
         batch: list[PersistEffect] = []
         for effect in effects:
             if self._halted:
@@ -102,7 +108,10 @@ class EffectRunner:
                     self._agent.applier.commit_to(effect.position)
                 case _:
                     self._carry_out_rare(effect)
-        if batch and not self._halted:
+        if self._halted:
+            return
+        self._links.flush()
+        if batch:
             self._recorder.submit(batch)
 
     def _carry_out_rare(self, effect: Effect) -> None:

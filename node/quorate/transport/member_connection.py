@@ -143,7 +143,9 @@ class MemberConnection(asyncio.Protocol):
             self._release()
 
     def send(self, buffers: list[bytes]) -> bool:
-        """Queue one message; everything queued in this turn of the loop leaves in one write.
+        """Queue one message; all that is queued leaves in one write, with ``flush``.
+
+        Without a flush it leaves when the loop comes round.
 
         Returns:
             False when the send buffer is full or the connection closed: the message is dropped.
@@ -158,7 +160,7 @@ class MemberConnection(asyncio.Protocol):
             self.dropped_count += 1
             return False
         if not self._outbox:
-            self._loop.call_soon(self._flush)
+            self._loop.call_soon(self.flush)
         self._outbox += buffers
         self._outbox_bytes += length
         return True
@@ -235,7 +237,8 @@ class MemberConnection(asyncio.Protocol):
             case _:
                 self.refuse(LinkRefusal.MALFORMED, str(error))
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Write what is queued."""
         if self._outbox and self._transport is not None:
             self._transport.writelines(self._outbox)
             self.has_sent = True

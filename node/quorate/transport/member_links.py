@@ -171,6 +171,11 @@ class MemberLinks:
             self.dropped_messages_count += 1
         return is_sent
 
+    def flush(self) -> None:
+        """Write now what was queued, instead of when the loop comes round."""
+        for link in self._links.values():
+            link.flush()
+
     def close_link(self, seat: Seat, detail: str) -> None:
         """Close the link to a seat because the consensus module asks for it, and dial anew."""
         link = self._links.get(seat)

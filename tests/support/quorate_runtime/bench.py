@@ -123,6 +123,9 @@ class FakeLinks:
         self.sent.append((seat, message))
         return True
 
+    def flush(self) -> None:
+        """Nothing is queued here."""
+
     def set_role(self, role: Role, leadership_term_id: LeadershipTermId) -> None:
         """Note what handshakes would say."""
         self.role = (role, leadership_term_id)
