@@ -94,7 +94,7 @@ class MessageSplitter:
     refused as soon as its four bytes are known. ``bytes_max`` may be changed between messages.
     """
 
-    __slots__ = ("_buffered", "_pieces", "_wanted", "bytes_max", "has_more")
+    __slots__ = ("_pieces", "_wanted", "buffered", "bytes_max", "has_more")
 
     def __init__(self, bytes_max: int) -> None:
         """Take messages of up to ``bytes_max`` bytes, header included."""
@@ -102,13 +102,9 @@ class MessageSplitter:
         self.has_more = False
         """Whether the last call stopped at its limit of messages; whole ones may be waiting."""
         self._pieces: list[bytes] = []
-        self._buffered = 0
+        self.buffered = 0
+        """Bytes held of messages that are not whole, or beyond the last call's limit."""
         self._wanted = HEADER_LENGTH
-
-    @property
-    def buffered(self) -> int:
-        """Bytes held of a message that is not whole yet."""
-        return self._buffered
 
     def feed(self, data: bytes, messages_max: int = sys.maxsize) -> list[RawMessage]:
         """Return the messages that ``data`` completes, in order.
@@ -124,19 +120,19 @@ class MessageSplitter:
 
         """
         self.has_more = False
-        if self._buffered:
+        if self.buffered:
             pieces = self._pieces
             # Bytes that trickle in would else take many times their room, each as an object.
             if len(data) < _SMALL_PIECE and len(pieces[-1]) < _SMALL_PIECE:
                 pieces[-1] += data
             else:
                 pieces.append(data)
-            self._buffered += len(data)
-            if self._buffered < self._wanted:
+            self.buffered += len(data)
+            if self.buffered < self._wanted:
                 return []
             data = b"".join(self._pieces)
             self._pieces.clear()
-            self._buffered = 0
+            self.buffered = 0
         messages: list[RawMessage] = []
         offset, available = 0, len(data)
         while available - offset >= HEADER_LENGTH:
@@ -156,7 +152,7 @@ class MessageSplitter:
 
     def _keep(self, data: bytes, offset: int, wanted: int) -> None:
         self._pieces.append(data[offset:])
-        self._buffered = len(data) - offset
+        self.buffered = len(data) - offset
         self._wanted = wanted
 
     def _check_header(self, data: bytes, offset: int) -> tuple[int, ClientMessageType]:
