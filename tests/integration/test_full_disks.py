@@ -60,8 +60,8 @@ async def wait_refusing(cluster: DevCluster) -> MemberStatus:
     return status
 
 
-async def fill_leader(cluster: DevCluster, disks: list[SmallDisk], load: Load) -> int:
-    """Fill the leader's disk and see another member lead; return the seat of the full one."""
+async def fill_leader(cluster: DevCluster, disks: list[SmallDisk], load: Load) -> None:
+    """Fill the leader's disk and see another member lead."""
     first = await cluster.wait_leader()
     await load.answered(1_000)
     disks[first.seat].fill()
@@ -73,20 +73,36 @@ async def fill_leader(cluster: DevCluster, disks: list[SmallDisk], load: Load) -
     assert (status.storage, [row.name for row in status.alarms]) == ("low", ["storage_low"])
     assert await metric(cluster, first.seat, "quorate_storage_low") == 1
     assert await metric(cluster, first.seat, "quorate_disk_free_bytes") < MIB
-    return first.seat
 
 
-async def fill_others(cluster: DevCluster, disks: list[SmallDisk], full: int) -> MemberStatus:
-    """Fill the other disks and see clients refused; return the status of the leader."""
-    for seat, disk in enumerate(disks):
-        if seat != full:
-            disk.fill()
+async def fill_all(cluster: DevCluster, disks: list[SmallDisk]) -> MemberStatus:
+    """Fill all disks and see clients refused; return the status of the leader."""
+    for disk in disks:
+        disk.fill()
     leader = await wait_refusing(cluster)
     assert {alarm.name for alarm in leader.alarms} == {"storage_low", "storage_full"}
     assert await metric(cluster, leader.seat, "quorate_storage_full") == 1
     reason = 'quorate_refused_total{boundary="client",reason="storage-full"}'
     assert await metric(cluster, leader.seat, reason) > 0
     return leader
+
+
+async def heal_in_office(
+    cluster: DevCluster, disks: list[SmallDisk], leader: MemberStatus, load: Load
+) -> None:
+    """Free the leader's disk and then the others': it goes on where it refused."""
+
+    def has_space() -> bool:
+        status = cluster.known_statuses()[Seat(leader.seat)]
+        return status is not None and [row.name for row in status.alarms] == ["storage_full"]
+
+    disks[leader.seat].free()
+    await cluster.wait_until(has_space, 30, "a leader with space that waits for the others")
+    for disk in disks:
+        disk.free()
+    await load.answered(1_000)
+    now = await cluster.wait_leader()
+    assert now.leadership_term_id == leader.leadership_term_id
 
 
 async def elect_while_full(cluster: DevCluster, leader: MemberStatus, load: Load) -> None:
@@ -112,8 +128,10 @@ def test_full_disks_lose_nothing_and_heal_by_themselves(tmp_path: Path) -> None:
         async with DevCluster(options, restart=False) as cluster, asyncio.timeout(100):
             await cluster.wait_leader()
             async with Load(cluster.client_addresses, RATE_PER_S, MESSAGE_BYTES) as load:
-                first = await fill_leader(cluster, disks, load)
-                leader = await fill_others(cluster, disks, first)
+                await fill_leader(cluster, disks, load)
+                leader = await fill_all(cluster, disks)
+                await heal_in_office(cluster, disks, leader, load)
+                leader = await fill_all(cluster, disks)
                 await elect_while_full(cluster, leader, load)
                 for disk in disks:
                     disk.free()

@@ -41,7 +41,7 @@ class SmallDisk:
 
     def free(self) -> None:
         """Give it back."""
-        self._ballast.unlink()
+        self._ballast.unlink(missing_ok=True)
 
 
 @contextmanager
