@@ -46,7 +46,7 @@ TIMED_MARKS: Mapping[str, int] = {
     "transfer completed": 60,
     "tail lost by a disk": 100,
     "disk nearly full": 60,
-    "log full": 150,
+    "log full": 300,
     "cure completed": 150,
     "unanimous ballot": 200,
 }

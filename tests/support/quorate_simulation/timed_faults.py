@@ -170,7 +170,7 @@ class Faults:
 
     def _fill_disk(self, member: TimedMember, segments_max: int) -> None:
         length = FRAMES_OFFSET + self._world.constants.segment_length
-        left = self._random.randrange(segments_max * length + 1)
+        left = self._random.choice((0, self._random.randrange(segments_max * length + 1)))
         member.disk.capacity = member.disk.used_bytes + left
 
     # -- the network ----------------------------------------------------------------------------
