@@ -43,6 +43,7 @@ from quorate.consensus.types import (
     LogMark,
     LogPosition,
     MemberId,
+    Membership,
     NodeState,
     PeerLife,
     RecoveringReason,
@@ -100,8 +101,9 @@ class Core:
             config.tail_bytes,
         )
         self.membership = NO_MEMBERSHIP
+        self._member_ids: dict[Seat, MemberId] = {}
         if recovered.founding is not None:
-            self.membership = codec.membership_of(recovered.founding)
+            self._use(codec.membership_of(recovered.founding))
         self.role = Role.FOLLOWER
         self.leader: Seat | None = None
         self.leader_unheard = False
@@ -167,11 +169,15 @@ class Core:
 
     def member_id_of(self, seat: Seat) -> MemberId:
         """Return the member id that the log knows in this seat; ``NO_MEMBER`` for none."""
-        return next((m.member_id for m in self.membership.members if m.seat == seat), NO_MEMBER)
+        return self._member_ids.get(seat, NO_MEMBER)
 
     def knows(self, peer: PeerLife) -> bool:
         """Tell whether the log has this very directory in that seat."""
         return self.member_id_of(peer.seat) == peer.member_id != NO_MEMBER
+
+    def _use(self, membership: Membership) -> None:
+        self.membership = membership
+        self._member_ids = {member.seat: member.member_id for member in membership.members}
 
     # -- persistence --------------------------------------------------------------------
 
@@ -195,7 +201,7 @@ class Core:
             assert frame.leadership_term_id <= self.term, (frame.leadership_term_id, self.term)
             self.log.append(frame)
             if frame.frame_type in (FrameType.FOUNDING, FrameType.NEW_LEADERSHIP_TERM):
-                self.membership = self.codec.membership_of(frame)
+                self._use(self.codec.membership_of(frame))
         self.sequence += 1
         self.effects.append(AppendToLog(self.sequence, frames))
         self.log.appended(self.sequence)
@@ -224,7 +230,7 @@ class Core:
         self.sequence += 1
         self.effects.append(TruncateLog(self.sequence, end))
         if self.log.founding is None:
-            self.membership = NO_MEMBERSHIP
+            self._use(NO_MEMBERSHIP)
 
     def on_persisted(self, sequence: int) -> bool:
         """Release what waited for ``sequence``; tell whether the durable position moved."""

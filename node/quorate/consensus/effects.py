@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 from quorate.consensus.messages import Message
 from quorate.consensus.types import (
@@ -55,8 +56,7 @@ class StoreNodeState:
     state: NodeState
 
 
-@dataclass(frozen=True, slots=True)
-class AppendToLog:
+class AppendToLog(NamedTuple):
     """Write these frames behind the present end of the log and make them durable."""
 
     sequence: int
@@ -71,16 +71,14 @@ class TruncateLog:
     end: LogMark
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(NamedTuple):
     """Send to the member in this seat; dropped silently when no link is up."""
 
     seat: Seat
     message: Message
 
 
-@dataclass(frozen=True, slots=True)
-class CommitTo:
+class CommitTo(NamedTuple):
     """Everything before ``position`` is committed and may be applied."""
 
     position: LogPosition

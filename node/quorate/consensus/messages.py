@@ -1,5 +1,8 @@
 """What members say to each other, one frozen value each.
 
+The two of every frame, AppendFrames and AppendReport, are frozen by convention only: a frozen
+dataclass takes three times as long to make.
+
 Every message stands for itself: it may be lost, doubled or overtaken without harm to safety.
 The sender's seat, member id and start nonce come with the link (``PeerLife``), so a report
 of an earlier life is known as such. Log frames travel as they lie on disk.
@@ -160,7 +163,7 @@ class Vote:
     wall: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class AppendFrames:
     """Frames behind a boundary that the follower must hold; without frames a heartbeat."""
 
@@ -175,7 +178,7 @@ class AppendFrames:
     """The leader's written position, so that lag is known on both sides."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class AppendReport:
     """Where a follower stands; answers AppendFrames and follows every completed sync."""
 

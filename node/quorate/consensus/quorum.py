@@ -48,7 +48,10 @@ def committed_position(
     membership: Membership, durable_of: Callable[[Seat], LogPosition]
 ) -> LogPosition:
     """Return the lowest of the quorum positions of all voter sets."""
-    return min(
-        quorum_position([durable_of(member.seat) for member in voters])
-        for voters in membership.voter_sets
-    )
+    lowest: LogPosition | None = None
+    for voters in membership.voter_sets:
+        position = quorum_position([durable_of(member.seat) for member in voters])
+        if lowest is None or position < lowest:
+            lowest = position
+    assert lowest is not None, "a leader has voters"
+    return lowest

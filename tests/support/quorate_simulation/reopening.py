@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from quorate.archive.archive import Archive
-from quorate.consensus.effects import StoreNodeState
+from quorate.consensus.effects import StoreNodeState, TruncateLog
 from quorate.consensus.types import LogFrame, LogPosition
 from quorate.protocol.log_codec import decode_frames
 from quorate_simulation.history import ClusterHistory
@@ -62,6 +62,6 @@ def _may_have_cut(member: ShadowMember, kept: int) -> bool:
     keeps = [
         member.disk.marks.get(effect.end.position, 1 << 30)
         for effect in member.pending
-        if hasattr(effect, "end")
+        if isinstance(effect, TruncateLog)
     ]
     return any(count <= kept for count in keeps)
