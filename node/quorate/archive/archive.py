@@ -213,6 +213,15 @@ class Archive:
         current = self._recording.current
         return None if current is None else current.file.descriptor
 
+    def begin_sync(self) -> LogMark:
+        """Prepare a data sync of that descriptor; return the end of the log that it will cover.
+
+        Raises:
+            SyncFailed: The write of the watermark failed.
+
+        """
+        return self._guarded("beginning a sync", self._recording.begin_sync)
+
     def end_sync(self, end: LogMark) -> None:
         """Note that a data sync of that descriptor, begun when the log ended there, was good."""
         self._recording.synced = end

@@ -117,11 +117,22 @@ class Recording:
         self._write_in(segment, frames)
         return True
 
+    def begin_sync(self) -> LogMark:
+        """Prepare a sync of the current segment; return the end of the log that it will cover.
+
+        The watermark goes into a slot here and not with each write: the slot not used last may
+        be overwritten only when the other one is durable, and so the sync before has ended.
+        """
+        assert self.current is not None, "a log that was written to has a segment"
+        self._write_watermark(self.current)
+        return self.end
+
     def _write_in(self, segment: Segment, frames: Sequence[LogFrame]) -> None:
         segment.write(self.end.position, [frame.data for frame in frames])
-        if self._durability is Durability.REPLICATED and segment not in self._unsynced:
-            self._unsynced.append(segment)
-        self._write_watermark(segment)
+        if self._durability is Durability.REPLICATED:
+            if segment not in self._unsynced:
+                self._unsynced.append(segment)
+            self._write_watermark(segment)
         self.end = mark_behind(frames[-1])
 
     def _append_part(self, frames: Sequence[LogFrame]) -> None:
@@ -132,6 +143,7 @@ class Recording:
         if self._durability is Durability.FSYNC or position == 0:
             # The founding frame is synced always: a member with the founded mark and an empty
             # log counts as damaged.
+            self._write_watermark(segment)
             segment.sync()
             self.synced = self.end
 

@@ -232,12 +232,14 @@ class ArchiveWriter:
         descriptor = self._sync_descriptor
         assert self._kernel is not None, (self._written, self._completed)
         assert descriptor is not None, (self._written, self._completed)
-        self._syncing = (self._written, self.archive.end)
         self._busy_since_ns = self._monotonic_ns()
         try:
+            self._syncing = (self._written, self.archive.begin_sync())
             self._kernel.start(descriptor)
         except OSError as error:
             self._fail(self.archive.fail(error))
+        except QuorateError as error:
+            self._fail(error)
 
     def _on_synced(self) -> None:
         """Take the end of the sync that ran in the kernel."""

@@ -1,6 +1,6 @@
 """Carries out what the consensus module decides, in the order in which it decided it.
 
-Writes go to the archive's one thread in a batch, messages to the links, commit positions to
+Writes go to the archive in a batch, messages to the links, commit positions to
 the applier. Events are logged here, once, with the member's ids.
 """
 
@@ -48,7 +48,7 @@ class Recorder(Protocol):
     """The archive's writer and reader threads."""
 
     def submit(self, effects: Sequence[PersistEffect]) -> None:
-        """Queue for the writer thread."""
+        """Have them carried out in order; what needs no sync may complete before this returns."""
 
     async def read(self, position: LogPosition, bytes_max: int) -> bytes:
         """Read whole frames below the last completed write."""
