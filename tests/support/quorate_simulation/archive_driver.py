@@ -11,6 +11,7 @@ from random import Random
 
 from quorate.archive.archive import Archive, PersistEffect
 from quorate.archive.inspect import iterate_frames
+from quorate.archive.segment import segment_name
 from quorate.archive.verify import FindingSeverity, verify_directory
 from quorate.config import ClusterConstants, Durability
 from quorate.consensus.effects import AppendToLog, StoreNodeState, TruncateLog
@@ -85,6 +86,59 @@ class ArchiveDriver:
         self.frames.extend(frames)
         self._confirm()
 
+    def append_beside_syncs(self, batches: Sequence[Sequence[bytes]], random: Random) -> None:
+        """Write each batch at once, beside the sync of the one before, as an event loop does.
+
+        Whether that sync reached the disk before the write or after it is left to chance.
+        """
+        running: tuple[LogMark, int] | None = None
+        late = False
+        for bodies in batches:
+            term = self.state.candidate_term_id
+            frames = [frame for body in bodies for frame in self.builder.frame(body, term)]
+            effect = AppendToLog(self._next(), tuple(frames))
+            self.under_way = effect
+            if not self.archive.write_at_once([effect]):
+                self._end_sync(running, late=late)
+                self._end_sync(self._begin_sync(late=False), late=False)
+                running = None
+                self._persist(effect)
+            self.frames.extend(frames)
+            self.under_way = None
+            self._end_sync(running, late=late)
+            late = random.random() < 0.5
+            running = self._begin_sync(late=late)
+        self._end_sync(running, late=late)
+        self._confirm()
+
+    def _begin_sync(self, *, late: bool) -> tuple[LogMark, int] | None:
+        if self.archive.synced == self.archive.end:
+            return None
+        mark = self.archive.begin_sync()
+        if not late:
+            self._sync_segment()
+        return mark, sum(frame.position < mark.position for frame in self.frames)
+
+    def _end_sync(self, running: tuple[LogMark, int] | None, *, late: bool) -> None:
+        if running is None:
+            return
+        if late:
+            self._sync_segment()
+        mark, count = running
+        self.archive.end_sync(mark)
+        self.synced_count = count
+
+    def _sync_segment(self) -> None:
+        """Do what the kernel does when it is asked for the last segment's descriptor."""
+        last = self.archive.end.position - 1
+        file = self.disk.open(segment_name(last - last % self.segment_length))
+        try:
+            file.sync()
+        except OSError as error:
+            raise self.archive.fail(error) from error
+        finally:
+            file.close()
+
     def store(self, state: NodeState) -> None:
         """Store a node state."""
         self._persist(StoreNodeState(self._next(), state))
@@ -120,7 +174,11 @@ class ArchiveDriver:
         if choice < 11:
             count = random.choice((1, 1, 1, 2, 5))
             longest = random.choice((0, 60, 300, self.segment_length // 4 - 64))
-            self.append([random.randbytes(random.randint(0, longest)) for _ in range(count)])
+            bodies = [random.randbytes(random.randint(0, longest)) for _ in range(count)]
+            if self.archive.durability is Durability.FSYNC and random.random() < 0.5:
+                self.append_beside_syncs([[body] for body in bodies], random)
+            else:
+                self.append(bodies)
         elif choice < 13:
             self._random_vote(random)
         elif choice < 15 and self.frames:
@@ -212,6 +270,9 @@ class ArchiveDriver:
         recovered = self.archive.recovered
         shortest, longest = self._bounds()
         found = list(iterate_frames(self.disk))
+        if power_was_cut and Durability.REPLICATED not in self.tried:
+            # What was written beside a sync that had not ended was promised to nobody.
+            shortest = min(shortest, self.synced_count)
         self._has_lost = len(found) < shortest
         if power_was_cut:
             shortest = min(shortest, self.synced_count)
