@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import cast
 
 from quorate.bench.figures import Figure, Measured
@@ -21,6 +22,9 @@ RATE = 10_000
 STEADY_S = 0.5
 """Of undisturbed load after a change of leader and after a return."""
 CATCH_UP_TIMEOUT_S = 60.0
+BLOWS_PER_CLUSTER = 10
+"""A member replays its whole log at a restart: behind more blows that takes longer than a minute
+beside the load."""
 SERVED_BYTES = 1024 * 1024
 """Half a second of load or more."""
 _PERIOD_S = 0.05
@@ -87,8 +91,23 @@ def gap_within(begin: float, end: float, gaps: Sequence[tuple[float, float]]) ->
 async def _strike(
     plan: Plan, durability: Durability, number: signal.Signals, count: int
 ) -> tuple[list[Blow], list[tuple[float, float]], dict[str, object]]:
-    name = f"{number.name.lower()}-{durability.name.lower()}"
-    async with rig(plan.directory / name, durability) as running:
+    blows: list[Blow] = []
+    gaps: list[tuple[float, float]] = []
+    clusters: list[dict[str, object]] = []
+    while len(blows) < count:
+        path = plan.directory / f"{number.name.lower()}-{durability.name.lower()}-{len(blows)}"
+        some = min(BLOWS_PER_CLUSTER, count - len(blows))
+        more, found, details = await _strike_one(path, durability, number, some)
+        blows += more
+        gaps += found
+        clusters.append(details)
+    return blows, gaps, {"clusters": clusters}
+
+
+async def _strike_one(
+    path: Path, durability: Durability, number: signal.Signals, count: int
+) -> tuple[list[Blow], list[tuple[float, float]], dict[str, object]]:
+    async with rig(path, durability) as running:
         job = Job("gaps", running.cluster.client_addresses, rate=RATE)
         load = await LoadProcess.start(job)
         try:
