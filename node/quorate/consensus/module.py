@@ -321,6 +321,11 @@ class ConsensusModule(Observed):
             return f"not the leader; seat {self._core.leader} is"
         return self._transfer.request(target)
 
+    def publish_commit(self, now: Instant) -> None:
+        """Tell followers the commit position now: this member is about to end."""
+        if self._begin(now) and self._leader is not None:
+            self._leader.publish()
+
     def on_digest(self, now: Instant, position: LogPosition, digest: bytes) -> None:
         """Take our own service's digest at a position that all members compare."""
         if self._begin(now):

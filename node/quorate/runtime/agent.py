@@ -257,7 +257,14 @@ class ConsensusAgent:
         if self.diverged_at is not None or not applier.is_behind:
             return
         before = applier.position
-        applier.apply_slice()
+        try:
+            applier.apply_slice()
+        except Exception:
+            # What ends this member here ends each of them at the same message, if they hear of
+            # its commit: the last of them cannot learn it from a leader of its own any more.
+            self.module.publish_commit(self._instant)
+            self._carry_out()
+            raise
         if applier.slowest_step_ns > self.callback_alarm_ns:
             detail = f"a callback took {applier.slowest_step_ns // 1_000_000} ms"
             self._carrier.carry_out([Alarm("callback_slow", detail)])

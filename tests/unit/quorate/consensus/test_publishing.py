@@ -54,3 +54,15 @@ def test_no_commit_position_is_published_by_who_leads_no_more() -> None:
     leader.receive(1, report(leader, term=leader.module.term + 1))
     assert leader.module.role is Role.FOLLOWER
     assert Deadline.PUBLISH not in leader.core.deadlines
+
+
+def test_who_is_about_to_end_tells_its_followers_at_once() -> None:
+    leader = streaming()
+    leader.propose()
+    leader.clear()
+    leader.accept(1)
+    leader.module.publish_commit(leader.now)
+    leader.drain()
+    for seat in (1, 2):
+        (message,) = leader.sent(AppendFrames, seat)
+        assert message.commit_position == leader.core.log.end.position
