@@ -216,11 +216,19 @@ class Core:
         """
         if self.room_end == ROOM_UNBOUNDED:
             return True
+        padding, length = self._place(length)
+        return self.log.end.position + padding + length + reserve <= self.room_end
+
+    def _place(self, length: int) -> tuple[int, int]:
+        """Return how much padding the next frame needs before it, and how long it is with filler.
+
+        Args:
+            length: Header and body, without filler.
+
+        """
         length = (length + 63) // 64 * 64
-        position = self.log.end.position
-        room = self.config.segment_length - position % self.config.segment_length
-        padding = room if length > room else 0
-        return position + padding + length + reserve <= self.room_end
+        room = self.config.segment_length - self.log.end.position % self.config.segment_length
+        return (room if length > room else 0), length
 
     def truncate(self, end: LogMark) -> None:
         """Drop a suffix of the log that conflicts with the leader's."""
@@ -358,16 +366,15 @@ class Core:
         """Build the next frame of our term, behind padding where the segment has no room."""
         position, chain = self.log.end.position, self.log.end.chain
         timestamp = max(timestamp, self.log.last_timestamp)
-        length = (64 + len(body) + 63) // 64 * 64
-        room = self.config.segment_length - position % self.config.segment_length
-        if length <= room:
+        room_left, _ = self._place(64 + len(body))
+        if not room_left:
             return (
                 self.codec.encode(
                     position, self.term, timestamp, chain, frame_type, body, entry_count
                 ),
             )
         padding = self.codec.encode(
-            position, self.term, timestamp, chain, FrameType.PADDING, bytes(room - 64)
+            position, self.term, timestamp, chain, FrameType.PADDING, bytes(room_left - 64)
         )
         frame = self.codec.encode(
             padding.end, self.term, timestamp, padding.chain, frame_type, body, entry_count
