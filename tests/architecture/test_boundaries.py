@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-NODE = ROOT / "node"
+SOURCE_ROOTS = (ROOT / "node", ROOT / "operator")
 
 # All that these packages may import beside the standard library.
 MAY_IMPORT = {
@@ -33,12 +33,14 @@ MAY_IMPORT = {
 }
 
 
-def module_name(path: Path) -> str:
-    parts = path.relative_to(NODE).with_suffix("").parts
+def module_name(path: Path, root: Path) -> str:
+    parts = path.relative_to(root).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-MODULES = {module_name(path): path for path in sorted(NODE.rglob("*.py"))}
+MODULES = {
+    module_name(path, root): path for root in SOURCE_ROOTS for path in sorted(root.rglob("*.py"))
+}
 
 
 def is_inside(module: str, package: str) -> bool:
@@ -110,7 +112,7 @@ def test_pure_modules_import_no_input_or_output(pattern: str) -> None:
     )
 
 
-def test_every_folder_of_the_node_is_a_package() -> None:
+def test_every_folder_of_a_source_root_is_a_package() -> None:
     missing = sorted(
         {
             str(path.parent.relative_to(ROOT))

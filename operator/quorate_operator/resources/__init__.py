@@ -1,0 +1,1 @@
+"""What each Kubernetes object looks like: one pure builder for each kind."""
