@@ -8,6 +8,11 @@ KIND = "ClusterService"
 PLURAL = "clusterservices"
 SHORT_NAME = "csvc"
 
+SCHEMA_VERSION = 1
+"""Of the CustomResourceDefinition that this operator needs at least; raised with each field."""
+SCHEMA_ANNOTATION = "quorate.io/schema-version"
+"""On the CustomResourceDefinition."""
+
 FIELD_MANAGER = "quorate-operator"
 """Of every child that is applied."""
 STATUS_MANAGER = "quorate-operator-status"
@@ -37,6 +42,9 @@ INSTALLATION_ANNOTATION = "quorate.io/installation"
 """On the StatefulSet: which installation of the operator looks after it."""
 TRANSFER_ANNOTATION = "quorate.io/transfer-leader-to"
 """On a ClusterService, by its user: ``<member or any>/<request id>``."""
+
+TOKEN_KEY = "token"  # noqa: S105 - its name, not its value
+"""In the Secret: the bearer token of admin actions."""
 
 CLAIM_TEMPLATE = "log"
 """Claims are named ``log-<name>-<seat>``."""
