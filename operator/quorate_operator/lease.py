@@ -112,17 +112,18 @@ class Lease:
     async def release(self) -> None:
         """Give the lease up, so that another process need not wait; errors are only logged.
 
-        Afterwards ``check`` fails. Blocking: one call.
+        Afterwards ``check`` fails. Blocking: two calls.
         """
         was_held = self.is_held()
         self._is_released, self._held_until_ns = True, 0
         if not was_held:
             return
         try:
-            spec = {**read.mapping(self._body.get("spec")), "holderIdentity": ""}
-            await self.api.update(
-                kinds.LEASE, self.namespace, self.name, {**self._body, "spec": spec}
-            )
+            body = self._body or await self.api.find(kinds.LEASE, self.namespace, self.name) or {}
+            if _holder(body) != self.holder:
+                return
+            spec = {**read.mapping(body.get("spec")), "holderIdentity": ""}
+            await self.api.update(kinds.LEASE, self.namespace, self.name, {**body, "spec": spec})
         except OperatorError as error:
             LOGGER.warning("the lease is left to run out: %s", error)
 

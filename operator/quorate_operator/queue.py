@@ -68,7 +68,10 @@ class Schedule:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def keys(self) -> list[Key]:
+    def __contains__(self, key: Key) -> bool:
+        return key in self._entries
+
+    def known(self) -> list[Key]:
         """Return all keys that are looked after."""
         return list(self._entries)
 
@@ -177,7 +180,7 @@ class WorkQueue:
 
     def wake_all(self, keys: Iterable[Key] | None = None) -> None:
         """Have these keys reconciled soon, or with None all that are known."""
-        for key in self.schedule.keys() if keys is None else keys:
+        for key in self.schedule.known() if keys is None else keys:
             self.wake(key)
 
     def depth(self) -> int:
