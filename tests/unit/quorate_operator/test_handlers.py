@@ -55,10 +55,12 @@ def test_a_status_of_ours_wakes_nobody_and_a_users_change_does() -> None:
         {"deletionTimestamp": "2026-01-01T00:00:00Z"},
         {"uid": "made-anew"},
     ]
+    present: dict[str, Any] = {}
     for change in changes:
-        woken.wakes.on_cluster_service(event(metadata=change))
+        present |= change
+        woken.wakes.on_cluster_service(event(metadata=present))
         assert woken.take() == [KEY], change
-    woken.wakes.on_cluster_service(event("DELETED", metadata=changes[-1]))
+    woken.wakes.on_cluster_service(event("DELETED", metadata=present))
     assert woken.take() == [KEY]
 
 

@@ -127,9 +127,11 @@ async def world() -> AsyncIterator[World]:
             problems.append,
             port=runner.addresses[0][1],
         )
-        yield World(member, members, wakes, problems, "127.0.0.1")
-        await members.close()
-        await runner.cleanup()
+        try:
+            yield World(member, members, wakes, problems, "127.0.0.1")
+        finally:
+            await members.close()
+            await runner.cleanup()
 
 
 def test_news_wake_the_cluster_at_once_and_silence_does_not() -> None:

@@ -219,3 +219,15 @@ def test_what_finds_no_room_is_counted() -> None:
         assert queue.depth() == 2
 
     run_virtually(story())
+
+
+def test_the_depth_counts_what_is_due_and_not_begun() -> None:
+    schedule = Schedule(lambda: 0.5)
+    for key in KEYS[:3]:
+        schedule.wake(key, 5.0)
+    assert (schedule.depth(4.0), schedule.depth(5.0)) == (0, 3)
+    first = schedule.take(5.0)
+    assert first is not None
+    assert schedule.depth(5.0) == 2
+    schedule.wake(first, 6.0)
+    assert schedule.depth(6.0) == 2, "what runs has begun"
