@@ -132,5 +132,7 @@ class Observed:
     cordoned: frozenset[str] = frozenset()
     """Names of nodes that take no new pods."""
     pod_monitors_served: bool = False
+    cluster_domain: str = "cluster.local"
+    """Ends the absolute names of Services in this Kubernetes cluster."""
     entropy: bytes = field(default=b"", repr=False)
     """64 fresh random bytes: a new cluster id and new secrets come from here."""
