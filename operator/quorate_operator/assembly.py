@@ -106,7 +106,7 @@ async def _lead(config: OperatorConfig, parts: _Parts, group: asyncio.TaskGroup)
     await resync.wait_until_served()
     members = Members(group, clock, _CHANCE, queue.wake, parts.metrics.on_poll_problem)
     reconciler = Reconciler(
-        Observer(api, clock, config.stamp),
+        Observer(api, clock, config.stamp, config.cluster_domain),
         plan,
         Actor(api),
         members,

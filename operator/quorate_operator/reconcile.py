@@ -40,6 +40,7 @@ from quorate_operator.planning.actions import (
     Plan,
     Step,
     Transfer,
+    WriteIdentity,
 )
 from quorate_operator.planning.observed import Observed
 from quorate_operator.queue import Key, Verdict
@@ -110,7 +111,10 @@ class Reconciler:
         status = plan.status
         if isinstance(error, Refused):
             status = with_problem(status, Reason.API_REFUSED, str(error), observed)
-        written = await self.actor.report(observed.resource, status)
+        written = False
+        if not (done and any(isinstance(step, WriteIdentity) for step in plan.steps)):
+            # Else the version is another one by our own doing, and the next look comes at once.
+            written = await self.actor.report(observed.resource, status)
         await self._tell(observed, plan.notes if error is None else ())
         if error is not None:
             raise error

@@ -85,12 +85,16 @@ class Actor:
     async def report(self, resource: Resource, status: ClusterStatus) -> bool:
         """Write the status if it differs from what is recorded; return whether it was written.
 
+        On the version that was observed: the API server ignores the uid in an apply to the
+        status of a custom resource, so that it could reach one that was made anew.
+
         Raises: as ``act``.
         """
         wanted = write_status(status)
         if wanted == write_status(resource.status):
             return False
-        meta = _identified(resource.name, resource.namespace, {"uid": resource.uid})
+        exact = {"uid": resource.uid, "resourceVersion": resource.resource_version}
+        meta = _identified(resource.name, resource.namespace, exact)
         body = {"apiVersion": _API_VERSION, "kind": labels.KIND, "metadata": meta, "status": wanted}
         await self.api.apply(
             kinds.CLUSTER_SERVICE,

@@ -247,7 +247,7 @@ class Api:
 
         Raises:
             Gone: 404.
-            Conflict: 409, or 410: what was read is too old.
+            Conflict: 409; 410: what was read is too old; 422 because the uid is another one.
             Deferred: 429 by a disruption budget.
             Refused: Any other 4xx; the message is the server's.
             Unavailable: 401, 429, 5xx, no answer in time, or one that is not an object.
@@ -321,6 +321,8 @@ def _judge(what: str, code: int, answer: Body | None, retry_after_s: float | Non
             raise Gone(text)
         case 409 | 410:
             raise Conflict(text)
+        case 422 if _by_uid(answer):
+            raise Conflict(text)
         case 429 if _by_budget(answer):
             raise Deferred(text)
         case _ if 400 <= code < 500 and code not in (401, 408, 429):  # noqa: PLR2004 - HTTP
@@ -330,10 +332,17 @@ def _judge(what: str, code: int, answer: Body | None, retry_after_s: float | Non
 
 
 def _by_budget(answer: Body | None) -> bool:
+    return any(cause.get("reason") == "DisruptionBudget" for cause in _causes(answer))
+
+
+def _by_uid(answer: Body | None) -> bool:
+    """Return whether a change was meant for another object of the same name."""
+    return any(cause.get("field") == "metadata.uid" for cause in _causes(answer))
+
+
+def _causes(answer: Body | None) -> list[Mapping[str, object]]:
     causes = _mapping((answer or {}).get("details")).get("causes")
-    return isinstance(causes, list) and any(
-        _mapping(cause).get("reason") == "DisruptionBudget" for cause in causes
-    )
+    return [_mapping(cause) for cause in causes] if isinstance(causes, list) else []
 
 
 def _parse(data: bytes) -> Body | None:

@@ -40,6 +40,7 @@ class Observer:
     api: Api
     clock: Clock
     installation: str
+    cluster_domain: str = "cluster.local"
     _served: tuple[float, bool] = field(default=(float("-inf"), False))
 
     async def observe(self, namespace: str, name: str) -> Observed | Absent:
@@ -59,10 +60,10 @@ class Observer:
         if read.metadata(body).get("deletionTimestamp") is not None:
             return Absent("the resource is being deleted")
         resource = read_resource(body)
-        look = _Look(self.api, namespace, name, resource)
+        monitors_served = await self._monitors_served()
+        look = _Look(self.api, namespace, name, resource, monitors_served=monitors_served)
         async with together() as group:
             ending = group.create_task(self._namespace_ends(namespace), name="observe namespace")
-            served = group.create_task(self._monitors_served(), name="observe kinds")
             parts = group.create_task(look.parts(), name="observe parts")
         if ending.result():
             return Absent("the namespace is being deleted")
@@ -79,8 +80,9 @@ class Observer:
             children=children,
             code=code,
             cordoned=frozenset(await _cordoned(self.api, nodes)),
-            pod_monitors_served=served.result(),
+            pod_monitors_served=monitors_served,
             entropy=secrets.token_bytes(ENTROPY_BYTES),
+            cluster_domain=self.cluster_domain,
         )
 
     async def _namespace_ends(self, namespace: str) -> bool:
@@ -115,6 +117,7 @@ class _Look:
     namespace: str
     name: str
     resource: Resource
+    monitors_served: bool
 
     async def parts(self) -> _Parts:
         """Return pods, claims, StatefulSet, other children and the code."""
@@ -152,10 +155,11 @@ class _Look:
         return {seat: body for seat, body in seats if seat is not None}
 
     async def _children(self) -> tuple[Child, ...]:
+        monitors = (kinds.POD_MONITOR,) if self.monitors_served else ()
         async with together() as group:
             tasks = [
                 group.create_task(self._of_kind(kind), name=f"observe {kind.plural}")
-                for kind in kinds.CHILDREN
+                for kind in (*kinds.CHILDREN, *monitors)
             ]
             secret = group.create_task(
                 self._named(kinds.SECRET, labels.auth_secret_name(self.name)), name="observe secret"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import ssl
 import subprocess
 import time
 import urllib.error
@@ -29,6 +30,11 @@ class ApiServer:
     process: subprocess.Popen[bytes]
     audit_log: Path
     """A line of JSON for each request that ended."""
+
+
+def binaries() -> Path:
+    """Return where ``etcd``, ``kube-apiserver`` and ``helm`` are."""
+    return Path(os.environ["QUORATE_KUBERNETES_BINARIES"])
 
 
 @contextmanager
@@ -151,8 +157,6 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def _wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    import ssl  # noqa: PLC0415
-
     trusting = ssl._create_unverified_context()
     request = urllib.request.Request(f"{url}/readyz", headers={"Authorization": f"Bearer {TOKEN}"})
     deadline = time.monotonic() + START_LIMIT_S

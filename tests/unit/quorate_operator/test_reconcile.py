@@ -37,6 +37,7 @@ from quorate_operator.planning.actions import (
     Plan,
     Step,
     Transfer,
+    WriteIdentity,
 )
 from quorate_operator.planning.observed import Child, Member, Observed, Pod, Resource
 from quorate_operator.queue import Key, Verdict
@@ -195,6 +196,15 @@ def test_steps_are_done_in_their_order_and_then_reported() -> None:
     assert not verdict.failed
     assert verdict.again_s is not None, "what was done is looked at again"
     assert world.count("actions_total", action="LabelPod") == 1
+
+
+def test_after_the_identity_was_written_the_status_waits_for_the_next_look() -> None:
+    step = WriteIdentity("u", "1", "c" * 32, 0, founded=False)
+    world = World(deque([plan_of(step, LABEL)]))
+    verdict = reconciled(world)
+    assert world.log == ["observe", "plan", step, LABEL]
+    assert world.statuses == []
+    assert verdict.again_s is not None
 
 
 def test_a_pass_with_nothing_to_do_waits_to_be_woken() -> None:

@@ -162,7 +162,7 @@ def test_status_is_written_when_it_differs_and_never_holds_the_identity() -> Non
     assert request.query == {"fieldManager": "quorate-operator-status", "force": "true"}
     assert request.path.endswith("/clusterservices/bank/status")
     body = cast("Mapping[str, Mapping[str, object]]", request.body)
-    assert body["metadata"]["uid"] == "u"
+    assert (body["metadata"]["uid"], body["metadata"]["resourceVersion"]) == ("u", "5")
     assert not {"clusterId", "epoch", "founded"} & set(body["status"])
 
 

@@ -122,6 +122,14 @@ def test_no_answer_raises_anything_else(code: int, body: bytes) -> None:
 
 
 @pytest.mark.parametrize("call", CALLS)
+def test_another_uid_is_a_conflict_however_it_is_told(call: str) -> None:
+    """Some kinds answer 409, others that a field is immutable."""
+    body = {"message": "no", "details": {"causes": [{"field": "metadata.uid", "reason": "x"}]}}
+    _, outcome = outcome_of(call, Answer(422, body))
+    assert type(outcome) is Conflict
+
+
+@pytest.mark.parametrize("call", CALLS)
 def test_a_slow_server_ends_a_call_at_its_limit(call: str) -> None:
     _, outcome = outcome_of(call, Answer(delay_s=20.0), limit_s=0.05)
     assert type(outcome) is Unavailable
