@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from quorate_api_server.bed import USER, USER_TOKEN, Bed, body_of, install
-from quorate_api_server.server import api_server, binaries, write_kubeconfig
+from quorate_api_server.server import api_server, write_kubeconfig
+from quorate_kubernetes import tools
 from quorate_operator.kube import kinds
 
 _numbers = itertools.count(1)
@@ -19,7 +20,7 @@ _numbers = itertools.count(1)
 def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
     directory = tmp_path_factory.mktemp("api-server")
     users = f'{USER_TOKEN},{USER},2,""\n'
-    with api_server(binaries(), directory, users=users) as server:
+    with api_server(tools.built(), directory, users=users) as server:
         kubeconfig = directory / "operator.kubeconfig"
         write_kubeconfig(kubeconfig, server.url, USER_TOKEN)
         made = Bed(server, kubeconfig)

@@ -32,11 +32,6 @@ class ApiServer:
     """A line of JSON for each request that ended."""
 
 
-def binaries() -> Path:
-    """Return where ``etcd``, ``kube-apiserver`` and ``helm`` are."""
-    return Path(os.environ["QUORATE_KUBERNETES_BINARIES"])
-
-
 @contextmanager
 def api_server(binaries: Path, directory: Path, *, users: str = "") -> Iterator[ApiServer]:
     """Run a fresh API server in ``directory``; end both processes afterwards.
