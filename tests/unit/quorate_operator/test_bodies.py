@@ -179,12 +179,13 @@ TIME = "2026-11-28T07:00:00Z"
 words = st.text(max_size=20)
 names = st.text(min_size=1, max_size=2_000)
 seats = st.integers(0, 255)
-numbers = st.integers(0, 2**63 - 1)
+numbers = st.integers(0, 2**53 - 1)
 STATUSES = st.builds(
     ClusterStatus,
     observed_generation=numbers,
     leader=st.none()
     | st.builds(LeaderRow, member=seats, pod=names, term=numbers, since=st.just(TIME)),
+    lost_leader=st.none() | st.builds(LeaderRow, seats, names, numbers, st.just(TIME)),
     quorum=st.none() | st.builds(QuorumRow, seats, seats, seats),
     members=st.lists(
         st.builds(
@@ -232,6 +233,7 @@ def test_a_short_status_loses_nothing(status: ClusterStatus) -> None:
     short = replace(
         status,
         leader=None,
+        lost_leader=None,
         members=(),
         operation=None,
         last_transfer=None,
@@ -249,6 +251,7 @@ def test_the_schema_has_every_field_of_the_status() -> None:
     rows = {
         "": ClusterStatus,
         "leader": LeaderRow,
+        "lostLeader": LeaderRow,
         "quorum": QuorumRow,
         "members": MemberRow,
         "operation": OperationRow,

@@ -37,7 +37,7 @@ def test_the_definition_says_its_version() -> None:
 
 def test_the_chart_can_add_its_annotation_to_the_copy() -> None:
     # The chart's template puts `helm.sh/resource-policy: keep` behind this very line.
-    text = rendered()["charts/quorate/files/crds/clusterservices.yaml"]
+    text = rendered()["charts/quorate/files/crds/quorate.io_clusterservices.yaml"]
     assert text.count("\n  annotations:\n") == 1
 
 
