@@ -64,8 +64,9 @@ def _covers(intended: object, live: object, key: str) -> bool:
         return _covers_rows(intended, live if isinstance(live, list) else [])
     if key in _QUANTITY_KEYS and intended is not None and live is not None:
         return canonical(str(intended)) == canonical(str(live))
-    # The API server leaves out what is empty.
-    return intended == live or (live is None and not intended)
+    if live is None:
+        return not intended  # the API server leaves out what is empty
+    return intended == live and isinstance(intended, bool) == isinstance(live, bool)
 
 
 def _covers_rows(intended: list[object], live: list[object]) -> bool:

@@ -107,7 +107,7 @@ def _container(spec: ClusterSpec, started_with: str, code_map: str | None) -> di
             _port(labels.CONTROL_PORT_NAME, CONTROL_PORT),
         ],
         # A replay may take long; only a loop that does not turn is a reason to kill a member.
-        "startupProbe": _probe("/startupz", period_s=5, failures=720, timeout_s=4),
+        "startupProbe": _probe("/startupz", period_s=2, failures=1800, timeout_s=4),
         "livenessProbe": _probe("/livez", period_s=10, failures=6, timeout_s=8),
         "readinessProbe": _probe("/readyz", period_s=2, failures=3, timeout_s=2),
         "resources": {

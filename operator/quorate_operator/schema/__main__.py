@@ -24,7 +24,7 @@ def rendered() -> dict[str, str]:
     return {
         "crds/quorate.io_clusterservices.yaml": crd,
         # Helm never upgrades a chart's folder crds/, so its template reads a copy.
-        "charts/quorate/files/crds/clusterservices.yaml": crd,
+        "charts/quorate/files/crds/quorate.io_clusterservices.yaml": crd,
         "docs/reference/clusterservice.md": page(),
         "docs/reference/reasons.md": reasons_page(),
     }

@@ -102,7 +102,7 @@ _TYPES: dict[type, str] = {
     Group: "object",
     Rows: "list",
 }
-_LARGE = {2**31 - 1: "2^31 - 1", 2**63 - 1: "2^63 - 1"}
+_LARGE = {2**31 - 1: "2^31 - 1", 2**53 - 1: "2^53 - 1"}
 
 
 def page() -> str:

@@ -6,10 +6,11 @@ older definition must not refuse the status of a newer operator.
 
 from __future__ import annotations
 
-from quorate_operator.schema.fields import Flag, Group, Rows, Text, Whole
+from quorate_operator.schema.fields import Field, Flag, Group, Rows, Text, Whole
 
 SEATS_MAX = 256
-POSITION_MAX = 2**63 - 1
+NUMBER_MAX = 2**53 - 1
+"""The API server keeps bounds as floating point numbers: a larger one would not be exact."""
 MESSAGE_MAX = 1024
 _NAME_MAX = 253
 _WORD_MAX = 64
@@ -35,9 +36,15 @@ def _seat(text: str, *, required: bool = False) -> Whole:
     return Whole(text=text, minimum=0, maximum=SEATS_MAX - 1, required=required)
 
 
-def _number(text: str, maximum: int = POSITION_MAX) -> Whole:
+def _number(text: str, maximum: int = NUMBER_MAX) -> Whole:
     return Whole(text=text, minimum=0, maximum=maximum)
 
+
+_LEADER: dict[str, Field] = {
+    "member": _seat("Its seat."),
+    "pod": _name("Its pod."),
+    "term": _number("Its leadership term."),
+}
 
 _MEMBER = Group(
     text="One member.",
@@ -90,12 +97,11 @@ STATUS = Group(
         "version": _word("Version of the software that the leader runs."),
         "leader": Group(
             text="Who leads; absent while nobody does.",
-            fields={
-                "member": _seat("Its seat."),
-                "pod": _name("Its pod."),
-                "term": _number("Its leadership term."),
-                "since": _time("Since when the operator has seen it lead."),
-            },
+            fields=_LEADER | {"since": _time("Since when the operator has seen it lead.")},
+        ),
+        "lostLeader": Group(
+            text="Who led last, while nobody leads.",
+            fields=_LEADER | {"since": _time("Since when the operator has missed it.")},
         ),
         "quorum": Group(
             text="How many voters there must be, are, and could be lost.",
