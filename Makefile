@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 REPORTS := build/reports
+KUBERNETES := PYTHONPATH=tests/support $(BIN)/python -m quorate_kubernetes
+STORIES ?= tests/kubernetes
 
 # Time boxes of the two searching test groups; a run covers as many seeds as fit.
 QUORATE_WALK_SECONDS ?= 90
@@ -14,10 +16,10 @@ NIGHTLY_SIMULATION_SECONDS ?= 14400
 export QUORATE_WALK_SECONDS QUORATE_SIMULATION_SECONDS
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench nightly mutants clean tools
+.PHONY: help demo test check bench nightly mutants e2e e2e-check e2e-tools e2e-images e2e-figures clean tools
 
 help: ## list the verbs
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/ready ## a cluster on this machine: kill its leader and watch nothing get lost
 	@$(BIN)/python -m quorate.dev.demo
@@ -26,7 +28,7 @@ demo: $(VENV)/ready ## a cluster on this machine: kill its leader and watch noth
 # of the fault: so two runs, and the second one serial.
 test: $(VENV)/ready ## all tests except the nightly ones, in under ten minutes
 	@mkdir -p $(REPORTS)
-	$(BIN)/pytest -n 2 -m "not nightly and not integration" --junit-xml=$(REPORTS)/parallel.xml
+	$(BIN)/pytest -n 2 -m "not nightly and not integration and not kubernetes" --junit-xml=$(REPORTS)/parallel.xml
 	$(BIN)/pytest -m "integration and not nightly" --junit-xml=$(REPORTS)/integration.xml
 
 check: $(VENV)/ready ## format, lint, types, import contracts, tidiness
@@ -44,11 +46,28 @@ nightly: QUORATE_WALK_SECONDS := $(NIGHTLY_WALK_SECONDS)
 nightly: QUORATE_SIMULATION_SECONDS := $(NIGHTLY_SIMULATION_SECONDS)
 nightly: $(VENV)/ready ## all tests, with budgets of hours
 	@mkdir -p $(REPORTS)
-	$(BIN)/pytest -n 2 -m "not integration" --timeout=0 --junit-xml=$(REPORTS)/nightly-parallel.xml
+	$(BIN)/pytest -n 2 -m "not integration and not kubernetes" --timeout=0 --junit-xml=$(REPORTS)/nightly-parallel.xml
 	$(BIN)/pytest -m integration --timeout=0 --junit-xml=$(REPORTS)/nightly-integration.xml
 
 mutants: $(VENV)/ready ## break the code on purpose, line by line: do the tests notice?
 	@$(BIN)/python tests/mutants/run.py
+
+e2e: e2e-images ## stories on a real Kubernetes cluster here, as root; STORIES=path: some
+	@mkdir -p $(REPORTS)/kubernetes
+	$(BIN)/pytest -m kubernetes --junit-xml=$(REPORTS)/kubernetes/stories.xml $(STORIES)
+
+e2e-figures: e2e-images ## how long clients wait when that cluster loses a leader, a node, a link
+	@$(KUBERNETES) figures $(OPTIONS)
+
+# What these two make is kept outside of the tree and made anew only when its sources change.
+e2e-tools: e2e-check ## the cluster's binaries: 6 minutes the first time
+	@$(KUBERNETES) tools
+
+e2e-images: e2e-tools ## the images of the stories, the product's own from the Dockerfile
+	@$(KUBERNETES) images
+
+e2e-check: $(VENV)/ready
+	@$(KUBERNETES) check
 
 clean: ## remove build output and caches; the virtual environment stays
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -22,7 +22,11 @@ settings.register_profile(
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
-MARK_OF_FOLDER = {"integration": "integration", "simulation": "simulation"}
+MARK_OF_FOLDER = {
+    "integration": "integration",
+    "kubernetes": "kubernetes",
+    "simulation": "simulation",
+}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

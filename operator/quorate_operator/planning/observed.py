@@ -75,6 +75,8 @@ class Pod:
     """The term that the role was stamped with; -1 for none."""
     not_running_since_s: float | None
     """Since when its container has not run or it could not be scheduled; None while it runs."""
+    config_maps: frozenset[str] = frozenset()
+    """Names of the ConfigMaps that its volumes name; empty: not known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,56 @@
+"""Writes container images as archives, without a registry, a daemon or a builder."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import tarfile
+from collections.abc import Mapping
+from pathlib import Path
+
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+
+
+def write_single_file_image(archive: Path, tag: str, file: Path, place: str, machine: str) -> None:
+    """Write an image that holds one static program and runs it.
+
+    Args:
+        archive: The file to write, in docker's archive format.
+        tag: Name and tag, such as ``localhost/pause:1``.
+        file: The program on this machine.
+        place: Its absolute path in the image.
+        machine: What ``platform.machine()`` says.
+
+    """
+    layer = io.BytesIO()
+    with tarfile.open(fileobj=layer, mode="w") as tar:
+        entry = tarfile.TarInfo(place.lstrip("/"))
+        entry.size, entry.mode = file.stat().st_size, 0o755
+        with file.open("rb") as content:
+            tar.addfile(entry, content)
+    blob = layer.getvalue()
+    config = {
+        "architecture": _ARCHITECTURES[machine],
+        "os": "linux",
+        "config": {"Entrypoint": [place]},
+        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(blob).hexdigest()}"]},
+        "history": [],
+    }
+    config_blob = json.dumps(config).encode()
+    config_name = f"{hashlib.sha256(config_blob).hexdigest()}.json"
+    manifest = [{"Config": config_name, "RepoTags": [tag], "Layers": ["layer.tar"]}]
+    files = {
+        config_name: config_blob,
+        "manifest.json": json.dumps(manifest).encode(),
+        "layer.tar": blob,
+    }
+    _write_tar(archive, files)
+
+
+def _write_tar(archive: Path, files: Mapping[str, bytes]) -> None:
+    with tarfile.open(archive, "w") as tar:
+        for name, content in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
