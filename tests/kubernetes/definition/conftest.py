@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from quorate_api_server.server import TOKEN, api_server, binaries
+from quorate_api_server.server import TOKEN, api_server
+from quorate_kubernetes import tools
 from quorate_operator.schema.definition import definition
 from quorate_rest.cluster_services import ClusterServices
 from quorate_rest.rest import Rest
@@ -20,7 +21,7 @@ _numbers = itertools.count(1)
 
 @pytest.fixture(scope="session")
 def rest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rest]:
-    with api_server(binaries(), tmp_path_factory.mktemp("definition")) as server:
+    with api_server(tools.built(), tmp_path_factory.mktemp("definition")) as server:
         found = Rest(server.url, TOKEN)
         answer = found.create(DEFINITIONS, definition())
         assert answer.is_success, answer.message
