@@ -185,8 +185,8 @@ CONSENSUS = (
     Mutant(
         "unanimous-by-a-majority",
         "consensus/election.py",
-        "enough, possible = self._yes >= everyone, not self._no",
-        "enough, possible = has_quorum(core.membership, self._yes), not self._no",
+        "enough, possible = self._yes >= everyone, not lost",
+        "enough, possible = has_quorum(core.membership, self._yes), not lost",
         "a loss is declared without everyone",
     ),
     Mutant(
@@ -259,6 +259,34 @@ CONSENSUS = (
         "while self.terms and self.terms[-1].base >= end.position:",
         "while self.terms and self.terms[-1].base > end.position:",
         "a term that was cut stays in the term table",
+    ),
+    Mutant(
+        "waits-for-the-dead",
+        "consensus/election.py",
+        "lost = (self._no | unreachable) - self._yes",
+        "lost = self._no - self._yes",
+        "a ballot waits for the vote of a member whose link is gone",
+    ),
+    Mutant(
+        "link-down-unnoticed",
+        "consensus/module.py",
+        "        self._election.on_link_down()\n",
+        "",
+        "a campaign waits for one whose link breaks meanwhile",
+    ),
+    Mutant(
+        "nobody-gives-way",
+        "consensus/election.py",
+        "if granted and self._has_better_claim(peer.seat, canvass.end):",
+        "if False:",
+        "two that canvass at once refuse each other's ballot",
+    ),
+    Mutant(
+        "everybody-gives-way",
+        "consensus/election.py",
+        "if granted and self._has_better_claim(peer.seat, canvass.end):",
+        "if granted:",
+        "two that canvass at once both give way",
     ),
 )
 

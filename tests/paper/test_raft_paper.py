@@ -198,12 +198,13 @@ def test_5_2_a_split_vote_is_tried_again_in_a_new_term() -> None:
         """
         fire 0 election
         fire 1 election
+        fire 2 election
         fire 0 stand
         fire 1 stand
-        deliver 0->1 Canvass
-        deliver 1->0 Canvass
-        deliver 0->1 CanvassAnswer
-        deliver 1->0 CanvassAnswer
+        deliver 0->2 Canvass
+        deliver 1->2 Canvass
+        deliver 2->0 CanvassAnswer
+        deliver 2->1 CanvassAnswer
         persist 0
         persist 1
         settle 0 1

@@ -39,6 +39,20 @@ def test_a_batch_sent_again_over_a_change_of_leader_is_applied_once(seed: int) -
     assert any(client.operations for client in world.clients)
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_a_killed_leader_is_replaced_long_before_an_election_timeout(seed: int) -> None:
+    """Its links break, and no attempt of the two that are left waits for the dead one's vote."""
+    world = calm_world(seed)
+    for _ in range(6):
+        leader = world.await_leader()
+        leader.kill(power=False)
+        world.pass_time(200)
+        assert any(member.serving for member in world.members if member is not leader)
+        leader.start()
+        world.pass_time(700)
+    world.finish()
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_batch_with_a_hole_is_ignored_whole_and_the_client_goes_back(seed: int) -> None:
     world = calm_world(seed)

@@ -180,21 +180,33 @@ class Election:
 
     # -- our own campaign -----------------------------------------------------------------
 
+    def on_link_down(self) -> None:
+        """One that we wait for may be gone."""
+        if self.state in (ElectionState.CANVASS, ElectionState.BALLOT):
+            self._count()
+
     def _count(self) -> None:
-        """Move on when enough voters have said yes, give up when too many have said no."""
+        """Move on when enough voters have said yes, give up when too few can still say it.
+
+        A seat without a link does not answer before the next attempt, which is much nearer than
+        the end of this one's time: two members that both stand for a killed leader's office
+        refuse each other, and would wait for the dead one's vote.
+        """
         core = self._core
+        unreachable = {seat for seat in core.other_voters if seat not in core.links}
+        lost = (self._no | unreachable) - self._yes
         if self.unanimous:
             everyone = {member.seat for member in core.membership.voters}
-            enough, possible = self._yes >= everyone, not self._no
+            enough, possible = self._yes >= everyone, not lost
         else:
             enough = has_quorum(core.membership, self._yes)
-            possible = can_reach_quorum(core.membership, self._no)
+            possible = can_reach_quorum(core.membership, lost)
         if enough and self.state is ElectionState.CANVASS:
             self._nominate(None)
         elif enough and core.persisted >= self._vote_sequence:
             self.won = True
         elif not possible:
-            self._fail("refused")
+            self._fail("too few can say yes")
 
     def _nominate(self, token: TransferToken | None) -> None:
         """Make the next term and our vote in it durable, then ask for votes."""
@@ -282,8 +294,12 @@ class Election:
         if vote.candidate_term_id > core.term:
             core.adopt_term(vote.candidate_term_id)
             self.yield_to_higher_term()
+        elif not vote.granted:
+            # Also from a lower term: one that hears a leader refuses without adopting ours.
+            self._no.add(peer.seat)
+            self._count()
         elif vote.candidate_term_id == core.term and (self.unanimous or not vote.unanimous):
-            (self._yes if vote.granted else self._no).add(peer.seat)
+            self._yes.add(peer.seat)
             self._count()
 
     # -- the campaigns of others ----------------------------------------------------------
@@ -307,6 +323,26 @@ class Election:
             wall=core.now.wall,
         )
         core.send_durable(peer.seat, answer, core.node_state_sequence)
+        if granted and self._has_better_claim(peer.seat, canvass.end):
+            self._give_way()
+
+    def _has_better_claim(self, seat: Seat, end: LogMark) -> bool:
+        core = self._core
+        return (log_order(end), -seat) > (log_order(core.log.end), -core.seat)
+
+    def _give_way(self) -> None:
+        """Let one with a better claim finish its attempt before we begin, or repeat, ours.
+
+        Two that canvass at the same time grant each other's canvass, and would then refuse each
+        other's ballot. A canvass has promised nothing, so it may be dropped.
+        """
+        core = self._core
+        if self.state not in (ElectionState.WAITING, ElectionState.CANVASS):
+            return
+        self.state = ElectionState.WAITING
+        core.disarm(Deadline.CAMPAIGN)
+        wait = core.deadlines.get(Deadline.STAND, core.now.loop) - core.now.loop
+        self._wait(max(wait, core.config.granted_vote_wait_ns))
 
     def _may_vote(self, end: LogMark, *, unanimous: bool) -> bool:
         """Tell whether a log is no worse than ours, and whether we have a vote to give."""

@@ -252,6 +252,7 @@ class ConsensusModule(Observed):
         if not self._begin(now) or self._core.links.get(peer.seat) != peer:
             return
         del self._core.links[peer.seat]
+        self._election.on_link_down()
         if self._leader is not None:
             self._leader.on_link_down(peer)
             if self._transfer is not None and self._transfer.target == peer.seat:

@@ -204,6 +204,120 @@ def test_refusals_of_a_majority_end_a_canvass_and_a_ballot() -> None:
     always_armed(member)
 
 
+def test_nobody_waits_for_the_answer_of_a_seat_without_a_link() -> None:
+    member = linked()
+    member.unlink(2)
+    member.nominate(1)
+    member.receive(1, vote(1, granted=False))
+    assert state_of(member) is ElectionState.WAITING
+    assert wait_left(member) == 20
+    assert member.has_role(Role.FOLLOWER)
+
+
+def test_a_link_that_breaks_may_end_a_canvass_and_a_ballot() -> None:
+    member = linked()
+    asked = member.canvass()
+    member.receive(1, canvass_answer(asked, term=0, granted=False))
+    member.unlink(2)
+    assert state_of(member) is ElectionState.WAITING
+    member.link(2)
+    member.fire(Deadline.STAND)
+    member.receive(2, canvass_answer(member.sent(Canvass)[-1], term=0))
+    member.receive(1, vote(1, granted=False))
+    assert member.has_role(Role.CANDIDATE)
+    member.unlink(2)
+    assert member.has_role(Role.FOLLOWER)
+    assert state_of(member) is ElectionState.WAITING
+    always_armed(member)
+
+
+def test_a_yes_counts_though_its_link_has_broken_since() -> None:
+    member = linked(seats=5)
+    asked = member.canvass()
+    member.receive(1, canvass_answer(asked, term=0))
+    member.receive(3, canvass_answer(asked, term=0, granted=False))
+    member.unlink(1)
+    member.unlink(4)
+    assert state_of(member) is ElectionState.CANVASS
+    member.receive(2, canvass_answer(asked, term=0))
+    assert member.has_role(Role.CANDIDATE)
+
+
+def test_without_links_an_attempt_is_over_at_once_and_tried_again() -> None:
+    member = Driven()
+    member.fire(Deadline.ELECTION)
+    waits = []
+    for _ in range(6):
+        member.fire(Deadline.STAND)
+        assert state_of(member) is ElectionState.WAITING
+        waits.append(wait_left(member))
+    assert waits == [20, 40, 80, 160, 320, 500]
+
+
+def test_a_broken_link_makes_nobody_stand() -> None:
+    member = heard(linked())
+    member.unlink(2)
+    assert state_of(member) is ElectionState.IDLE
+    assert not member.sent(Canvass)
+
+
+@pytest.mark.parametrize("stands", [False, True])
+def test_the_better_claim_goes_first_where_two_canvass_at_once(stands: bool) -> None:
+    """Else both would grant both canvasses, and then refuse both ballots."""
+    better, worse = linked(seat=0), linked(seat=1)
+    asked = better.canvass()
+    if stands:
+        worse.canvass()
+    else:
+        worse.fire(Deadline.ELECTION)
+    worse.receive(0, asked)
+    assert granted(worse)
+    assert state_of(worse) is ElectionState.WAITING
+    assert wait_left(worse) == 50
+    assert Deadline.CAMPAIGN not in worse.module.deadlines()
+    better.receive(1, canvass_of(0, worse.core.log.end))
+    assert granted(better)
+    assert state_of(better) is ElectionState.CANVASS
+
+
+def test_the_longer_log_has_the_better_claim_whatever_its_seat() -> None:
+    log = HandLog()
+    log.begin_term(1)
+    member = linked(log, seat=0)
+    member.canvass()
+    member.receive(2, canvass_of(1, log.end))
+    assert state_of(member) is ElectionState.CANVASS, "its equal in a higher seat"
+    longer = log.end._replace(position=LogPosition(log.end.position + 64))
+    member.receive(2, canvass_of(1, longer))
+    assert state_of(member) is ElectionState.WAITING
+    assert wait_left(member) == 50
+
+
+def test_giving_way_shortens_no_wait_and_ends_no_ballot() -> None:
+    member = linked(seat=1, random=lambda _low, high: high)
+    asked = member.canvass()
+    member.receive(0, canvass_answer(asked, term=0, granted=False))
+    member.receive(2, canvass_answer(asked, term=0, granted=False))
+    assert wait_left(member) == 60
+    member.receive(0, canvass_of(0, member.core.log.end))
+    assert granted(member)
+    assert wait_left(member) == 60
+    member.fire(Deadline.STAND)
+    member.receive(2, canvass_answer(member.sent(Canvass)[-1], term=0))
+    member.receive(0, canvass_of(1, member.core.log.end))
+    assert state_of(member) is ElectionState.BALLOT
+
+
+def test_a_canvass_that_is_refused_holds_up_nobody() -> None:
+    log = HandLog()
+    log.begin_term(1)
+    member = linked(log, seat=2)
+    member.canvass()
+    member.receive(0, canvass_of(1, log.mark(1)))
+    assert not granted(member)
+    assert state_of(member) is ElectionState.CANVASS
+
+
 def test_who_fails_says_again_what_it_is() -> None:
     """A Hello that a full send buffer has dropped must not keep a cluster waiting for ever."""
     member = linked()
@@ -243,6 +357,16 @@ def test_votes_of_another_term_or_without_a_ballot_do_not_count() -> None:
     member.receive(1, append(4))
     member.receive(2, vote(4))
     assert member.has_role(Role.FOLLOWER)
+
+
+def test_a_refusal_of_one_in_a_lower_term_that_hears_a_leader_counts() -> None:
+    member = linked(state=node_state(3))
+    member.nominate(1)
+    member.receive(1, vote(3, granted=False))
+    assert member.has_role(Role.CANDIDATE)
+    member.receive(2, vote(2, granted=False))
+    assert member.has_role(Role.FOLLOWER)
+    assert state_of(member) is ElectionState.WAITING
 
 
 def test_a_vote_that_names_a_higher_term_ends_a_ballot_but_disturbs_no_follower() -> None:
