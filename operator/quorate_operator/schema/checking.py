@@ -52,7 +52,7 @@ def problems(field: Field, value: object, where: str) -> Iterator[str]:
 def fitted(field: Field, value: object) -> object:
     """Return ``value`` cut to the bounds of the field, so that the API server takes it."""
     if isinstance(field, Text) and isinstance(value, str) and len(value) > field.length_max:
-        return value[: field.length_max - 1] + "…" if field.length_max > _SHOWN_MAX else ""
+        return value[: field.length_max - 1] + "…"
     if isinstance(field, Whole) and isinstance(value, int) and not isinstance(value, bool):
         return min(max(value, field.minimum), field.maximum)
     if isinstance(field, Group) and isinstance(value, Mapping):

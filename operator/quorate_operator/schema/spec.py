@@ -53,9 +53,9 @@ SERVICE = Group(
             fields={
                 "configMap": Text(
                     text="Name of a ConfigMap in the same namespace. Its keys are the names of "
-                    "files, such as `orders.py`, its values their content. The operator copies "
-                    "it, so that members never load different code; a change of the content "
-                    "restarts the members one at a time.",
+                    "files, such as `orders.py`, its values their content (`data`; not "
+                    "`binaryData`). The operator copies it, so that members never load "
+                    "different code; a change of the content restarts the members one at a time.",
                     length_min=1,
                     length_max=_SUBDOMAIN_MAX,
                     pattern=_SUBDOMAIN,

@@ -176,8 +176,8 @@ def test_durations_are_milliseconds(text: str, expected: int) -> None:
 
 
 TIME = "2026-11-28T07:00:00Z"
-words = st.text(max_size=20)
-names = st.text(min_size=1, max_size=2_000)
+words = st.text(max_size=20) | st.just("a word beyond its bounds " * 4)
+names = st.text(min_size=1, max_size=20) | st.just("a text beyond its bounds " * 60)
 seats = st.integers(0, 255)
 numbers = st.integers(0, 2**53 - 1)
 STATUSES = st.builds(
@@ -237,9 +237,22 @@ def test_a_short_status_loses_nothing(status: ClusterStatus) -> None:
         members=(),
         operation=None,
         last_transfer=None,
+        update=None,
+        state="Updating",
+        version="0.1.0",
         conditions=tuple(replace(row, message="why") for row in status.conditions),
     )
     assert read_status(write_status(short)) == short
+
+
+def test_a_long_text_is_cut_where_people_see_it() -> None:
+    row = ConditionRow(Condition.READY, True, Reason.STABLE, "m" * 1_025, 1, TIME)
+    written = write_status(ClusterStatus(conditions=(row,), state="s" * 65))
+    (condition,) = cast("list[dict[str, str]]", written["conditions"])
+    assert condition["message"] == "m" * 1_023 + "…"
+    assert written["state"] == "s" * 63 + "…"
+    exact = ClusterStatus(conditions=(replace(row, message="m" * 1_024),))
+    assert read_status(write_status(exact)) == exact
 
 
 def test_identity_is_never_part_of_the_periodic_status() -> None:
