@@ -8,6 +8,7 @@
     ├── Gone                the object is not there, or is another one by now
     ├── Refused             the API server refuses this request; the message says why
     ├── Unavailable         the API server or a member did not answer in time; try later
+    ├── Deferred            a disruption that must wait, such as for a disruption budget
     └── LeaseLost           another replica may act; this process must not
 """
 
@@ -43,6 +44,15 @@ class Refused(OperatorError):
 
 class Unavailable(OperatorError):
     """The API server or a member gave no useful answer within the time allowed."""
+
+    def __init__(self, message: str, retry_after_s: float | None = None) -> None:
+        """Keep the seconds that the server asked to wait; None if it named none."""
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class Deferred(OperatorError):
+    """A disruption that must wait, such as for a PodDisruptionBudget; nothing is wrong."""
 
 
 class LeaseLost(OperatorError):

@@ -7,6 +7,14 @@ VERSION = "v1"
 KIND = "ClusterService"
 PLURAL = "clusterservices"
 SHORT_NAME = "csvc"
+CATEGORY = "quorate"
+"""``kubectl get quorate`` lists every kind of ours."""
+API_VERSION = f"{GROUP}/{VERSION}"
+
+SCHEMA_VERSION = 1
+"""Of the CustomResourceDefinition that this operator needs at least; raised with each field."""
+SCHEMA_ANNOTATION = "quorate.io/schema-version"
+"""On the CustomResourceDefinition."""
 
 FIELD_MANAGER = "quorate-operator"
 """Of every child that is applied."""
@@ -38,6 +46,11 @@ INSTALLATION_ANNOTATION = "quorate.io/installation"
 TRANSFER_ANNOTATION = "quorate.io/transfer-leader-to"
 """On a ClusterService, by its user: ``<member or any>/<request id>``."""
 
+MEMBER_SECRET_KEY = "member"  # noqa: S105 - its name, not its value
+"""In the Secret: what proves membership in the handshake between members."""
+TOKEN_KEY = "token"  # noqa: S105 - its name, not its value
+"""In the Secret: the bearer token of admin actions."""
+
 CLAIM_TEMPLATE = "log"
 """Claims are named ``log-<name>-<seat>``."""
 CONTAINER = "member"
@@ -59,6 +72,21 @@ def pod_name(name: str, seat: int) -> str:
 def claim_name(name: str, seat: int) -> str:
     """Return the name of the claim of the pod in this seat."""
     return f"{CLAIM_TEMPLATE}-{name}-{seat}"
+
+
+def disruption_budget_name(name: str) -> str:
+    """Return the name of the PodDisruptionBudget of the members."""
+    return name
+
+
+def service_account_name(name: str) -> str:
+    """Return the name of the ServiceAccount that the members run under; it may do nothing."""
+    return name
+
+
+def pod_monitor_name(name: str) -> str:
+    """Return the name of the PodMonitor of the members."""
+    return name
 
 
 def members_service_name(name: str) -> str:

@@ -208,6 +208,8 @@ class ClusterStatus:
     epoch: int = 0
     founded: bool = False
     leader: LeaderRow | None = None
+    lost_leader: LeaderRow | None = None
+    """Who led last, while nobody leads; ``since`` is when it was missed."""
     quorum: QuorumRow | None = None
     members: tuple[MemberRow, ...] = ()
     operation: OperationRow | None = None

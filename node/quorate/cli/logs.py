@@ -5,11 +5,29 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
+from quorate.errors import ConfigurationError
+
 FORMATS = ("human", "json")
+LOG_FORMAT = "QUORATE_LOG_FORMAT"
+"""The variable by which an image chooses how its processes log, whatever their arguments are."""
 LEVELS = ("debug", "info", "warning", "error")
 _OWN_KEYS = frozenset({"time", "level", "logger", "event", "number", "message", "exception"})
+
+
+def chosen_format(argument: str | None, environment: Mapping[str, str]) -> str:
+    """Return the format of the argument, else that of the environment, else the human one.
+
+    Raises:
+        ConfigurationError: The environment names another format.
+
+    """
+    named = argument or environment.get(LOG_FORMAT) or FORMATS[0]
+    if named not in FORMATS:
+        raise ConfigurationError([f"{LOG_FORMAT} is {named!r}, not one of {', '.join(FORMATS)}"])
+    return named
 
 
 def configure_logging(log_format: str, level: str) -> None:

@@ -11,7 +11,8 @@ import sys
 from pathlib import Path
 
 from quorate.cli.configuration import masked, resolve
-from quorate.cli.logs import FORMATS, LEVELS, configure_logging
+from quorate.cli.logs import FORMATS, LEVELS, LOG_FORMAT, chosen_format, configure_logging
+from quorate.runtime.signals import exit_when_asked
 
 _PR_SET_PDEATHSIG = 1
 
@@ -37,7 +38,9 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         metavar="GROUP.FIELD=VALUE",
         help="override one field, such as consensus.durability=replicated; may be repeated",
     )
-    parser.add_argument("--log-format", choices=FORMATS, default="human", help="default: human")
+    parser.add_argument(
+        "--log-format", choices=FORMATS, help=f"default: that of {LOG_FORMAT}, or human"
+    )
     parser.add_argument("--log-level", choices=LEVELS, default="info", help="default: info")
     parser.add_argument("--parent", type=int, help=argparse.SUPPRESS)
     parser.set_defaults(run=run)
@@ -48,7 +51,8 @@ def run(options: argparse.Namespace) -> int:
     if options.parent is not None and not _end_with(options.parent):
         return 0
     config = resolve(options.config, os.environ, options.set)
-    configure_logging(options.log_format, options.log_level)
+    configure_logging(chosen_format(options.log_format, os.environ), options.log_level)
+    exit_when_asked()
     from quorate.runtime.bootstrap import run_member
     from quorate.runtime.events import Event, log_event
 

@@ -16,7 +16,13 @@ from quorate.config.addresses import (
     split_address,
 )
 from quorate.config.cluster import MIB, ClusterConstants, ClusterSettings, Durability, OnError
-from quorate.config.mapping import configuration_hash, from_mapping, to_mapping, to_toml
+from quorate.config.mapping import (
+    configuration_hash,
+    from_mapping,
+    mapping_to_toml,
+    to_mapping,
+    to_toml,
+)
 from quorate.config.node import (
     ArchiveConfig,
     ConsensusSettings,
@@ -50,6 +56,7 @@ __all__ = [
     "is_host",
     "is_loopback",
     "join_address",
+    "mapping_to_toml",
     "split_address",
     "to_mapping",
     "to_toml",

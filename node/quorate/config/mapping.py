@@ -66,8 +66,17 @@ def to_mapping(config: NodeConfig) -> dict[str, dict[str, object]]:
 
 def to_toml(config: NodeConfig) -> str:
     """Render the configuration as the text of a TOML file."""
+    return mapping_to_toml(to_mapping(config))
+
+
+def mapping_to_toml(mapping: Mapping[str, Mapping[str, object]]) -> str:
+    """Render tables of values, some or all of what ``to_mapping`` returns, as TOML text.
+
+    Whoever renders for members of another release leaves out what is as it always was: an older
+    member refuses a field that it does not know.
+    """
     lines: list[str] = []
-    for group, table in to_mapping(config).items():
+    for group, table in mapping.items():
         rows: list[tuple[str, dict[str, object]]] = []
         lines.append(f"[{group}]")
         for name, value in table.items():

@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import signal
 import sys
 from collections.abc import Coroutine
-from types import FrameType
 
 import uvloop
 
@@ -24,6 +22,7 @@ from quorate.runtime.events import Event, log_event
 from quorate.runtime.exit_codes import ExitCode
 from quorate.runtime.lifecycle import exit_code_of, shut_down
 from quorate.runtime.member import Member
+from quorate.runtime.signals import END_SIGNALS, exit_when_asked
 
 LOGGER = logging.getLogger("quorate.runtime")
 ANY_HOST = ""
@@ -31,7 +30,6 @@ ANY_HOST = ""
 SWITCH_INTERVAL_S = 0.0005
 """How long the loop keeps the interpreter while one of the archive's threads wants it: with
 Python's 5 ms a vote or a new segment waits several times for a busy loop."""
-END_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def run_member(config: NodeConfig) -> int:
@@ -50,8 +48,7 @@ def run_member(config: NodeConfig) -> int:
 
     """
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    for number in END_SIGNALS:
-        signal.signal(number, _exit_at_once)
+    exit_when_asked()
     try:
         log_event(LOGGER, Event.MEMBER_STARTED, seat=config.member.seat)
         prepared = prepare(config)
@@ -64,11 +61,6 @@ def run_member(config: NodeConfig) -> int:
         return error.code if isinstance(error, _HaltedError) else _log_end(error)
     except (QuorateError, AssertionError, OSError) as error:
         return _log_end(error)
-
-
-def _exit_at_once(_number: int, _frame: FrameType | None) -> None:
-    """End while the directory is read or the author's module is imported."""
-    sys.exit(ExitCode.ASKED)
 
 
 def _log_end(error: BaseException) -> int:

@@ -141,4 +141,7 @@ class Plan:
     """To be written if it differs from what is recorded; identity fields left out."""
     notes: tuple[Note, ...] = ()
     look_again_s: float | None = None
-    """A deadline falls due by then, whatever else happens; None: the resync is enough."""
+    """A deadline falls due by then, whatever else happens; None: the resync is enough.
+    0: what the status now says must be recorded before the next step."""
+    ask_members: bool = False
+    """The next look needs words that the members say then, not the latest that were heard."""

@@ -75,6 +75,8 @@ class Pod:
     """The term that the role was stamped with; -1 for none."""
     not_running_since_s: float | None
     """Since when its container has not run or it could not be scheduled; None while it runs."""
+    config_maps: frozenset[str] = frozenset()
+    """Names of the ConfigMaps that its volumes name; empty: not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,5 +134,7 @@ class Observed:
     cordoned: frozenset[str] = frozenset()
     """Names of nodes that take no new pods."""
     pod_monitors_served: bool = False
+    cluster_domain: str = "cluster.local"
+    """Ends the absolute names of Services in this Kubernetes cluster."""
     entropy: bytes = field(default=b"", repr=False)
     """64 fresh random bytes: a new cluster id and new secrets come from here."""

@@ -102,9 +102,11 @@ class LinkedMember:
         secret: bytes | None = None,
         settings: LinkSettings | None = None,
         cluster: bytes = b"c" * 16,
+        host: str = "127.0.0.1",
     ) -> None:
         """Prepare the member in ``seat``; ``ports`` has the port of every seat."""
         self.seat = Seat(seat)
+        self.host = host
         self.port = ports[seat]
         self.listener = RecordingListener()
         self.identity = LinkIdentity(
@@ -127,7 +129,7 @@ class LinkedMember:
 
     async def start(self, tasks: asyncio.TaskGroup) -> None:
         """Listen and dial."""
-        await self.links.start("127.0.0.1", self.port, tasks)
+        await self.links.start(self.host, self.port, tasks)
 
 
 @asynccontextmanager

@@ -422,6 +422,13 @@ def test_a_directory_of_something_else_is_refused() -> None:
         open_again(disk)
 
 
+def test_the_root_of_an_ext4_volume_is_empty() -> None:
+    disk = SimulatedDisk(Random(1))
+    disk.put("lost+found", b"")
+    assert open_again(disk).formatted
+    assert "lost+found" in disk.names()
+
+
 def test_segments_without_a_node_state_are_refused() -> None:
     driver = started()
     driver.append([b"one"])

@@ -98,6 +98,34 @@ def test_should_resolve_the_name_anew_at_every_attempt(
     run(test())
 
 
+def test_should_reach_a_member_that_came_back_under_another_address(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def test() -> None:
+        alice, bob = pair(settings=impatient(connect_timeout_s=1.0, backoff_max_s=0.02))
+        address = "127.0.0.1"
+
+        async def look_up(host: str, port: int) -> list[tuple[str, int]]:
+            if address is None:
+                raise OSError("no such name while the pod is made anew")
+            return [(address, port)]
+
+        monkeypatch.setattr("quorate.transport.dialler._look_up", look_up)
+        async with running(alice):
+            async with running(bob):
+                await both_up(alice, bob)
+                address = None
+            await alice.listener.heard("down 1 11")
+            again = LinkedMember(1, [alice.port, bob.port], nonce=77, host="127.0.0.2")
+            # Only alice dials, so the link can't come from the other side.
+            again.links._diallers[Seat(0)]._missing.clear()
+            async with running(again):
+                address = "127.0.0.2"
+                await alice.listener.heard("up 1 77")
+
+    run(test())
+
+
 def test_a_look_up_that_hangs_should_not_be_doubled(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,36 @@
+"""Puts a problem that only shows when acting into a status that was planned without it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from quorate_operator.model import ClusterStatus, ConditionRow
+from quorate_operator.planning.observed import Observed
+from quorate_operator.reasons import Condition, Reason
+
+MESSAGE_CHARACTERS_MAX = 1000
+
+
+def with_problem(
+    status: ClusterStatus, reason: Reason, message: str, observed: Observed
+) -> ClusterStatus:
+    """Return ``status`` with ``Reconciled`` false for this reason.
+
+    The time of the transition is kept while the recorded condition was false already.
+    """
+    wanted = Condition.RECONCILED
+    recorded = observed.resource.status.conditions
+    before = next((row for row in recorded if row.type is wanted), None)
+    now = datetime.fromtimestamp(observed.now_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    since = before.last_transition if before is not None and before.status is False else now
+    row = ConditionRow(
+        type=wanted,
+        status=False,
+        reason=reason,
+        message=message[:MESSAGE_CHARACTERS_MAX],
+        observed_generation=observed.resource.generation,
+        last_transition=since,
+    )
+    others = (other for other in status.conditions if other.type is not wanted)
+    return replace(status, conditions=(*others, row))

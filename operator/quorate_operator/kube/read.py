@@ -1,0 +1,188 @@
+"""Reads bodies of pods, claims and children into the values that a plan is made from.
+
+What a body lacks or has in another type reads as empty: it comes from the API server, which has
+checked it, and a plan is safe with empty values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import cast
+
+from quorate_operator import labels
+from quorate_operator.planning.observed import Body, Child, Claim, Pod
+
+NO_TERM = -1
+
+
+def child(body: Body, kind: str = "") -> Child:
+    """Return an object as a child; items of a list carry no kind, so it is given."""
+    meta = metadata(body)
+    return Child(
+        kind=kind or text(body.get("kind")),
+        name=text(meta.get("name")),
+        uid=text(meta.get("uid")),
+        resource_version=text(meta.get("resourceVersion")),
+        controller_uid=_controller_uid(meta),
+        body=body,
+    )
+
+
+def pod(body: Body, seat: int) -> Pod:
+    """Return the pod of a member."""
+    meta, spec, status = metadata(body), mapping(body.get("spec")), mapping(body.get("status"))
+    annotations, marks = mapping(meta.get("annotations")), mapping(meta.get("labels"))
+    container = _member(status.get("containerStatuses"))
+    running = "running" in mapping(container.get("state")) and status.get("phase") == "Running"
+    conditions = {
+        text(row.get("type")): row for row in rows(status.get("conditions")) if row.get("type")
+    }
+    scheduled = bool(text(spec.get("nodeName")))
+    ended = _ended(container)
+    return Pod(
+        seat=seat,
+        name=text(meta.get("name")),
+        uid=text(meta.get("uid")),
+        resource_version=text(meta.get("resourceVersion")),
+        controller_uid=_controller_uid(meta),
+        created_s=seconds(meta.get("creationTimestamp")) or 0.0,
+        deleting=meta.get("deletionTimestamp") is not None,
+        scheduled=scheduled,
+        running=running,
+        ready=mapping(conditions.get("Ready")).get("status") == "True",
+        reason="" if running else _why(container, conditions, status),
+        restarts=_integer(container.get("restartCount"), 0),
+        last_exit_code=_integer(ended.get("exitCode"), 0) if ended else None,
+        node=text(spec.get("nodeName")),
+        ip=text(status.get("podIP")),
+        image=text(_member(spec.get("containers")).get("image")),
+        input_hash=text(annotations.get(labels.INPUT_HASH_ANNOTATION)),
+        role=text(marks.get(labels.ROLE_LABEL)),
+        term=_term(annotations.get(labels.TERM_ANNOTATION)),
+        not_running_since_s=None if running else _since(meta, status, conditions, ended),
+    )
+
+
+def claim(body: Body, seat: int) -> Claim:
+    """Return the claim of a member's volume."""
+    meta = metadata(body)
+    annotations, marks = mapping(meta.get("annotations")), mapping(meta.get("labels"))
+    owners = [
+        row
+        for row in rows(meta.get("ownerReferences"))
+        if row.get("kind") == labels.KIND
+        and text(row.get("apiVersion")).startswith(f"{labels.GROUP}/")
+    ]
+    return Claim(
+        seat=seat,
+        name=text(meta.get("name")),
+        uid=text(meta.get("uid")),
+        resource_version=text(meta.get("resourceVersion")),
+        deleting=meta.get("deletionTimestamp") is not None,
+        cluster_id=text(annotations.get(labels.CLUSTER_ID_ANNOTATION)),
+        founded=annotations.get(labels.FOUNDED_ANNOTATION) == "true",
+        owner_uid=text(owners[0].get("uid")) if owners else "",
+        cluster_label=text(marks.get(labels.CLUSTER_LABEL)),
+    )
+
+
+def seat_of(name: str, prefix: str) -> int | None:
+    """Return the seat in ``<prefix>-<seat>``; None if the name is not of that form."""
+    head, dash, tail = name.rpartition("-")
+    if head != prefix or not dash or not (tail.isascii() and tail.isdigit()):
+        return None
+    return int(tail) if str(int(tail)) == tail else None
+
+
+def metadata(body: Body) -> Mapping[str, object]:
+    """Return the metadata of an object; empty if it has none."""
+    return mapping(body.get("metadata"))
+
+
+def mapping(value: object) -> Mapping[str, object]:
+    """Return ``value`` if it is an object; an empty one otherwise."""
+    return cast("Mapping[str, object]", value) if isinstance(value, Mapping) else {}
+
+
+def rows(value: object) -> Iterator[Mapping[str, object]]:
+    """Yield the objects in a list; nothing if it is none."""
+    if isinstance(value, list):
+        yield from (row for row in value if isinstance(row, Mapping))
+
+
+def text(value: object) -> str:
+    """Return ``value`` if it is a text; an empty one otherwise."""
+    return value if isinstance(value, str) else ""
+
+
+def seconds(value: object) -> float | None:
+    """Return an RFC 3339 time in seconds since the Unix epoch; None if it is none."""
+    try:
+        return datetime.fromisoformat(text(value)).timestamp()
+    except ValueError:
+        return None
+
+
+def _integer(value: object, default: int) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) else default
+
+
+def _term(value: object) -> int:
+    word = text(value)
+    return int(word) if word.isascii() and word.isdigit() else NO_TERM
+
+
+def _controller_uid(meta: Mapping[str, object]) -> str:
+    owners = rows(meta.get("ownerReferences"))
+    return next((text(row.get("uid")) for row in owners if row.get("controller") is True), "")
+
+
+def _member(containers: object) -> Mapping[str, object]:
+    found = (row for row in rows(containers) if row.get("name") == labels.CONTAINER)
+    return next(found, {})
+
+
+def _ended(container: Mapping[str, object]) -> Mapping[str, object]:
+    """Return how the container ended last; empty if it never did."""
+    for place in ("state", "lastState"):
+        ended = mapping(mapping(container.get(place)).get("terminated"))
+        if ended:
+            return ended
+    return {}
+
+
+def _why(
+    container: Mapping[str, object],
+    conditions: Mapping[str, Mapping[str, object]],
+    status: Mapping[str, object],
+) -> str:
+    state = mapping(container.get("state"))
+    places = (
+        mapping(state.get("waiting")),
+        mapping(state.get("terminated")),
+        status,
+        mapping(conditions.get("PodScheduled")),
+    )
+    for place in places:
+        if text(place.get("reason")):
+            words = (text(place.get("reason")), text(place.get("message")))
+            return ": ".join(word for word in words if word)
+    return ""
+
+
+def _since(
+    meta: Mapping[str, object],
+    status: Mapping[str, object],
+    conditions: Mapping[str, Mapping[str, object]],
+    ended: Mapping[str, object],
+) -> float:
+    """Since when the container has not run: its end, else since the pod waits for it."""
+    if "finishedAt" in ended:
+        times = [ended.get("finishedAt")]
+    elif mapping(conditions.get("PodScheduled")).get("status") == "False":
+        times = [mapping(conditions.get("PodScheduled")).get("lastTransitionTime")]
+    else:
+        times = [status.get("startTime")]
+    known = (seconds(time) for time in (*times, meta.get("creationTimestamp")))
+    return next((time for time in known if time is not None), 0.0)

@@ -1,0 +1,200 @@
+"""The objects around the members: applied when they differ, and only if they are ours.
+
+An object that somebody else controls is waited for and never taken: its garbage collection may be
+under way, or it is not about this cluster at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from quorate.errors import ConfigurationError
+from quorate_operator import labels
+from quorate_operator.model import ClusterSpec
+from quorate_operator.planning.actions import ApplyChild, CreateChild, DeleteChild, Step
+from quorate_operator.planning.identity import annotation
+from quorate_operator.planning.observed import Body, Child, Observed
+from quorate_operator.planning.problem import Problem
+from quorate_operator.reasons import Reason
+from quorate_operator.resources import Intent, auth_secret, children, input_hash, needs_apply
+
+STATEFUL_SET = "StatefulSet"
+CONFIG_MAP = "ConfigMap"
+SECRET = "Secret"  # noqa: S105 - a kind
+_NEEDED_BY_PODS = frozenset({STATEFUL_SET, CONFIG_MAP, SECRET})
+
+
+@dataclass(frozen=True, slots=True)
+class Children:
+    """What is to be done about the children."""
+
+    steps: tuple[Step, ...] = ()
+    problem: Problem | None = None
+    set_is_current: bool = False
+    """What pods are made from is as wanted, and their controller has seen it: a pod that goes now
+    comes back as it should be."""
+
+
+def wanted_hash(observed: Observed) -> str:
+    """Return the input hash that every pod should have; empty if that is not known."""
+    spec = observed.resource.spec
+    if spec is None or is_code_missing(observed):
+        return ""
+    return input_hash(spec, observed.code if spec.service.code_config_map is not None else None)
+
+
+def is_code_missing(observed: Observed) -> bool:
+    """Tell whether the spec names code that is not there."""
+    spec = observed.resource.spec
+    return spec is not None and spec.service.code_config_map is not None and observed.code is None
+
+
+def plan_children(observed: Observed, cluster_id: str, *, founded: bool) -> Children:
+    """Return the steps that make the children what they should be."""
+    spec = observed.resource.spec
+    if spec is None:
+        return Children()
+    if is_code_missing(observed):
+        return Children(problem=_code_missing(spec))
+    try:
+        intent = _intent(observed, spec, cluster_id)
+        bodies = children(intent, pod_monitors_served=observed.pod_monitors_served)
+    except ConfigurationError as error:
+        return Children(
+            problem=Problem(Reason.INVALID_SPEC, f"a member would refuse this: {error}")
+        )
+    wanted = tuple(
+        _marked(body) if founded and _kind(body) == STATEFUL_SET else body for body in bodies
+    )
+    return _compared(observed, intent, wanted)
+
+
+def _compared(observed: Observed, intent: Intent, wanted: tuple[Body, ...]) -> Children:
+    live = {(child.kind, child.name): child for child in observed.children}
+    if observed.stateful_set is not None:
+        live[STATEFUL_SET, observed.stateful_set.name] = observed.stateful_set
+    steps: list[Step] = []
+    secret = auth_secret(intent, observed.entropy)
+    if (SECRET, labels.auth_secret_name(intent.name)) not in live:
+        steps.append(CreateChild(secret))
+    taken: list[Child] = []
+    for body in wanted:
+        child = live.get((_kind(body), _name(body)))
+        if child is not None and not _is_ours(child, intent):
+            taken.append(child)
+        elif needs_apply(body, None if child is None else child.body):
+            steps.append(ApplyChild(body, "" if child is None else child.uid))
+    touched = {_kind(step.body) for step in steps if isinstance(step, ApplyChild | CreateChild)}
+    current = not touched & _NEEDED_BY_PODS and _has_been_seen(observed.stateful_set)
+    if not steps and not taken and current:
+        steps += _leftovers(observed, wanted)
+    problem = _conflict(taken) if taken else None
+    is_mine = not any(child.kind == STATEFUL_SET for child in taken)
+    return Children(tuple(steps), problem, set_is_current=current and is_mine)
+
+
+def _intent(observed: Observed, spec: ClusterSpec, cluster_id: str) -> Intent:
+    resource = observed.resource
+    return Intent(
+        name=resource.name,
+        namespace=resource.namespace,
+        uid=resource.uid,
+        spec=spec,
+        cluster_id=cluster_id,
+        code=observed.code if spec.service.code_config_map is not None else None,
+        installation=observed.installation,
+        cluster_domain=observed.cluster_domain,
+    )
+
+
+def _is_ours(child: Child, intent: Intent) -> bool:
+    """Tell whether a child is ours, or an orphan that can only have been."""
+    if child.controller_uid:
+        return child.controller_uid == intent.uid
+    carried = annotation(child, labels.CLUSTER_ID_ANNOTATION)
+    if child.kind == STATEFUL_SET or carried:
+        return carried == intent.cluster_id
+    return _label(child) == intent.name
+
+
+def _label(child: Child) -> str:
+    metadata = child.body.get("metadata")
+    marks = metadata.get("labels") if isinstance(metadata, Mapping) else None
+    value = marks.get(labels.CLUSTER_LABEL) if isinstance(marks, Mapping) else None
+    return value if isinstance(value, str) else ""
+
+
+def _conflict(taken: list[Child]) -> Problem:
+    rows = (
+        f"{child.kind} {child.name} is "
+        + (f"controlled by {child.controller_uid}" if child.controller_uid else "not ours")
+        for child in taken
+    )
+    return Problem(
+        Reason.OWNERSHIP_CONFLICT,
+        f"{'; '.join(rows)}: waiting for its end; delete or rename it if nothing else does",
+    )
+
+
+def _code_missing(spec: ClusterSpec) -> Problem:
+    return Problem(
+        Reason.CODE_MISSING,
+        f"ConfigMap {spec.service.code_config_map} with the code of {spec.service.service_class} "
+        "is not there: make it, or name another in spec.service.codeFrom; what runs goes on",
+    )
+
+
+def _marked(body: Body) -> Body:
+    """Return a StatefulSet that remembers the founding, when status and claims are gone."""
+    metadata = body["metadata"]
+    assert isinstance(metadata, Mapping)
+    annotations = metadata.get("annotations")
+    assert isinstance(annotations, Mapping)
+    marked = {**annotations, labels.FOUNDED_ANNOTATION: "true"}
+    return {**body, "metadata": {**metadata, "annotations": marked}}
+
+
+def _has_been_seen(live: Child | None) -> bool:
+    """Tell whether the StatefulSet controller acts on what the StatefulSet now says.
+
+    Until then it may make a pod from the template before.
+    """
+    if live is None:
+        return False
+    metadata, status = live.body.get("metadata"), live.body.get("status")
+    wanted = metadata.get("generation") if isinstance(metadata, Mapping) else None
+    seen = status.get("observedGeneration") if isinstance(status, Mapping) else None
+    return isinstance(wanted, int) and isinstance(seen, int) and seen >= wanted
+
+
+def _leftovers(observed: Observed, wanted: tuple[Body, ...]) -> list[Step]:
+    """Return the ends of old copies of configuration and code that nothing names any more.
+
+    A pod is always made from the present template, so that and the pods are all who could.
+    """
+    pods = observed.pods.values()
+    if not pods or any(not pod.config_maps for pod in pods):
+        return []
+    named = {_name(body) for body in wanted if _kind(body) == CONFIG_MAP}
+    named |= {name for pod in pods for name in pod.config_maps}
+    resource = observed.resource
+    prefixes = tuple(f"{resource.name}-{part}-" for part in ("config", "code"))
+    return [
+        DeleteChild(child.kind, child.name, child.uid)
+        for child in observed.children
+        if child.kind == CONFIG_MAP
+        and child.name.startswith(prefixes)
+        and child.name not in named
+        and child.controller_uid == resource.uid
+    ]
+
+
+def _kind(body: Body) -> str:
+    return str(body["kind"])
+
+
+def _name(body: Body) -> str:
+    metadata = body["metadata"]
+    assert isinstance(metadata, Mapping)
+    return str(metadata["name"])

@@ -1,0 +1,47 @@
+"""What each claim carries: its cluster, that it was founded, and whether it goes with the resource.
+
+The operator deletes no claim. ``deletion.volumes: Delete`` makes the ClusterService its owner, and
+the garbage collector does the rest.
+"""
+
+from __future__ import annotations
+
+from quorate_operator import labels
+from quorate_operator.model import VolumeRetention
+from quorate_operator.planning.actions import PatchClaim
+from quorate_operator.planning.observed import Claim, Observed
+from quorate_operator.resources import owner
+
+
+def plan_claims(observed: Observed, cluster_id: str, *, founded: bool) -> tuple[PatchClaim, ...]:
+    """Return the patches that make the claims carry what they should."""
+    spec = observed.resource.spec
+    if spec is None:
+        return ()
+    steps = (
+        _patch(observed, claim, cluster_id, founded=founded, owned=spec.volumes)
+        for _, claim in sorted(observed.claims.items())
+        if not claim.deleting and claim.seat < spec.replicas
+    )
+    return tuple(step for step in steps if step is not None)
+
+
+def _patch(
+    observed: Observed, claim: Claim, cluster_id: str, *, founded: bool, owned: VolumeRetention
+) -> PatchClaim | None:
+    metadata: dict[str, object] = {}
+    annotations: dict[str, str] = {}
+    if not claim.cluster_id:
+        annotations[labels.CLUSTER_ID_ANNOTATION] = cluster_id
+    if founded and not claim.founded:
+        annotations[labels.FOUNDED_ANNOTATION] = "true"
+    if annotations:
+        metadata["annotations"] = annotations
+    resource = observed.resource
+    should_own = owned is VolumeRetention.DELETE
+    if should_own != (claim.owner_uid == resource.uid):
+        reference = owner(resource.name, resource.uid, controller=False)
+        metadata["ownerReferences"] = [reference] if should_own else []
+    if not metadata:
+        return None
+    return PatchClaim(claim.name, claim.uid, claim.resource_version, {"metadata": metadata})

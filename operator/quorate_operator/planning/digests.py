@@ -1,0 +1,64 @@
+"""Whether new code answers as the old code did: by digests at positions that both have passed.
+
+A digest covers everything since the log began. An updated member has replayed the log with its new
+code; agreement counts at a position no earlier than where the reference stood when the new process
+was first heard, because up to there the member has computed everything anew.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+
+from quorate.control.status import MemberStatus
+from quorate_operator.planning.view import Seat, View
+
+_NOTED = re.compile(r"answers of ([0-9a-zA-Z-]{1,16}) past ([0-9]{1,19})$")
+
+
+class Agreement(Enum):
+    """What two members' digests say."""
+
+    EQUAL = "equal"
+    DIFFERENT = "different"
+    UNKNOWN = "unknown"
+    """They have no position in common yet that is late enough."""
+
+
+def compare(one: MemberStatus, other: MemberStatus, past: int) -> Agreement:
+    """Compare all positions in common; equality counts at ``past`` or later only."""
+    left = {row.position: row.digest for row in one.digests}
+    right = {row.position: row.digest for row in other.digests}
+    common = left.keys() & right.keys()
+    if any(left[position] != right[position] for position in common):
+        return Agreement.DIFFERENT
+    late = any(position >= past for position in common)
+    return Agreement.EQUAL if late else Agreement.UNKNOWN
+
+
+def reference(view: View, updated: Seat) -> Seat | None:
+    """Return whom an updated member is compared with: the leader, or one with the old code."""
+    if view.leader is not None and view.leader.number != updated.number:
+        return view.leader
+    old = (seat for seat in view.seats if view.is_outdated(seat) and view.has_caught_up(seat))
+    return next(old, None)
+
+
+def reached(word: MemberStatus) -> int:
+    """Return how far a member has computed its digests."""
+    return max((row.position for row in word.digests), default=word.commit_position)
+
+
+def note(seat: Seat, past: int) -> str:
+    """Return the words of a step that remember from where on agreement counts."""
+    uid = "" if seat.pod is None else seat.pod.uid
+    return f"comparing answers of {uid[:8] or '-'} past {past}"
+
+
+def noted(step: str, seat: Seat) -> int | None:
+    """Return the position in such words, if they are about the pod that is there now."""
+    found = _NOTED.search(step)
+    uid = "" if seat.pod is None else seat.pod.uid
+    if found is None or found[1] != (uid[:8] or "-"):
+        return None
+    return int(found[2])

@@ -1,0 +1,91 @@
+"""``kubectl quorate status``: one cluster, with its members' positions of this moment."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from dataclasses import asdict
+
+from quorate_operator.plugin.kubectl import Kubectl
+from quorate_operator.plugin.pods import MemberPod, ask_members, find_pods
+from quorate_operator.plugin.reading import at, rows_at, table, text_at
+
+_QUORUM = "{healthy} voters healthy, {required} required, {canLose} can be lost"
+_COLUMNS = ["SEAT", "POD", "STATE", "TERM", "APPEND", "COMMIT", "SERVICE", "LAG"]
+
+
+def run(kubectl: Kubectl, options: argparse.Namespace) -> int:
+    """Print it; return 0 if somebody leads and every member answers, else 1."""
+    body = kubectl.cluster(options.name)
+    namespace = text_at(body, "metadata", "namespace")
+    pods = ask_members(kubectl, namespace, find_pods(kubectl, options.name))
+    if options.output == "json":
+        members = {pod.name: pod.status and asdict(pod.status) for pod in pods}
+        print(json.dumps({"status": at(body, "status"), "members": members}))
+    else:
+        print("\n".join(render(body, pods)))
+    leads = any(pod.status is not None and pod.status.role == "leader" for pod in pods)
+    return 0 if leads and all(pod.status is not None for pod in pods) else 1
+
+
+def render(body: object, pods: list[MemberPod]) -> list[str]:
+    """Return the lines for people."""
+    status = at(body, "status")
+    where = f"{text_at(body, 'metadata', 'namespace')}/{text_at(body, 'metadata', 'name')}"
+    lines = [
+        f"{where}: {text_at(status, 'state')}",
+        *table([[f"{title}:", text] for title, text in _facts(status)], "  "),
+    ]
+    conditions = [
+        [text_at(row, key) for key in ("type", "status", "reason", "lastTransitionTime", "message")]
+        for row in rows_at(status, "conditions")
+    ]
+    if conditions:
+        lines += ["", *table([["CONDITION", "STATUS", "REASON", "SINCE", "MESSAGE"], *conditions])]
+    if pods:
+        lines += ["", *table([_COLUMNS, *(_row(pod, _leader_end(pods)) for pod in pods)])]
+    return lines + [line for pod in pods for line in _remarks(pod)]
+
+
+def _facts(status: object) -> list[tuple[str, str]]:
+    facts = [
+        ("leader", _filled("{pod}, term {term}, since {since}", at(status, "leader")) or "none"),
+        ("quorum", _filled(_QUORUM, at(status, "quorum"))),
+        ("operation", _filled("{type} {target}: {step}, since {since}", at(status, "operation"))),
+        ("updated", _filled("{updated} of {total} members", at(status, "update"))),
+        ("cluster id", text_at(status, "clusterId")),
+    ]
+    return [(title, text) for title, text in facts if text]
+
+
+def _filled(words: str, row: object) -> str:
+    """Return the words with the row's values in place of the names; empty without a row."""
+    return re.sub(r"\{(\w+)\}", lambda found: text_at(row, found[1]), words) if row else ""
+
+
+def _leader_end(pods: list[MemberPod]) -> int | None:
+    ends = [
+        pod.status.written_position for pod in pods if pod.status and pod.status.role == "leader"
+    ]
+    return max(ends, default=None)
+
+
+def _row(pod: MemberPod, leader_end: int | None) -> list[str]:
+    status = pod.status
+    if status is None:
+        return [str(pod.seat), pod.name, "no answer", *["-"] * 5]
+    lag = "-" if leader_end is None else str(max(0, leader_end - status.append_position))
+    positions = (status.append_position, status.commit_position, status.service_position)
+    term = str(status.leadership_term_id)
+    return [str(pod.seat), pod.name, status.state.value, term, *map(str, positions), lag]
+
+
+def _remarks(pod: MemberPod) -> list[str]:
+    status = pod.status
+    if status is None:
+        return [f"{pod.name}: {pod.problem}"]
+    lines = [f"{pod.name}: {status.state.value}: {status.reason}"] if status.reason else []
+    if status.possible_loss:
+        lines.append(f"{pod.name}: this term may lack messages acknowledged before it")
+    return lines + [f"{pod.name}: ALARM {row.name}: {row.detail}" for row in status.alarms]

@@ -1,0 +1,283 @@
+"""One reconciliation: observe, plan, act, report; and what its errors mean.
+
+Before a disruptive step everything is read again and planned again: the world may have changed
+since, and the step is done only if it comes out the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import assert_never
+
+from quorate.clock import Clock
+from quorate_operator import labels
+from quorate_operator.conditions import with_problem
+from quorate_operator.errors import (
+    Conflict,
+    Deferred,
+    Gone,
+    LeaseLost,
+    OperatorError,
+    Refused,
+    Unavailable,
+)
+from quorate_operator.kube import kinds, read
+from quorate_operator.kube.act import Actor
+from quorate_operator.kube.events import Herald
+from quorate_operator.kube.observe import Absent, Observer
+from quorate_operator.members import Members
+from quorate_operator.metrics import Metrics
+from quorate_operator.planning.actions import (
+    DeletePod,
+    EvictPod,
+    Found,
+    Note,
+    Plan,
+    Step,
+    Transfer,
+    WriteIdentity,
+)
+from quorate_operator.planning.observed import Observed
+from quorate_operator.queue import Key, Verdict
+from quorate_operator.reasons import Reason
+
+LOGGER = logging.getLogger("quorate_operator.reconcile")
+
+PASS_LIMIT_S = 120.0
+"""Of one reconciliation: many calls of 10 s, and never for ever."""
+DEFERRED_S = 2.0
+"""Until a disruption that had to wait is tried again."""
+REFUSED_S = 10.0
+"""Shortest wait after the API server refused something: only a change there can help."""
+BUSY_FIRST_S = 0.2
+BUSY_MAX_S = 5.0
+"""Steps are followed by another look, at first soon; a plan that never ends is slowed down."""
+_S = 1e-9
+
+
+@dataclass(slots=True)
+class Reconciler:
+    """Carries out reconciliations, several keys at a time, one of each key."""
+
+    observer: Observer
+    planner: Callable[[Observed], Plan]
+    actor: Actor
+    members: Members
+    herald: Herald
+    metrics: Metrics
+    clock: Clock
+    is_schema_current: Callable[[], bool] = lambda: True
+    _busy: dict[Key, int] = field(default_factory=dict)
+    """Passes in a row that did something."""
+
+    async def reconcile(self, key: Key) -> Verdict:
+        """Reconcile one key; return when to look again.
+
+        Raises:
+            LeaseLost: This process must not act any more.
+
+        Blocking: at most ``PASS_LIMIT_S``.
+
+        """
+        began = self.clock.monotonic()
+        try:
+            async with asyncio.timeout(PASS_LIMIT_S):
+                verdict, result = await self._pass(key)
+        except LeaseLost:
+            raise
+        except (OperatorError, TimeoutError) as error:
+            verdict, result = _judge(key, error)
+        except Exception:  # a bug in one key's pass must not end the others; it is told
+            LOGGER.exception("reconciling %s/%s failed: this is a bug", key.namespace, key.name)
+            verdict, result = Verdict(failed=True), "bug"
+        self.metrics.reconciles.labels(result).inc()
+        self.metrics.reconcile_seconds.observe((self.clock.monotonic() - began) * _S)
+        return verdict
+
+    async def _pass(self, key: Key) -> tuple[Verdict, str]:
+        observed = await self._observe(key)
+        if observed is None:
+            self._busy.pop(key, None)
+            return Verdict(forget=True), "absent"
+        if not self.is_schema_current():
+            return await self._refuse(observed)
+        plan = self.planner(observed)
+        done, error = await self._carry_out(key, observed, plan)
+        status = plan.status
+        if isinstance(error, Refused):
+            status = with_problem(status, Reason.API_REFUSED, str(error), observed)
+        written = False
+        if not (done and any(isinstance(step, WriteIdentity) for step in plan.steps)):
+            # Else the version is another one by our own doing, and the next look comes at once.
+            written = await self.actor.report(observed.resource, status)
+        await self._tell(observed, plan.notes if error is None else ())
+        if error is not None:
+            raise error
+        busy = self._busy[key] = self._busy.get(key, 0) + 1 if done else 0
+        again = _again_s(plan, busy)
+        return Verdict(again), "acted" if done else "reported" if written else "unchanged"
+
+    async def _observe(self, key: Key, *, live: bool = False) -> Observed | None:
+        """Return all that is, members included, which are asked anew if ``live``."""
+        observed = await self.observer.observe(key.namespace, key.name)
+        if isinstance(observed, Absent):
+            LOGGER.info("%s/%s: %s", key.namespace, key.name, observed.why)
+            await self.members.forget(key)
+            return None
+        cluster_id = observed.resource.status.cluster_id
+        await self.members.follow(key, cluster_id, observed.pods)
+        heard = await self.members.ask(key) if live else self.members.heard(key)
+        return replace(observed, members=heard, now_s=self.clock.wall() * _S)
+
+    async def _carry_out(
+        self, key: Key, observed: Observed, plan: Plan
+    ) -> tuple[int, OperatorError | None]:
+        """Do the steps in order up to the first error; return how many were done."""
+        done = 0
+        for step in plan.steps:
+            try:
+                is_done = await self._step(key, observed, step)
+            except LeaseLost:
+                raise
+            except OperatorError as error:
+                if isinstance(error, Deferred):
+                    self.metrics.deferred.labels(type(step).__name__).inc()
+                return done, error
+            if not is_done:
+                break
+            done += 1
+        return done, None
+
+    async def _step(self, key: Key, observed: Observed, step: Step) -> bool:
+        """Do one step; return False for a disruption that does not come out the same again."""
+        if isinstance(step, Transfer | EvictPod | DeletePod):
+            again = await self._observe(key, live=True)
+            second = None if again is None else _disruption(self.planner(again))
+            if again is None or second is None or not _is_same(step, second):
+                LOGGER.info("%s/%s: %s is not wanted any more", key.namespace, key.name, step)
+                self.metrics.deferred.labels("changed").inc()
+                return False
+            observed, step = again, second
+        await self._do(observed, step)
+        action = type(step).__name__
+        self.metrics.actions.labels(action).inc()
+        LOGGER.info("%s/%s: %s", key.namespace, key.name, _told(step))
+        return True
+
+    async def _do(self, observed: Observed, step: Step) -> None:
+        match step:
+            case Found(seat, pod_uid):
+                pod = observed.pods.get(seat)
+                if pod is None or pod.uid != pod_uid:
+                    raise Conflict(f"the pod in seat {seat} is another one by now")
+                await self.members.found(pod, admin_token(observed))
+            case Transfer(leader, pod_uid, to):
+                pod = observed.pods.get(leader)
+                if pod is None or pod.uid != pod_uid:
+                    raise Conflict(f"the pod in seat {leader} is another one by now")
+                await self.members.transfer(pod, admin_token(observed), to)
+            case _:
+                await self.actor.act(observed.resource, step)
+
+    async def _refuse(self, observed: Observed) -> tuple[Verdict, str]:
+        """Do nothing but say that the served schema is too old for this operator."""
+        words = "the CustomResourceDefinition is older than this operator: install its release's"
+        status = with_problem(observed.resource.status, Reason.SCHEMA_TOO_OLD, words, observed)
+        await self.actor.report(observed.resource, status)
+        await self._tell(observed, (Note(Reason.SCHEMA_TOO_OLD, words, warning=True),))
+        return Verdict(), "refused"
+
+    async def _tell(self, observed: Observed, notes: tuple[Note, ...]) -> None:
+        """Tell events; one that cannot be told is only logged."""
+        for note in notes:
+            try:
+                await self.herald.tell(observed.resource, note)
+            except LeaseLost:
+                raise
+            except OperatorError as error:
+                LOGGER.warning("an event was not told: %s: %s", note.reason, error)
+
+
+def admin_token(observed: Observed) -> str:
+    """Return the bearer token of admin actions from the Secret of the cluster.
+
+    Raises:
+        Unavailable: There is no Secret, or no token in it.
+
+    """
+    name = labels.auth_secret_name(observed.resource.name)
+    for child in observed.children:
+        if child.kind == kinds.SECRET.name and child.name == name:
+            data = read.text(read.mapping(child.body.get("data")).get(labels.TOKEN_KEY))
+            try:
+                token = base64.b64decode(data, validate=True).decode("ascii").strip()
+            except (binascii.Error, ValueError):
+                token = ""
+            if token:
+                return token
+    raise Unavailable(f"the Secret {name} has no {labels.TOKEN_KEY}")
+
+
+def _disruption(plan: Plan) -> Transfer | EvictPod | DeletePod | None:
+    found = (step for step in plan.steps if isinstance(step, Transfer | EvictPod | DeletePod))
+    return next(found, None)
+
+
+def _is_same(
+    first: Transfer | EvictPod | DeletePod, second: Transfer | EvictPod | DeletePod
+) -> bool:
+    """Compare two disruptions; a newer version of the same pod is no difference."""
+    return _versionless(first) == _versionless(second)
+
+
+def _versionless(
+    step: Transfer | EvictPod | DeletePod,
+) -> Transfer | EvictPod | DeletePod:
+    return step if isinstance(step, Transfer) else replace(step, resource_version="")
+
+
+def _again_s(plan: Plan, busy: int) -> float | None:
+    times = [] if plan.look_again_s is None else [plan.look_again_s]
+    if busy:
+        times.append(min(BUSY_FIRST_S * 2.0 ** min(busy - 1, 10), BUSY_MAX_S))
+    return min(times, default=None)
+
+
+def _told(step: Step) -> str:
+    """Return a step in one line without the body of an object, which may hold secrets."""
+    name = type(step).__name__
+    body = getattr(step, "body", None)
+    if body is not None:
+        return f"{name} {body.get('kind')}/{read.text(read.metadata(body).get('name'))}"
+    return repr(step)
+
+
+def _judge(key: Key, error: OperatorError | TimeoutError) -> tuple[Verdict, str]:
+    """Say once what an error means, and when to look again."""
+    place = f"{key.namespace}/{key.name}"
+    match error:
+        case Deferred():
+            LOGGER.info("%s: put off: %s", place, error)
+            return Verdict(DEFERRED_S), "deferred"
+        case Conflict() | Gone():
+            LOGGER.info("%s: changed meanwhile: %s", place, error)
+            return Verdict(failed=True), "conflict"
+        case Refused():
+            LOGGER.error("%s: refused: %s", place, error)
+            return Verdict(REFUSED_S, failed=True), "refused"
+        case Unavailable():
+            LOGGER.warning("%s: try later: %s", place, error)
+            return Verdict(error.retry_after_s, failed=True), "unavailable"
+        case TimeoutError():
+            LOGGER.warning("%s: not done within %g s", place, PASS_LIMIT_S)
+            return Verdict(failed=True), "timeout"
+        case OperatorError():
+            LOGGER.error("%s: %s", place, error)
+            return Verdict(failed=True), "error"
+        case _:
+            assert_never(error)

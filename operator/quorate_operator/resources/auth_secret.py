@@ -1,0 +1,54 @@
+"""The Secret of a cluster, and the identity that is drawn with it.
+
+Everything comes from the random bytes of one look; each value through a hash of its own, so that
+one tells nothing about another.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+
+from quorate_operator import labels
+from quorate_operator.model import VolumeRetention
+from quorate_operator.resources.intent import Intent, metadata
+
+ENTROPY_LENGTH_MIN = 32
+
+
+def new_cluster_id(entropy: bytes) -> str:
+    """Return an id for a cluster that is about to be made: 32 hexadecimal digits."""
+    return _drawn("cluster id", entropy)[:32]
+
+
+def auth_secret(intent: Intent, entropy: bytes) -> dict[str, object]:
+    """Return the Secret, to be created once and never applied.
+
+    It is kept where the volumes are kept, as members that start on these need it again.
+
+    Args:
+        intent: The cluster.
+        entropy: At least 32 fresh random bytes.
+
+    """
+    owned = intent.spec.volumes is VolumeRetention.DELETE
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": metadata(intent, labels.auth_secret_name(intent.name), owned=owned),
+        "type": "Opaque",
+        "immutable": True,
+        "data": {
+            labels.MEMBER_SECRET_KEY: _encoded(_drawn("member secret", entropy)),
+            labels.TOKEN_KEY: _encoded(_drawn("admin token", entropy)),
+        },
+    }
+
+
+def _drawn(purpose: str, entropy: bytes) -> str:
+    assert len(entropy) >= ENTROPY_LENGTH_MIN, f"{len(entropy)} random bytes for a {purpose}"
+    return hashlib.sha256(f"quorate {purpose}\n".encode() + entropy).hexdigest()
+
+
+def _encoded(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()

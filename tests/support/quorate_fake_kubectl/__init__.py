@@ -1,0 +1,1 @@
+"""A kubectl that answers from files, for tests of what runs kubectl."""

@@ -1,0 +1,101 @@
+"""Events are told once in ten minutes, whoever tells them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import cast
+
+import pytest
+
+from quorate_fake_api.server import FakeApi, api_of, fake_api, status
+from quorate_operator.errors import Unavailable
+from quorate_operator.kube.events import REPEAT_S, TOLD_MAX, Herald
+from quorate_operator.model import ClusterStatus
+from quorate_operator.planning.actions import Note
+from quorate_operator.planning.observed import Resource
+from quorate_operator.reasons import Reason
+
+RESOURCE = Resource("bank", "ns", "u", "5", 1, None, ClusterStatus())
+NOTE = Note(Reason.LEADER_CHANGED, "bank-1 leads term 4")
+
+
+class Clock:
+    now_s = 1_800_000_000.0
+
+    def wall(self) -> int:
+        return int(self.now_s * 1e9)
+
+    monotonic = boottime = wall
+
+
+def names(fake: FakeApi) -> list[object]:
+    bodies = [cast("Mapping[str, Mapping[str, object]]", r.body) for r in fake.requests]
+    return [body["metadata"]["name"] for body in bodies]
+
+
+def test_an_event_names_its_resource_and_its_reason() -> None:
+    async def story() -> None:
+        async with asyncio.timeout(20), fake_api() as fake, api_of(fake.url) as api:
+            await Herald(api, Clock(), "pod-1").tell(RESOURCE, NOTE)
+            (request,) = fake.requests
+            body = cast("Mapping[str, Mapping[str, object]]", request.body)
+            assert request.path == "/apis/events.k8s.io/v1/namespaces/ns/events"
+            assert body["regarding"]["uid"] == "u"
+            assert (body["reason"], body["type"]) == ("LeaderChanged", "Normal")
+            assert body["note"] == NOTE.message
+
+    asyncio.run(story())
+
+
+def test_a_repetition_is_told_again_only_after_a_while() -> None:
+    async def story() -> None:
+        async with asyncio.timeout(20), fake_api() as fake, api_of(fake.url) as api:
+            clock = Clock()
+            herald = Herald(api, clock, "pod-1")
+            for _ in range(5):
+                await herald.tell(RESOURCE, NOTE)
+            await herald.tell(RESOURCE, Note(NOTE.reason, "bank-2 leads term 5"))
+            assert len(fake.requests) == 2
+            clock.now_s += REPEAT_S
+            await herald.tell(RESOURCE, NOTE)
+            assert len(set(names(fake))) == 3
+
+    asyncio.run(story())
+
+
+def test_two_processes_tell_one_event() -> None:
+    async def story() -> None:
+        async with asyncio.timeout(20), fake_api() as fake, api_of(fake.url) as api:
+            await Herald(api, Clock(), "pod-1").tell(RESOURCE, NOTE)
+            fake.script.append(status(409, "AlreadyExists"))
+            await Herald(api, Clock(), "pod-2").tell(RESOURCE, NOTE)
+            first, second = names(fake)
+            assert first == second
+
+    asyncio.run(story())
+
+
+def test_an_event_that_was_not_told_is_told_the_next_time() -> None:
+    async def story() -> None:
+        async with asyncio.timeout(20), fake_api() as fake, api_of(fake.url) as api:
+            herald = Herald(api, Clock(), "pod-1")
+            fake.script.append(status(500))
+            with pytest.raises(Unavailable):
+                await herald.tell(RESOURCE, NOTE)
+            await herald.tell(RESOURCE, NOTE)
+            assert len(fake.requests) == 2
+
+    asyncio.run(story())
+
+
+def test_what_was_told_is_remembered_up_to_a_bound() -> None:
+    async def story() -> None:
+        async with asyncio.timeout(60), fake_api() as fake, api_of(fake.url) as api:
+            herald = Herald(api, Clock(), "pod-1")
+            herald._told.update({str(n): None for n in range(TOLD_MAX)})
+            await herald.tell(RESOURCE, NOTE)
+            assert len(herald._told) == TOLD_MAX
+            assert "0" not in herald._told
+
+    asyncio.run(story())

@@ -1,0 +1,162 @@
+"""One look at a resource against an API server of paper."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from quorate.clock import SystemClock
+from quorate_fake_api.server import FakeApi, api_of, fake_api, status
+from quorate_operator.errors import OperatorError, Unavailable
+from quorate_operator.kube.observe import Absent, Observer
+from quorate_operator.planning.observed import Observed
+
+BASE = "/api/v1/namespaces/ns"
+RESOURCE = "/apis/quorate.io/v1/namespaces/ns/clusterservices/bank"
+
+
+def named(name: str, **metadata: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+    return {"metadata": {"name": name, "uid": f"uid-{name}", "namespace": "ns", **metadata}}
+
+
+def items(*bodies: Mapping[str, object]) -> dict[str, object]:
+    return {"items": list(bodies), "metadata": {}}
+
+
+def world(**resource: Any) -> dict[str, object]:  # noqa: ANN401 - JSON
+    empty = ("pods", "persistentvolumeclaims", "services", "configmaps", "serviceaccounts")
+    return {
+        RESOURCE: {**named("bank"), **resource},
+        "/api/v1/namespaces/ns": named("ns"),
+        **{f"{BASE}/{plural}": items() for plural in empty},
+        "/apis/policy/v1/namespaces/ns/poddisruptionbudgets": items(),
+    }
+
+
+def look(objects: dict[str, object], fake_out: list[FakeApi] | None = None) -> object:
+    async def story() -> object:
+        async with asyncio.timeout(20), fake_api() as fake, api_of(fake.url) as api:
+            fake.objects.update(objects)
+            if fake_out is not None:
+                fake_out.append(fake)
+            try:
+                return await Observer(api, SystemClock(), "here").observe("ns", "bank")
+            except OperatorError as error:
+                return error
+
+    return asyncio.run(story())
+
+
+def seen(objects: dict[str, object]) -> Observed:
+    found = look(objects)
+    assert isinstance(found, Observed), found
+    return found
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {RESOURCE: None},
+        {RESOURCE: named("bank", deletionTimestamp="2026-01-01T00:00:00Z")},
+        {"/api/v1/namespaces/ns": named("ns", deletionTimestamp="2026-01-01T00:00:00Z")},
+        {"/api/v1/namespaces/ns": None},
+    ],
+)
+def test_what_is_gone_or_ends_is_absent(change: dict[str, object]) -> None:
+    objects = {**world(), **change}
+    assert isinstance(
+        look({path: body for path, body in objects.items() if body is not None}), Absent
+    )
+
+
+def test_nothing_is_written_by_looking() -> None:
+    fakes: list[FakeApi] = []
+    look(world(), fakes)
+    assert {request.method for request in fakes[0].requests} == {"GET"}
+
+
+def test_pods_and_claims_are_found_by_their_names_before_there_is_an_identity() -> None:
+    objects = world()
+    objects[f"{BASE}/pods"] = items(named("bank-0"), named("bank-10"), named("bank-x"), named("o"))
+    objects[f"{BASE}/persistentvolumeclaims"] = items(named("log-bank-2"), named("log-other-2"))
+    fakes: list[FakeApi] = []
+    found = look(objects, fakes)
+    assert isinstance(found, Observed)
+    assert sorted(found.pods) == [0, 10]
+    assert sorted(found.claims) == [2]
+    selectors = {
+        request.path: request.query.get("labelSelector")
+        for request in fakes[0].requests
+        if request.path.endswith(("/pods", "/persistentvolumeclaims"))
+    }
+    assert set(selectors.values()) == {None}, "an unlabelled volume of that name counts too"
+
+
+def test_with_an_identity_the_label_decides() -> None:
+    fakes: list[FakeApi] = []
+    look(world(status={"clusterId": "c" * 32}), fakes)
+    asked = [r.query.get("labelSelector") for r in fakes[0].requests if r.path.endswith("/pods")]
+    assert asked == ["quorate.io/cluster=bank"]
+
+
+def test_children_are_found_by_label_or_by_the_names_that_we_would_use() -> None:
+    objects = world()
+    objects[f"{BASE}/services"] = items(named("bank"), named("bank-old"))
+    objects[f"{BASE}/services/bank-leader"] = named("bank-leader")
+    objects[f"{BASE}/secrets/bank-auth"] = named("bank-auth")
+    objects[f"{BASE}/configmaps"] = items(
+        named("bank-config-1"), named("bank-code-2"), named("my-source")
+    )
+    found = seen(objects)
+    assert sorted((child.kind, child.name) for child in found.children) == [
+        ("ConfigMap", "bank-code-2"),
+        ("ConfigMap", "bank-config-1"),
+        ("Secret", "bank-auth"),
+        ("Service", "bank"),
+        ("Service", "bank-leader"),
+        ("Service", "bank-old"),
+    ], "a ConfigMap that a user labelled is no child"
+
+
+def test_the_nodes_of_the_pods_are_asked_whether_they_are_cordoned() -> None:
+    objects = world()
+    pods = [{**named(f"bank-{seat}"), "spec": {"nodeName": f"n{seat}"}} for seat in range(3)]
+    objects[f"{BASE}/pods"] = items(*pods)
+    objects["/api/v1/nodes/n0"] = {**named("n0"), "spec": {"unschedulable": True}}
+    objects["/api/v1/nodes/n1"] = {**named("n1"), "spec": {}}
+    assert seen(objects).cordoned == {"n0"}
+
+
+def test_two_looks_never_share_their_entropy() -> None:
+    first, second = seen(world()), seen(world())
+    assert len(first.entropy) == 64
+    assert first.entropy != second.entropy
+    assert repr(first.entropy) not in repr(first), "it becomes secrets: not for logs"
+
+
+@pytest.mark.parametrize("place", range(1, 12))
+def test_a_look_that_fails_anywhere_is_one_error(place: int) -> None:
+    async def story() -> object:
+        async with asyncio.timeout(20), fake_api() as fake, api_of(fake.url) as api:
+            fake.objects.update(world())
+            answers = 0
+
+            class Failing:
+                def __bool__(self) -> bool:
+                    nonlocal answers
+                    answers += 1
+                    return answers == place
+
+                def popleft(self) -> object:
+                    return status(500)
+
+            fake.script = Failing()  # type: ignore[assignment]
+            try:
+                return await Observer(api, SystemClock(), "here").observe("ns", "bank")
+            except OperatorError as error:
+                return error
+
+    assert type(asyncio.run(story())) is Unavailable

@@ -1,0 +1,197 @@
+"""Bodies of pods and claims as facts; and whatever a body holds, reading never fails."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from quorate_operator.kube import read
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                [
+                    "metadata",
+                    "spec",
+                    "status",
+                    "containerStatuses",
+                    "state",
+                    "lastState",
+                    "terminated",
+                    "waiting",
+                    "running",
+                    "conditions",
+                    "labels",
+                    "annotations",
+                    "ownerReferences",
+                    "containers",
+                    "name",
+                    "type",
+                    "reason",
+                    "finishedAt",
+                    "exitCode",
+                    "quorate.io/term",
+                    "phase",
+                ]
+            ),
+            inner,
+            max_size=6,
+        )
+    ),
+    max_leaves=40,
+)
+BODY = st.dictionaries(st.sampled_from(["metadata", "spec", "status", "kind"]), JSON)
+
+
+@given(BODY, st.integers(0, 8))
+def test_any_body_can_be_read(body: dict[str, object], seat: int) -> None:
+    assert read.pod(body, seat).seat == seat
+    assert read.claim(body, seat).seat == seat
+    read.child(body)
+
+
+def pod_body(**status: Any) -> dict[str, object]:  # noqa: ANN401 - JSON
+    return {
+        "metadata": {
+            "name": "bank-1",
+            "uid": "p",
+            "resourceVersion": "3",
+            "creationTimestamp": "2026-01-01T00:00:00Z",
+            "labels": {"quorate.io/role": "leader"},
+            "annotations": {"quorate.io/term": "7", "quorate.io/input-hash": "h"},
+            "ownerReferences": [
+                {"kind": "Other", "uid": "o"},
+                {"kind": "StatefulSet", "uid": "set", "controller": True},
+            ],
+        },
+        "spec": {
+            "nodeName": "n1",
+            "containers": [{"name": "x", "image": "no"}, {"name": "member", "image": "i"}],
+        },
+        "status": {"phase": "Running", "podIP": "10.0.0.1", **status},
+    }
+
+
+def container(**state: Any) -> list[dict[str, object]]:  # noqa: ANN401 - JSON
+    return [{"name": "sidecar", "state": {"running": {}}}, {"name": "member", **state}]
+
+
+def test_a_pod_that_runs() -> None:
+    pod = read.pod(
+        pod_body(
+            containerStatuses=container(
+                state={"running": {"startedAt": "2026-01-01T00:00:05Z"}},
+                lastState={"terminated": {"exitCode": 6, "finishedAt": "2026-01-01T00:00:04Z"}},
+                restartCount=2,
+            ),
+            conditions=[{"type": "Ready", "status": "True"}],
+        ),
+        1,
+    )
+    assert (pod.running, pod.ready, pod.scheduled, pod.deleting) == (True, True, True, False)
+    assert (pod.restarts, pod.last_exit_code) == (2, 6)
+    assert (pod.role, pod.term, pod.input_hash) == ("leader", 7, "h")
+    assert (pod.node, pod.ip, pod.image, pod.controller_uid) == ("n1", "10.0.0.1", "i", "set")
+    assert (pod.not_running_since_s, pod.reason) == (None, "")
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "since"),
+    [
+        (
+            {
+                "phase": "Pending",
+                "startTime": "2026-01-01T00:00:10Z",
+                "containerStatuses": container(
+                    state={"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}
+                ),
+            },
+            "ImagePullBackOff: no such image",
+            "2026-01-01T00:00:10Z",
+        ),
+        (
+            {
+                "containerStatuses": container(
+                    state={"waiting": {"reason": "CrashLoopBackOff"}},
+                    lastState={"terminated": {"exitCode": 3, "finishedAt": "2026-01-01T00:01:00Z"}},
+                )
+            },
+            "CrashLoopBackOff",
+            "2026-01-01T00:01:00Z",
+        ),
+        (
+            {
+                "phase": "Pending",
+                "conditions": [
+                    {
+                        "type": "PodScheduled",
+                        "status": "False",
+                        "reason": "Unschedulable",
+                        "message": "0/3 nodes",
+                        "lastTransitionTime": "2026-01-01T00:00:20Z",
+                    }
+                ],
+            },
+            "Unschedulable: 0/3 nodes",
+            "2026-01-01T00:00:20Z",
+        ),
+        (
+            {"phase": "Failed", "reason": "Evicted", "message": "disk"},
+            "Evicted: disk",
+            "2026-01-01T00:00:00Z",
+        ),
+        ({"phase": "Pending"}, "", "2026-01-01T00:00:00Z"),
+    ],
+)
+def test_a_pod_that_does_not_run_says_why_and_since_when(
+    status: dict[str, Any], reason: str, since: str
+) -> None:
+    pod = read.pod(pod_body(**status), 1)
+    assert (pod.running, pod.reason) == (False, reason)
+    assert pod.not_running_since_s == read.seconds(since)
+
+
+def test_a_claim() -> None:
+    claim = read.claim(
+        {
+            "metadata": {
+                "name": "log-bank-0",
+                "uid": "v",
+                "resourceVersion": "2",
+                "deletionTimestamp": "2026-01-01T00:00:00Z",
+                "labels": {"quorate.io/cluster": "bank"},
+                "annotations": {"quorate.io/cluster-id": "c" * 32, "quorate.io/founded": "true"},
+                "ownerReferences": [
+                    {"apiVersion": "other/v1", "kind": "ClusterService", "uid": "no"},
+                    {"apiVersion": "quorate.io/v1", "kind": "ClusterService", "uid": "u"},
+                ],
+            }
+        },
+        0,
+    )
+    assert (claim.cluster_id, claim.founded, claim.owner_uid) == ("c" * 32, True, "u")
+    assert (claim.deleting, claim.cluster_label) == (True, "bank")
+
+
+@pytest.mark.parametrize(
+    ("name", "seat"),
+    [
+        ("bank-0", 0),
+        ("bank-12", 12),
+        ("bank-01", None),
+        ("bank-", None),
+        ("bank-x", None),
+        ("bank-²", None),
+        ("other-bank-0", None),
+        ("bank-a-0", None),
+        ("bank", None),
+    ],
+)
+def test_seats_are_read_from_exact_names(name: str, seat: int | None) -> None:
+    assert read.seat_of(name, "bank") == seat

@@ -1,0 +1,398 @@
+"""The lease under races, slow answers and stalls, in virtual time: never two at once."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from quorate_fake_api.virtual_loop import VirtualClock, run_virtually
+from quorate_operator.errors import Conflict, LeaseLost, OperatorError, Unavailable
+from quorate_operator.kube.api import Api
+from quorate_operator.kube.kinds import Kind
+from quorate_operator.lease import DEADLINE_S, DURATION_S, PERIOD_S, Lease, LeaseExit
+from quorate_operator.planning.observed import Body
+
+Delay = Callable[[], float]
+
+
+@dataclass
+class LeaseServer:
+    """One Lease with optimistic locking; a request arrives, and is answered, when a test says.
+
+    What has arrived takes effect even if its sender has given up waiting.
+    """
+
+    there: Delay = lambda: 0.01
+    back: Delay = lambda: 0.01
+    is_away: bool = False
+    body: Body | None = None
+    version: int = 0
+    writes: list[str] = field(default_factory=list)
+
+    async def find(self, kind: Kind, namespace: str, name: str) -> Body | None:
+        return await self._travel(lambda: self.body)
+
+    async def create(self, kind: Kind, namespace: str, body: Body, manager: str) -> Body:
+        return cast("Body", await self._travel(lambda: self._write(body, None)))
+
+    async def update(self, kind: Kind, namespace: str, name: str, body: Body) -> Body:
+        meta = cast("Body", body["metadata"])
+        wanted = cast("str", meta["resourceVersion"])
+        return cast("Body", await self._travel(lambda: self._write(body, wanted)))
+
+    def _write(self, body: Body, wanted: str | None) -> Body:
+        present = None if self.body is None else str(self.version)
+        if wanted != present:
+            raise Conflict(f"version {wanted}, present is {present}")
+        self.version += 1
+        meta = {**cast("Body", body["metadata"]), "resourceVersion": str(self.version)}
+        self.body = {**body, "metadata": meta}
+        self.writes.append(holder_of(self.body))
+        return self.body
+
+    async def _travel(self, effect: Callable[[], Body | None]) -> Body | None:
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Body | None] = loop.create_future()
+        back = self.back()
+
+        def arrive() -> None:
+            try:
+                if self.is_away:
+                    raise Unavailable("away")
+                value = effect()
+            except OperatorError as error:
+                loop.call_later(back, deliver, None, error)
+            else:
+                loop.call_later(back, deliver, value, None)
+
+        def deliver(value: Body | None, error: OperatorError | None) -> None:
+            if answer.done():
+                return
+            if error is None:
+                answer.set_result(value)
+            else:
+                answer.set_exception(error)
+
+        loop.call_later(self.there(), arrive)
+        return await answer
+
+
+def holder_of(body: Body) -> str:
+    return cast("str", cast("Body", body["spec"])["holderIdentity"])
+
+
+def lease_of(server: LeaseServer, holder: str, shift_s: float = 0.0) -> Lease:
+    return Lease(cast("Api", server), VirtualClock(shift_s), "ns", "lease", holder)
+
+
+async def until(condition: Callable[[], bool], limit_s: float = 300.0) -> float:
+    """Return how long the condition took in virtual seconds."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    while not condition():
+        assert loop.time() - began < limit_s, "not within the limit"
+        await asyncio.sleep(0.01)
+    return loop.time() - began
+
+
+async def live(lease: Lease) -> None:
+    """Hold the lease whenever possible, as a process does that is started again for ever."""
+    number = 0
+    name = lease.holder
+    while True:
+        await lease.acquire()
+        try:
+            await lease.keep()
+        except LeaseLost:
+            number += 1
+            lease.holder = f"{name}-{number}"
+
+
+async def watch_for_two(leases: list[Lease], seconds: float) -> int:
+    """Return how many changes of holder were seen; fail if two held it at one moment."""
+    loop = asyncio.get_running_loop()
+    end, seen, changes = loop.time() + seconds, "", 0
+    while loop.time() < end:
+        holding = [lease.holder for lease in leases if lease.is_held()]
+        assert len(holding) <= 1, f"two hold the lease at {loop.time()}: {holding}"
+        if holding and holding[0] != seen:
+            seen, changes = holding[0], changes + 1
+        await asyncio.sleep(0.02)
+    return changes
+
+
+def running(*stories: Callable[[], Awaitable[None]]) -> None:
+    """Run the last story; the others go on in the background until it ends."""
+
+    async def all_of_them() -> None:
+        async with asyncio.TaskGroup() as group:
+
+            async def run(story: Callable[[], Awaitable[None]]) -> None:
+                await story()
+
+            background = [group.create_task(run(story)) for story in stories[:-1]]
+            await stories[-1]()
+            for task in background:
+                task.cancel()
+
+    run_virtually(all_of_them())
+
+
+@given(
+    data=st.data(),
+    count=st.integers(2, 4),
+    shifts=st.lists(st.floats(-900, 1e6), min_size=4, max_size=4),
+)
+def test_never_two_hold_it(data: st.DataObject, count: int, shifts: list[float]) -> None:
+    """Whatever answers and requests take, however clocks are shifted, also when it is away."""
+    delay = st.one_of(st.floats(0, 0.5), st.floats(0, 25))
+    server = LeaseServer(lambda: data.draw(delay), lambda: data.draw(delay))
+    leases = [lease_of(server, f"p{n}", shifts[n]) for n in range(count)]
+
+    async def story() -> None:
+        for _ in range(data.draw(st.integers(1, 4))):
+            server.is_away = data.draw(st.booleans())
+            await watch_for_two(leases, data.draw(st.floats(1, 30)))
+
+    running(*(lambda lease=lease: live(lease) for lease in leases), story)  # type: ignore[misc]
+
+
+def test_one_of_many_gets_it_and_the_others_wait() -> None:
+    server = LeaseServer()
+    leases = [lease_of(server, f"p{n}") for n in range(5)]
+
+    async def story() -> None:
+        await until(lambda: any(lease.is_held() for lease in leases))
+        assert await watch_for_two(leases, 300.0) == 1
+
+    running(*(lambda lease=lease: live(lease) for lease in leases), story)  # type: ignore[misc]
+
+
+def test_a_dead_holder_is_followed_after_the_duration() -> None:
+    server = LeaseServer()
+    dead, heir = lease_of(server, "dead"), lease_of(server, "heir", shift_s=12345.0)
+
+    async def story() -> None:
+        await dead.acquire()
+        took = await until(heir.is_held)
+        assert DURATION_S <= took <= DURATION_S + 2 * PERIOD_S
+        assert not dead.is_held()
+
+    running(lambda: live(heir), story)
+
+
+def test_a_released_lease_is_taken_at_the_next_look() -> None:
+    server = LeaseServer()
+    first, heir = lease_of(server, "first"), lease_of(server, "heir")
+
+    async def story() -> None:
+        await first.acquire()
+        await asyncio.sleep(5.0)
+        await first.release()
+        with pytest.raises(LeaseLost):
+            first.check()
+        assert await until(heir.is_held) <= PERIOD_S + 0.5
+
+    async def late() -> None:
+        await asyncio.sleep(1.0)
+        await live(heir)
+
+    running(late, story)
+
+
+def test_a_server_that_is_away_ends_the_holder_at_its_deadline_and_not_before() -> None:
+    server = LeaseServer()
+    lease = lease_of(server, "p")
+
+    async def story() -> None:
+        await lease.acquire()
+        loop = asyncio.get_running_loop()
+        server.is_away = True
+        began = loop.time()
+        with pytest.raises(LeaseLost):
+            await lease.keep()
+        assert DEADLINE_S - PERIOD_S <= loop.time() - began <= DEADLINE_S + PERIOD_S
+        assert not lease.is_held()
+
+    running(story)
+
+
+def test_a_short_absence_of_the_server_costs_nothing() -> None:
+    server = LeaseServer()
+    lease = lease_of(server, "p")
+
+    async def keep() -> None:
+        await lease.acquire()
+        await lease.keep()
+
+    async def story() -> None:
+        await until(lease.is_held)
+        for _ in range(20):
+            server.is_away = True
+            await asyncio.sleep(6.0)
+            assert lease.is_held()
+            server.is_away = False
+            await asyncio.sleep(5.0)
+            assert lease.is_held()
+
+    running(keep, story)
+
+
+def test_a_renewal_that_arrived_without_an_answer_is_gone_on_with() -> None:
+    """Its version is not the one that this process knows: it looks instead of giving up."""
+    server = LeaseServer()
+    lease = lease_of(server, "p")
+
+    async def keep() -> None:
+        await lease.acquire()
+        await lease.keep()
+
+    async def story() -> None:
+        await until(lease.is_held)
+        slow = [0.01, 0.01]
+        server.back = lambda: slow.pop() if slow else 0.01
+        for _ in range(10):
+            slow[:] = [30.0]
+            await until(lambda: not slow)
+            await asyncio.sleep(12.0)
+            assert lease.is_held()
+
+    running(keep, story)
+
+
+def test_a_process_waits_for_a_server_that_is_away() -> None:
+    server = LeaseServer(is_away=True)
+    lease = lease_of(server, "p")
+
+    async def story() -> None:
+        await asyncio.sleep(3600.0)
+        assert not lease.is_held()
+        server.is_away = False
+        assert await until(lease.is_held) <= PERIOD_S + 1.0
+
+    running(lambda: live(lease), story)
+
+
+def test_a_holder_that_was_stopped_may_not_act_when_it_goes_on() -> None:
+    """A stopped process is one whose clock jumps between two lines."""
+    server = LeaseServer()
+    clock = VirtualClock()
+    lease = Lease(cast("Api", server), clock, "ns", "lease", "p")
+
+    async def story() -> None:
+        await lease.acquire()
+        lease.check()
+        clock.shift_s += DEADLINE_S
+        with pytest.raises(LeaseLost):
+            lease.check()
+        with pytest.raises(LeaseLost):
+            await lease.keep()
+
+    running(story)
+
+
+def test_renewals_stay_away_from_the_server_when_nobody_else_is_there() -> None:
+    """One call each two seconds: no look before it."""
+    server = LeaseServer()
+    lease = lease_of(server, "p")
+
+    async def keep() -> None:
+        await lease.acquire()
+        await lease.keep()
+
+    async def story() -> None:
+        await asyncio.sleep(100.0)
+        assert server.writes == ["p"] * len(server.writes)
+        assert 45 <= len(server.writes) <= 51
+
+    running(keep, story)
+
+
+class StoppedClock:
+    """A clock that stands where a test puts it."""
+
+    def __init__(self) -> None:
+        self.now_ns = 0
+
+    def monotonic(self) -> int:
+        return self.now_ns
+
+    def boottime(self) -> int:
+        return self.now_ns
+
+    def wall(self) -> int:
+        return self.now_ns
+
+
+def test_the_guard_ends_the_process_when_the_deadline_passes_though_the_loop_is_stuck() -> None:
+    clock, ended = StoppedClock(), threading.Event()
+    codes: list[int] = []
+    lease = Lease(cast("Api", None), clock, "ns", "lease", "p", _held_until_ns=1_000)
+
+    def end(code: int) -> None:
+        codes.append(code)
+        ended.set()
+
+    thread = lease.guard(end)
+    assert not ended.wait(0.6)
+    clock.now_ns = 1_000
+    assert ended.wait(10.0), "the guard slept through the deadline"
+    thread.join(10.0)
+    assert codes == [LeaseExit.LOST]
+
+
+def test_the_guard_goes_when_the_lease_is_released() -> None:
+    codes: list[int] = []
+    clock = StoppedClock()
+    lease = Lease(cast("Api", LeaseServer(is_away=True)), clock, "ns", "l", "p")
+    lease._held_until_ns = 1_000
+    thread = lease.guard(codes.append)
+    run_virtually(lease.release())
+    thread.join(10.0)
+    assert not thread.is_alive()
+    assert codes == []
+
+
+def test_the_deadline_counts_from_the_moment_that_the_renewal_was_sent() -> None:
+    """Its answer may be old news: another counts from when the server had it."""
+    server = LeaseServer(there=lambda: 0.0, back=lambda: 2.5)
+    lease = lease_of(server, "p")
+
+    async def story() -> None:
+        server.body = {"metadata": {"resourceVersion": "0"}, "spec": {"holderIdentity": ""}}
+        began = asyncio.get_running_loop().time()
+        server.back = lambda: 1.2
+        await lease.acquire()
+        await asyncio.sleep(began + DEADLINE_S - 0.1 - asyncio.get_running_loop().time())
+        assert lease.is_held()
+        await asyncio.sleep(0.2)
+        assert not lease.is_held()
+
+    running(story)
+
+
+def test_a_holder_that_sees_another_in_its_place_stops_at_once() -> None:
+    server = LeaseServer()
+    lease = lease_of(server, "p")
+
+    async def story() -> None:
+        await lease.acquire()
+        assert server.body is not None
+        meta = {"resourceVersion": str(server.version)}
+        await server.update(
+            cast("Kind", None), "", "", {"metadata": meta, "spec": {"holderIdentity": "thief"}}
+        )
+        assert lease.is_held()
+        began = asyncio.get_running_loop().time()
+        with pytest.raises(LeaseLost):
+            await lease.keep()
+        assert asyncio.get_running_loop().time() - began <= 2 * PERIOD_S + 0.5
+
+    running(story)

@@ -1,0 +1,312 @@
+"""Members are asked over real HTTP; what answers may be anything."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+
+import pytest
+from aiohttp import web
+
+from quorate.clock import SystemClock
+from quorate.control.status import MemberState, MemberStatus, encode_status
+from quorate_operator.errors import Deferred, Unavailable
+from quorate_operator.members import Members, PollProblem
+from quorate_operator.planning.observed import Pod
+from quorate_operator.queue import Key
+
+CLUSTER = "c" * 32
+KEY = Key("ns", "bank")
+STATUS = MemberStatus(1, "0.1.0", CLUSTER, 0, "d" * 32, 0, "e" * 16, MemberState.FOLLOWER)
+
+
+def pod_at(ip: str, seat: int = 0, uid: str = "pod-0") -> Pod:
+    return Pod(
+        seat=seat,
+        name=f"bank-{seat}",
+        uid=uid,
+        resource_version="1",
+        controller_uid="set",
+        created_s=0.0,
+        deleting=False,
+        scheduled=True,
+        running=True,
+        ready=True,
+        reason="",
+        restarts=0,
+        last_exit_code=None,
+        node="n1",
+        ip=ip,
+        image="quorate:1",
+        input_hash="",
+        role="",
+        term=-1,
+        not_running_since_s=None,
+    )
+
+
+@dataclass
+class FakeMember:
+    """A control port that does as the test says; answers long polls when told to."""
+
+    answer: Callable[[web.Request], Awaitable[web.StreamResponse]] | None = None
+    status: MemberStatus = STATUS
+    queries: list[dict[str, str]] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
+    changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+    actions: list[tuple[str, object]] = field(default_factory=list)
+    outcome: dict[str, str] = field(
+        default_factory=lambda: {"id": "1", "state": "completed", "reason": "done"}
+    )
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        self.queries.append(dict(request.query))
+        self.headers.append(dict(request.headers))
+        if self.answer is not None:
+            return await self.answer(request)
+        if request.method == "POST":
+            self.actions.append((request.path, await request.json()))
+            return web.json_response(self.outcome)
+        after = request.query.get("after")
+        async with self.changed:
+            await self.changed.wait_for(lambda: str(self.status.status_version) != after)
+        return web.Response(body=encode_status(self.status), content_type="application/json")
+
+    async def change(self, status: MemberStatus) -> None:
+        async with self.changed:
+            self.status = status
+            self.changed.notify_all()
+
+
+@dataclass
+class World:
+    member: FakeMember
+    members: Members
+    wakes: list[Key]
+    problems: list[str]
+    ip: str
+
+    async def until(self, condition: Callable[[], bool], what: str) -> None:
+        try:
+            async with asyncio.timeout(15):
+                while not condition():  # noqa: ASYNC110 - a real socket tells nobody
+                    await asyncio.sleep(0.005)
+        except TimeoutError:
+            raise AssertionError(f"not within 15 s: {what}; heard {self.heard()}") from None
+
+    def heard(self) -> object:
+        return self.members.heard(KEY)
+
+
+def run(story: Callable[[World], Awaitable[None]]) -> None:
+    async def limited() -> None:
+        async with asyncio.timeout(40), world() as here:
+            await story(here)
+
+    asyncio.run(limited())
+
+
+@asynccontextmanager
+async def world() -> AsyncIterator[World]:
+    member = FakeMember()
+    app = web.Application()
+    app.router.add_route("*", "/{anything:.*}", member.handle)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    wakes: list[Key] = []
+    problems: list[str] = []
+    async with asyncio.TaskGroup() as group:
+        members = Members(
+            group,
+            SystemClock(),
+            lambda: 0.0,
+            wakes.append,
+            problems.append,
+            port=runner.addresses[0][1],
+        )
+        try:
+            yield World(member, members, wakes, problems, "127.0.0.1")
+        finally:
+            await members.close()
+            await runner.cleanup()
+
+
+def test_news_wake_the_cluster_at_once_and_silence_does_not() -> None:
+    async def story(here: World) -> None:
+        await here.members.follow(KEY, CLUSTER, {0: pod_at(here.ip)})
+        await here.until(lambda: len(here.wakes) == 1, "the first answer")
+        heard = here.members.heard(KEY)[0]
+        assert (heard.status, heard.pod_uid, heard.silent_since_s) == (STATUS, "pod-0", None)
+        await here.until(lambda: len(here.member.queries) == 2, "a long poll is held")
+        assert here.member.queries[1]["after"] == "1"
+        leader = replace(STATUS, status_version=2, state=MemberState.LEADER, role="leader")
+        await here.member.change(leader)
+        await here.until(lambda: len(here.wakes) == 2, "the news")
+        assert here.members.heard(KEY)[0].status == leader
+        assert here.problems == []
+
+    run(story)
+
+
+async def _text(body: str | bytes, code: int = 200) -> web.StreamResponse:
+    return web.Response(body=body, status=code)
+
+
+async def _endless(request: web.Request) -> web.StreamResponse:
+    response = web.StreamResponse()
+    await response.prepare(request)
+    for _ in range(100):
+        await response.write(b"x" * 10_000)
+    return response
+
+
+async def _hang_up(request: web.Request) -> web.StreamResponse:
+    assert request.transport is not None
+    request.transport.abort()
+    return web.Response()
+
+
+GARBAGE: dict[str, Callable[[web.Request], Awaitable[web.StreamResponse]]] = {
+    "empty": lambda _: _text(""),
+    "html": lambda _: _text("<html>"),
+    "list": lambda _: _text("[]"),
+    "deep": lambda _: _text("[" * 60_000),
+    "bytes": lambda _: _text(b"\xff\x00"),
+    "wrong type": lambda _: _text(encode_status(STATUS).replace(b'"seat":0', b'"seat":"0"')),
+    "lacks a key": lambda _: _text(b'{"seat":0}'),
+    "server error": lambda _: _text("oops", 500),
+    "redirect": lambda _: _text("", 302),
+    "endless": _endless,
+    "hangs up": _hang_up,
+    "other cluster": lambda _: _text(encode_status(replace(STATUS, cluster_id="f" * 32))),
+    "no cluster": lambda _: _text(encode_status(replace(STATUS, cluster_id=""))),
+    "other seat": lambda _: _text(encode_status(replace(STATUS, seat=1))),
+}
+
+
+@pytest.mark.parametrize("kind", GARBAGE)
+def test_what_is_no_word_of_this_member_is_not_used(kind: str) -> None:
+    async def story(here: World) -> None:
+        here.member.answer = GARBAGE[kind]
+        await here.members.follow(KEY, CLUSTER, {0: pod_at(here.ip)})
+        await here.until(lambda: len(here.problems) >= 2, "asked again after a back-off")
+        heard = here.members.heard(KEY)[0]
+        assert heard.status is None
+        assert heard.silent_since_s is not None
+        assert heard.problem in {str(problem) for problem in PollProblem}
+
+    run(story)
+
+
+@pytest.mark.parametrize("kind", GARBAGE)
+def test_a_member_that_turns_odd_keeps_its_last_word_and_is_silent_since_then(kind: str) -> None:
+    async def story(here: World) -> None:
+        await here.members.follow(KEY, CLUSTER, {0: pod_at(here.ip)})
+        await here.until(lambda: len(here.wakes) == 1, "the first answer")
+        here.member.answer = GARBAGE[kind]
+        await here.member.change(replace(STATUS, status_version=2))
+        await here.until(lambda: bool(here.problems), "the oddity is noticed")
+        since = here.members.heard(KEY)[0].silent_since_s
+        await here.until(lambda: len(here.problems) >= 2, "still odd")
+        heard = here.members.heard(KEY)[0]
+        assert heard.status is not None
+        assert since is not None
+        assert heard.silent_since_s == since, "silence begins once"
+        here.member.answer = None
+        await here.member.change(replace(STATUS, status_version=9))
+        await here.until(lambda: here.members.heard(KEY)[0].silent_since_s is None, "well again")
+        assert here.members.heard(KEY)[0].problem == ""
+
+    run(story)
+
+
+def test_nobody_is_asked_without_a_cluster_id_an_address_or_a_controller() -> None:
+    async def story(here: World) -> None:
+        await here.members.follow(KEY, "", {0: pod_at(here.ip)})
+        await here.members.follow(KEY, CLUSTER, {0: pod_at("")})
+        stray = replace(pod_at(here.ip), controller_uid="")
+        await here.members.follow(KEY, CLUSTER, {0: stray})
+        assert here.members.heard(KEY) == {}
+        assert await here.members.ask(KEY) == {}
+        assert here.member.queries == []
+
+    run(story)
+
+
+def test_a_new_pod_begins_with_nothing_heard() -> None:
+    async def story(here: World) -> None:
+        await here.members.follow(KEY, CLUSTER, {0: pod_at(here.ip)})
+        await here.until(lambda: len(here.wakes) == 1, "the first answer")
+        await here.members.follow(KEY, CLUSTER, {0: pod_at(here.ip, uid="pod-1")})
+        heard = here.members.heard(KEY)[0]
+        assert (heard.pod_uid, heard.status) == ("pod-1", None)
+        await here.members.follow(KEY, CLUSTER, {})
+        assert here.members.heard(KEY) == {}
+
+    run(story)
+
+
+def test_asking_anew_does_not_wait_for_news() -> None:
+    async def story(here: World) -> None:
+        await here.members.follow(KEY, CLUSTER, {0: pod_at(here.ip)})
+        await here.until(lambda: len(here.member.queries) == 2, "a long poll is held")
+        here.member.status = replace(STATUS, append_position=4096)
+        heard = await here.members.ask(KEY)
+        assert heard[0].status is not None
+        assert heard[0].status.append_position == 4096
+        assert "after" not in here.member.queries[-1]
+
+    run(story)
+
+
+def test_a_member_that_always_has_news_is_asked_at_a_bounded_rate() -> None:
+    async def story(here: World) -> None:
+        async def news(_: web.Request) -> web.StreamResponse:
+            return await _text(
+                encode_status(replace(STATUS, status_version=len(here.member.queries)))
+            )
+
+        here.member.answer = news
+        await here.members.follow(KEY, CLUSTER, {0: pod_at(here.ip)})
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        await here.until(lambda: len(here.member.queries) >= 6, "six answers")
+        assert loop.time() - began >= 0.4, "without a pause a member could keep us busy"
+
+    run(story)
+
+
+def test_the_token_goes_to_admin_actions_and_to_no_other_request() -> None:
+    async def story(here: World) -> None:
+        pod = pod_at(here.ip)
+        await here.members.follow(KEY, CLUSTER, {0: pod})
+        await here.until(lambda: len(here.wakes) == 1, "the first answer")
+        assert all("Authorization" not in headers for headers in here.member.headers)
+        assert await here.members.transfer(pod, "a-token", 2) == "done"
+        assert await here.members.transfer(pod, "a-token", None) == "done"
+        assert await here.members.found(pod, "a-token") == "done"
+        assert here.member.headers[-1]["Authorization"] == "Bearer a-token"
+        assert here.member.actions == [
+            ("/admin/transfer", {"to": 2}),
+            ("/admin/transfer", {"to": "any"}),
+            ("/admin/found", {"discard": False}),
+        ]
+
+    run(story)
+
+
+def test_a_refusal_defers_and_anything_else_is_tried_later() -> None:
+    async def story(here: World) -> None:
+        pod = pod_at(here.ip)
+        here.member.outcome = {"id": "1", "state": "failed", "reason": "nobody is caught up"}
+        with pytest.raises(Deferred, match="nobody is caught up"):
+            await here.members.transfer(pod, "t", None)
+        for kind in ("html", "server error", "hangs up"):
+            here.member.answer = GARBAGE[kind]
+            with pytest.raises(Unavailable):
+                await here.members.found(pod, "t")
+
+    run(story)

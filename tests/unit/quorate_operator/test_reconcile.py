@@ -1,0 +1,375 @@
+"""One pass: what is done, in which order, and what is not done when the world has changed."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections import deque
+from dataclasses import dataclass, field, replace
+from typing import cast
+
+import pytest
+
+from quorate_fake_api.virtual_loop import VirtualClock
+from quorate_operator.errors import (
+    Conflict,
+    Deferred,
+    Gone,
+    LeaseLost,
+    OperatorError,
+    Refused,
+    Unavailable,
+)
+from quorate_operator.kube.act import Actor
+from quorate_operator.kube.events import Herald
+from quorate_operator.kube.observe import Absent, Observer
+from quorate_operator.members import Members
+from quorate_operator.metrics import Metrics
+from quorate_operator.model import ClusterStatus
+from quorate_operator.planning.actions import (
+    ApplyChild,
+    CreateChild,
+    DeletePod,
+    EvictPod,
+    Found,
+    LabelPod,
+    Note,
+    Plan,
+    Step,
+    Transfer,
+    WriteIdentity,
+)
+from quorate_operator.planning.observed import Child, Member, Observed, Pod, Resource
+from quorate_operator.queue import Key, Verdict
+from quorate_operator.reasons import Condition, Reason
+from quorate_operator.reconcile import (
+    BUSY_MAX_S,
+    DEFERRED_S,
+    REFUSED_S,
+    Reconciler,
+    admin_token,
+)
+
+KEY = Key("ns", "bank")
+TOKEN = base64.b64encode(b"a-token").decode()
+SECRET = Child("Secret", "bank-auth", "s", "1", "u", {"data": {"token": TOKEN}})
+
+
+def pod(seat: int, uid: str = "p") -> Pod:
+    return Pod(
+        seat=seat,
+        name=f"bank-{seat}",
+        uid=f"{uid}{seat}",
+        resource_version="1",
+        controller_uid="set",
+        created_s=0.0,
+        deleting=False,
+        scheduled=True,
+        running=True,
+        ready=True,
+        reason="",
+        restarts=0,
+        last_exit_code=None,
+        node="n",
+        ip="127.0.0.1",
+        image="i",
+        input_hash="",
+        role="",
+        term=-1,
+        not_running_since_s=None,
+    )
+
+
+def observed(version: str = "1") -> Observed:
+    resource = Resource("bank", "ns", "u", version, 1, None, ClusterStatus(cluster_id="c" * 32))
+    pods = {seat: pod(seat) for seat in range(3)}
+    return Observed(0.0, "i", resource, None, pods, {}, {}, (SECRET,))
+
+
+EVICT = EvictPod(1, "bank-1", "p1", "1", Reason.UPDATING)
+DELETE = DeletePod(1, "bank-1", "p1", "1", Reason.MEMBER_BROKEN)
+TRANSFER = Transfer(0, "p0", None, Reason.UPDATING)
+LABEL = LabelPod("bank-0", "p0", {"quorate.io/role": "leader"}, {})
+APPLY = ApplyChild({"kind": "Service", "metadata": {"name": "bank"}}, "")
+
+
+@dataclass
+class World:
+    """Fakes at the edges, and a transcript of what reaches them."""
+
+    plans: deque[Plan]
+    looks: deque[Observed | Absent | OperatorError] = field(default_factory=deque)
+    log: list[object] = field(default_factory=list)
+    errors: dict[type, OperatorError] = field(default_factory=dict)
+    schema_current: bool = True
+    statuses: list[ClusterStatus] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+    followed: list[str] = field(default_factory=list)
+
+    async def observe(self, namespace: str, name: str) -> Observed | Absent:
+        self.log.append("observe")
+        look = self.looks.popleft() if self.looks else observed()
+        if isinstance(look, OperatorError):
+            raise look
+        return look
+
+    def plan(self, seen: Observed) -> Plan:
+        self.log.append("plan")
+        return self.plans.popleft() if len(self.plans) > 1 else self.plans[0]
+
+    async def act(self, resource: Resource, step: Step) -> None:
+        await self._do(step)
+
+    async def found(self, pod: Pod, token: str) -> str:
+        await self._do(("found", pod.seat, token))
+        return ""
+
+    async def transfer(self, pod: Pod, token: str, to: int | None) -> str:
+        await self._do(("transfer", pod.seat, token, to))
+        return ""
+
+    async def _do(self, what: object) -> None:
+        self.log.append(what)
+        error = self.errors.get(type(what))
+        if error is not None:
+            raise error
+
+    async def report(self, resource: Resource, status: ClusterStatus) -> bool:
+        self.statuses.append(status)
+        return status != resource.status
+
+    async def tell(self, resource: Resource, note: Note) -> None:
+        self.notes.append(note)
+        if Note in self.errors:
+            raise self.errors[Note]
+
+    async def follow(self, key: Key, cluster_id: str, pods: dict[int, Pod]) -> None:
+        self.followed.append(cluster_id)
+
+    async def forget(self, key: Key) -> None:
+        self.log.append("forget")
+
+    def heard(self, key: Key) -> dict[int, Member]:
+        return {}
+
+    async def ask(self, key: Key) -> dict[int, Member]:
+        self.log.append("ask")
+        return {}
+
+    def reconciler(self) -> Reconciler:
+        return Reconciler(
+            cast("Observer", self),
+            self.plan,
+            cast("Actor", self),
+            cast("Members", self),
+            cast("Herald", self),
+            self.metrics,
+            VirtualClock(),
+            lambda: self.schema_current,
+        )
+
+    metrics: Metrics = field(default_factory=Metrics)
+
+    def count(self, name: str, **labels: str) -> float:
+        return self.metrics.registry.get_sample_value(f"quorate_operator_{name}", labels) or 0.0
+
+
+def plan_of(*steps: Step, again: float | None = None, notes: tuple[Note, ...] = ()) -> Plan:
+    return Plan(steps, ClusterStatus(cluster_id="c" * 32), notes, again)
+
+
+def reconciled(world: World, passes: int = 1) -> Verdict:
+    async def story() -> Verdict:
+        reconciler = world.reconciler()
+        for _ in range(passes - 1):
+            await reconciler.reconcile(KEY)
+        return await reconciler.reconcile(KEY)
+
+    return asyncio.run(story())
+
+
+def test_steps_are_done_in_their_order_and_then_reported() -> None:
+    world = World(deque([plan_of(LABEL, APPLY)]))
+    verdict = reconciled(world)
+    assert world.log == ["observe", "plan", LABEL, APPLY]
+    assert len(world.statuses) == 1
+    assert not verdict.failed
+    assert verdict.again_s is not None, "what was done is looked at again"
+    assert world.count("actions_total", action="LabelPod") == 1
+
+
+def test_after_the_identity_was_written_the_status_waits_for_the_next_look() -> None:
+    step = WriteIdentity("u", "1", "c" * 32, 0, founded=False)
+    world = World(deque([plan_of(step, LABEL)]))
+    verdict = reconciled(world)
+    assert world.log == ["observe", "plan", step, LABEL]
+    assert world.statuses == []
+    assert verdict.again_s is not None
+
+
+def test_a_pass_with_nothing_to_do_waits_to_be_woken() -> None:
+    world = World(deque([plan_of()]))
+    assert reconciled(world) == Verdict(None)
+    assert world.count("reconcile_total", result="unchanged") == 1
+
+
+def test_a_deadline_of_the_plan_is_kept() -> None:
+    assert reconciled(World(deque([plan_of(again=7.5)]))) == Verdict(7.5)
+
+
+def test_a_plan_that_never_ends_is_slowed_down() -> None:
+    again = [reconciled(World(deque([plan_of(LABEL)])), n).again_s for n in range(1, 12)]
+    assert again == sorted(again)  # type: ignore[type-var]
+    assert again[-1] == BUSY_MAX_S
+
+
+@pytest.mark.parametrize("step", [EVICT, DELETE, TRANSFER])
+def test_a_disruption_is_done_after_all_was_read_and_planned_again(step: Step) -> None:
+    world = World(deque([plan_of(LABEL, step)]))
+    reconciled(world)
+    assert world.log[:6] == ["observe", "plan", LABEL, "observe", "ask", "plan"]
+    assert len(world.log) == 7, "and only then done"
+
+
+@pytest.mark.parametrize("step", [EVICT, DELETE, TRANSFER])
+@pytest.mark.parametrize(
+    "second",
+    [
+        plan_of(),
+        plan_of(LABEL),
+        plan_of(replace(EVICT, seat=2, name="bank-2", uid="p2")),
+        plan_of(replace(EVICT, uid="another")),
+        plan_of(replace(DELETE, reason=Reason.UPDATING)),
+        plan_of(replace(TRANSFER, to=2)),
+        plan_of(replace(TRANSFER, pod_uid="another")),
+    ],
+)
+def test_a_disruption_that_does_not_come_out_the_same_is_not_done(step: Step, second: Plan) -> None:
+    world = World(deque([plan_of(step), second]))
+    verdict = reconciled(world)
+    assert world.log == ["observe", "plan", "observe", "ask", "plan"]
+    assert world.count("deferred_total", reason="changed") == 1
+    assert not verdict.failed
+
+
+@pytest.mark.parametrize("look", [Absent("gone"), Unavailable("away"), Conflict("changed")])
+@pytest.mark.parametrize("step", [EVICT, DELETE, TRANSFER])
+def test_a_disruption_is_not_done_when_the_second_look_fails(
+    step: Step, look: Absent | OperatorError
+) -> None:
+    world = World(deque([plan_of(step)]), deque([observed(), look]))
+    reconciled(world)
+    assert step not in world.log
+    assert not any(isinstance(entry, tuple) for entry in world.log)
+
+
+@pytest.mark.parametrize("step", [EVICT, DELETE])
+def test_the_newest_version_of_the_pod_is_the_one_that_is_removed(step: EvictPod) -> None:
+    newer = replace(step, resource_version="9")
+    world = World(deque([plan_of(step), plan_of(newer)]))
+    reconciled(world)
+    assert world.log[-1] == newer
+
+
+def test_asking_a_member_uses_the_token_of_the_secret() -> None:
+    world = World(deque([plan_of(Found(2, "p2"), TRANSFER)]))
+    reconciled(world)
+    assert ("found", 2, "a-token") in world.log
+    assert world.log[-1] == ("transfer", 0, "a-token", None)
+
+
+@pytest.mark.parametrize("step", [Found(2, "another"), Found(7, "p7")])
+def test_a_member_in_another_pod_is_not_asked(step: Found) -> None:
+    world = World(deque([plan_of(step)]))
+    assert reconciled(world).failed
+    assert not any(isinstance(entry, tuple) for entry in world.log)
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [({}, "Secret"), ({"token": "%%"}, "Secret"), ({"token": ""}, "Secret"), ({}, "ConfigMap")],
+)
+def test_without_a_token_nobody_is_asked(data: dict[str, str], kind: str) -> None:
+    child = replace(SECRET, body={"data": data}, kind=kind)
+    with pytest.raises(Unavailable, match="bank-auth has no token"):
+        admin_token(replace(observed(), children=(child,)))
+
+
+@pytest.mark.parametrize("error", [Conflict("c"), Gone("g"), Unavailable("u"), Refused("r")])
+def test_the_first_error_ends_the_steps_and_status_is_reported_all_the_same(
+    error: OperatorError,
+) -> None:
+    world = World(deque([plan_of(LABEL, APPLY)]), errors={LabelPod: error})
+    verdict = reconciled(world)
+    assert APPLY not in world.log
+    assert len(world.statuses) == 1
+    assert verdict.failed
+
+
+def test_what_the_api_server_refuses_stands_in_the_status() -> None:
+    world = World(deque([plan_of(APPLY)]), errors={ApplyChild: Refused("forbidden by policy x")})
+    verdict = reconciled(world)
+    (row,) = world.statuses[0].conditions
+    assert (row.type, row.status, row.reason) == (Condition.RECONCILED, False, Reason.API_REFUSED)
+    assert "policy x" in row.message
+    assert verdict.again_s == REFUSED_S
+
+
+def test_a_disruption_budget_puts_off_and_is_no_failure() -> None:
+    world = World(deque([plan_of(EVICT)]), errors={EvictPod: Deferred("budget")})
+    assert reconciled(world) == Verdict(DEFERRED_S)
+    assert world.count("deferred_total", reason="EvictPod") == 1
+    assert world.count("reconcile_total", result="deferred") == 1
+
+
+def test_a_server_that_names_a_time_is_left_alone_for_as_long() -> None:
+    world = World(deque([plan_of()]), deque([Unavailable("busy", 33.0)]))
+    assert reconciled(world) == Verdict(33.0, failed=True)
+
+
+def test_a_lost_lease_ends_everything_and_reports_nothing() -> None:
+    world = World(deque([plan_of(LABEL, APPLY)]), errors={LabelPod: LeaseLost("lost")})
+    with pytest.raises(LeaseLost):
+        reconciled(world)
+    assert world.statuses == []
+
+
+@pytest.mark.parametrize("why", ["gone", "being deleted", "namespace"])
+def test_what_is_gone_gets_no_write_and_is_forgotten(why: str) -> None:
+    world = World(deque([plan_of(APPLY)]), deque([Absent(why)]))
+    assert reconciled(world) == Verdict(forget=True)
+    assert world.log == ["observe", "forget"]
+    assert (world.statuses, world.notes) == ([], [])
+
+
+def test_with_an_older_schema_nothing_is_done_but_saying_so() -> None:
+    world = World(deque([plan_of(APPLY)]), schema_current=False)
+    assert not reconciled(world).failed
+    assert world.log == ["observe"], "not even planned"
+    (row,) = world.statuses[0].conditions
+    assert (row.status, row.reason) == (False, Reason.SCHEMA_TOO_OLD)
+    assert [note.reason for note in world.notes] == [Reason.SCHEMA_TOO_OLD]
+
+
+def test_a_bug_in_one_pass_is_counted_and_tried_again(caplog: pytest.LogCaptureFixture) -> None:
+    world = World(deque())
+    world.plans = cast("deque[Plan]", [])
+    verdict = reconciled(world)
+    assert verdict.failed
+    assert world.count("reconcile_total", result="bug") == 1
+    assert "this is a bug" in caplog.text
+
+
+def test_an_event_that_cannot_be_told_costs_nothing() -> None:
+    note = Note(Reason.UPDATE_STARTED, "begun")
+    world = World(deque([plan_of(notes=(note,))]), errors={Note: Unavailable("away")})
+    assert not reconciled(world).failed
+    assert world.notes == [note]
+
+
+def test_a_secret_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    body = {"kind": "Secret", "metadata": {"name": "bank-auth"}, "data": {"token": TOKEN}}
+    caplog.set_level("DEBUG")
+    reconciled(World(deque([plan_of(CreateChild(body))])))
+    assert "CreateChild Secret/bank-auth" in caplog.text
+    assert TOKEN not in caplog.text

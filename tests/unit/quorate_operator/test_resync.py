@@ -1,0 +1,104 @@
+"""Everything is looked at each interval; the definition is waited for and its version read."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, cast
+
+import pytest
+
+from quorate_fake_api.virtual_loop import VirtualClock, run_virtually
+from quorate_operator.errors import Gone, Unavailable
+from quorate_operator.kube.api import Api
+from quorate_operator.kube.kinds import Kind
+from quorate_operator.planning.observed import Body
+from quorate_operator.queue import Key, WorkQueue
+from quorate_operator.resync import Resync
+
+
+class Server:
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self.version: str | None = "1"
+        self.error: Exception | None = None
+        self.looks = 0
+
+    async def get(self, kind: Kind, namespace: str | None, name: str) -> Body:
+        assert name == "clusterservices.quorate.io"
+        if self.error is not None:
+            raise self.error
+        annotations: dict[str, Any] = {"quorate.io/schema-version": self.version}
+        return {"metadata": {"annotations": annotations}}
+
+    async def list(self, kind: Kind, namespace: str | None, selector: str = "") -> list[Body]:
+        self.looks += 1
+        return [{"metadata": {"namespace": "ns", "name": name}} for name in self.names]
+
+
+def resync_of(server: Server) -> tuple[Resync, WorkQueue]:
+    queue = WorkQueue(VirtualClock(), lambda: 0.5)
+    return Resync(cast("Api", server), queue, 60.0), queue
+
+
+def test_every_key_that_exists_or_is_remembered_is_woken_each_interval() -> None:
+    async def story() -> None:
+        server = Server()
+        server.names = ["a", "b"]
+        resync, queue = resync_of(server)
+        queue.wake(Key("ns", "ghost"))
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(resync.run())
+            await asyncio.sleep(185.0)
+            task.cancel()
+        assert server.looks == 4
+        assert {key.name for key in queue.schedule.known()} == {"a", "b", "ghost"}
+
+    run_virtually(story())
+
+
+def test_a_look_that_fails_is_tried_again_soon() -> None:
+    async def story() -> None:
+        server = Server()
+        server.error = Unavailable("away")
+        resync, queue = resync_of(server)
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(resync.run())
+            await asyncio.sleep(100.0)
+            server.error, server.names = None, ["a"]
+            await asyncio.sleep(6.0)
+            assert Key("ns", "a") in queue.schedule
+            task.cancel()
+
+    run_virtually(story())
+
+
+@pytest.mark.parametrize(
+    ("version", "is_current"),
+    [("1", True), ("2", True), ("0", False), ("", False), ("x", False), (None, False)],
+)
+def test_an_older_schema_is_not_current(version: str | None, *, is_current: bool) -> None:
+    async def story() -> None:
+        server = Server()
+        server.version = version
+        resync, _ = resync_of(server)
+        assert not resync.is_schema_current(), "nothing is believed before it was read"
+        await resync.wait_until_served()
+        assert resync.is_schema_current() is is_current
+
+    run_virtually(story())
+
+
+def test_the_definition_is_waited_for() -> None:
+    async def story() -> None:
+        server = Server()
+        server.error = Gone("no such definition")
+        resync, _ = resync_of(server)
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(resync.wait_until_served())
+            await asyncio.sleep(10_000.0)
+            assert not task.done()
+            server.error = None
+            await asyncio.sleep(5.1)
+            assert task.done()
+
+    run_virtually(story())
