@@ -22,8 +22,8 @@ help: ## list the verbs
 demo: $(VENV)/ready ## a cluster on this machine: kill its leader and watch nothing get lost
 	@$(BIN)/python -m quorate.dev.demo
 
-# Simulations fill the cores, and a process-fault test beside them would measure the load instead
-# of the fault: so two runs, and the second one serial.
+# Simulations fill the cores, and process-fault tests need some for a cluster, its load and its
+# deadlines: so two runs, and the second one serial.
 test: $(VENV)/ready ## all tests except the nightly ones, in under ten minutes
 	@mkdir -p $(REPORTS)
 	$(BIN)/pytest -n 2 -m "not nightly and not integration" --junit-xml=$(REPORTS)/parallel.xml
