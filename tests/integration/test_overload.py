@@ -20,8 +20,8 @@ from quorate_overload.look import resident_bytes
 CLIENTS = 2
 SLICES = 6
 SLICE_S = 0.5
-OFFERED_PER_S = 5_000_000
-"""More than these processes could encode, let alone serve."""
+OFFERED_PER_S = 50_000_000
+"""At each tick more than there can be credit for, so however slow this process is, it runs out."""
 BACKLOG_BYTES_MAX = 2 * CLIENTS * GatewayConfig().credit_bytes
 """What the credit of all lets wait in the log, with room for headers."""
 RESIDENT_GROWTH_MAX = 96 * 1024 * 1024

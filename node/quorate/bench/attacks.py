@@ -12,9 +12,11 @@ import resource
 import secrets
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 
+from quorate.bench.figures import percentiles
 from quorate.bench.job import Job, Result
 from quorate.bench.senders import Sender
 from quorate.config import split_address
@@ -35,9 +37,10 @@ A_FEW = 5
 OPENED_BYTES = 40
 SLICE_S = 0.1
 LONG_BYTES = 20_000
+LATENCIES_MAX = 1_000_000
 _PING = encode_keep_alive()
 
-Seen = dict[str, int]
+Seen = Mapping[str, float]
 Attack = Callable[[str, asyncio.Event], Coroutine[None, None, Seen]]
 """Takes an address and when to end; returns what it has seen."""
 
@@ -198,15 +201,20 @@ async def glutton(address: str, ended: asyncio.Event) -> Seen:
     sender = Sender()
     await sender.connect([address])
     await sender.all_it_may(4 * SLICE_S)
+    sender.forget()
+    began = time.perf_counter()
     _say_ready()
     while not ended.is_set():
         await sender.all_it_may(SLICE_S)
         # Of millions, the last are enough to tell.
-        del sender.latencies_ns[:-1_000_000]
+        del sender.latencies_ns[:-LATENCIES_MAX]
+    passed = time.perf_counter() - began
+    answered = sender.answered
     await sender.settle()
     await sender.client.close()
     assert sender.wrong is None, sender.wrong
-    return {"answered": sender.answered}
+    p99 = percentiles([ns / 1e3 for ns in sender.latencies_ns]).get("p99", 0.0)
+    return {"answered": answered, "per_s": answered / passed, "p99_us": p99}
 
 
 async def openers(address: str, ended: asyncio.Event) -> Seen:

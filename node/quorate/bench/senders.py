@@ -30,7 +30,7 @@ class Sender:
         self.client: ClusterClient
         self.sent = 0
         self.refused = 0
-        """Messages that were due and found no credit; counted with one session for all."""
+        """Messages that were due and found no credit."""
         self.answered = 0
         self.wrong: tuple[int, int] | None = None
         """The first answer that was not the next one due: the number due and that of the answer."""
@@ -49,6 +49,11 @@ class Sender:
         """Begin to count anew; what is under way is still checked when it comes."""
         self.sent = self.refused = self.answered = 0
         self.latencies_ns = []
+
+    @property
+    def unanswered(self) -> int:
+        """Messages under way."""
+        return self._offered - self._due
 
     def offer(self, count: int) -> int:
         """Offer so many messages, as far as there is credit; return how many those were."""
@@ -107,16 +112,13 @@ async def by_schedule(clients: Sequence[Sender], rate: float, seconds: float) ->
     began, done = loop.time(), 0
     while (passed := loop.time() - began) < seconds:
         due = int(passed * rate)
-        while done < due:
-            each = min(BURST, max(1, (due - done) // len(clients)))
-            before = done
-            for _ in clients:
-                if done < due:
-                    done += next(turns).offer(min(each, due - done))
-            if done == before:
-                clients[0].refused += due - done
-                done = due
-            await asyncio.sleep(0)
+        each, more = divmod(due - done, len(clients))
+        done = due
+        for number in range(len(clients) if each else more):
+            # All at once, so that no credit comes meanwhile: what finds none now was too much.
+            share = each + (number < more)
+            one = next(turns)
+            one.refused += share - one.offer(share)
         # The schedule is the input.
         await asyncio.sleep(TICK_S)
 

@@ -13,6 +13,9 @@ from quorate.bench.figures import percentiles
 from quorate.bench.job import Job, Result
 from quorate.bench.senders import Sender, all_they_may, by_schedule, senders, settle
 
+LEAD_S = 0.3
+"""Of load before each slice, until as much is under way as there will be."""
+
 
 async def slices(job: Job) -> Result:
     """Send as each line of standard input says, and answer it in a line; until the input ends.
@@ -38,13 +41,11 @@ async def slices(job: Job) -> Result:
 async def slice_of(clients: Sequence[Sender], rate: float, seconds: float) -> Result:
     """Send for a while and return what came of it, latencies in microseconds from the offer."""
     await settle(clients)
+    await _send(clients, rate, LEAD_S)
     for one in clients:
         one.forget()
     began = time.perf_counter()
-    if rate:
-        await by_schedule(clients, rate, seconds)
-    else:
-        await all_they_may(clients, seconds)
+    await _send(clients, rate, seconds)
     passed = time.perf_counter() - began
     answered = sum(one.answered for one in clients)
     await settle(clients)
@@ -52,5 +53,12 @@ async def slice_of(clients: Sequence[Sender], rate: float, seconds: float) -> Re
         "throughput": answered / passed,
         "offered": sum(one.sent + one.refused for one in clients) / passed,
         "latency": percentiles([ns / 1e3 for one in clients for ns in one.latencies_ns]),
-        "unanswered": sum(one.sent - one.answered for one in clients),
+        "unanswered": sum(one.unanswered for one in clients),
     }
+
+
+async def _send(clients: Sequence[Sender], rate: float, seconds: float) -> None:
+    if rate:
+        await by_schedule(clients, rate, seconds)
+    else:
+        await all_they_may(clients, seconds)
