@@ -36,7 +36,7 @@ check: $(VENV)/ready ## format, lint, types, import contracts, tidiness
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/pytest tests/architecture
 
-bench: $(VENV)/ready ## throughput and latency here, about 25 minutes; OPTIONS=--quick: four
+bench: $(VENV)/ready ## throughput and latency here, about 35 minutes; OPTIONS=--quick: five
 	@$(BIN)/python -m quorate.bench $(OPTIONS)
 
 nightly: export HYPOTHESIS_PROFILE := nightly

@@ -25,7 +25,7 @@ from quorate.protocol.session_codec import encode_error, encode_redirect
 from quorate.protocol.session_messages import LinkError
 from quorate_loopback import LoopbackCluster, ParrotService
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 Body = Callable[[LoopbackCluster, ClusterClient], Coroutine[None, None, None]]
 
 
