@@ -8,12 +8,15 @@ from __future__ import annotations
 import asyncio
 import signal
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 
 from quorate.config import ArchiveConfig, ClusterConstants, ClusterSettings
 from quorate.consensus.types import Seat
+from quorate.control.client import ControlClient
 from quorate.control.status import MemberStatus
 from quorate.dev.cluster import DevCluster
+from quorate.errors import AdminRejected, NotConnected
 from quorate_processes.cluster import check_replay, make_options, settled
 from quorate_processes.load import Load
 from quorate_processes.small_disks import SmallDisk, small_disks
@@ -130,6 +133,32 @@ async def elect_while_full(cluster: DevCluster, leader: MemberStatus, load: Load
     # What the killed leader had taken may have been committed by the next one.
     assert len(load.answers) <= answered + ROOM_BYTES_MAX // MESSAGE_BYTES
     assert (await wait_refusing(cluster)).leadership_term_id == successor.leadership_term_id
+
+
+def test_a_member_that_waits_for_its_first_segment_stops_when_it_is_told(tmp_path: Path) -> None:
+    """No space for the founding frame: nothing was done and nothing has failed, exit code 0."""
+    options = make_options(tmp_path, members=1, settings=SETTINGS, constants=CONSTANTS)
+
+    async def found(cluster: DevCluster) -> None:
+        with suppress(AdminRejected, NotConnected):
+            async with ControlClient(cluster.directory.token) as client:
+                await client.found(cluster.control_addresses[0])
+
+    async def run() -> None:
+        async with (
+            DevCluster(options, found=False, restart=False) as cluster,
+            asyncio.timeout(60),
+        ):
+            await wait_storage(cluster, "low")
+            async with asyncio.TaskGroup() as group:
+                group.create_task(found(cluster), name="found")
+                while await metric(cluster, 0, "quorate_spares_exhausted_total") == 0:  # noqa: ASYNC110 - asks a process
+                    await asyncio.sleep(0.05)
+                cluster.kill(Seat(0), signal.SIGTERM)
+                assert await cluster.wait_exit(Seat(0)) == 0
+
+    with small_disks(options, MIB // 2):
+        asyncio.run(run())
 
 
 def test_full_disks_lose_nothing_and_heal_by_themselves(tmp_path: Path) -> None:

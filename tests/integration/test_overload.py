@@ -21,7 +21,9 @@ CLIENTS = 2
 SLICES = 6
 SLICE_S = 0.5
 OFFERED_PER_S = 50_000_000
-"""At each tick more than there can be credit for, so however slow this process is, it runs out."""
+"""At each tick more than there can be credit for."""
+BURST = OFFERED_PER_S
+"""No turn of the loop brings credit meanwhile, so it runs out however slow this process is."""
 BACKLOG_BYTES_MAX = 2 * CLIENTS * GatewayConfig().credit_bytes
 """What the credit of all lets wait in the log, with room for headers."""
 RESIDENT_GROWTH_MAX = 96 * 1024 * 1024
@@ -38,11 +40,11 @@ def test_a_load_beyond_what_is_possible_is_held_back_by_credit(
         async with make_cluster(tmp_path, work_us=work_us) as cluster, asyncio.timeout(100):
             leader = await cluster.wait_leader()
             async with senders(cluster.client_addresses, CLIENTS) as clients:
-                await by_schedule(clients, OFFERED_PER_S, SLICE_S)
+                await by_schedule(clients, OFFERED_PER_S, SLICE_S, BURST)
                 await settle(clients)
                 before = await resident_bytes(cluster)
                 for _ in range(SLICES):
-                    await by_schedule(clients, OFFERED_PER_S, SLICE_S)
+                    await by_schedule(clients, OFFERED_PER_S, SLICE_S, BURST)
                     assert await backlog_bytes(cluster, leader.seat) < BACKLOG_BYTES_MAX
                 await settle(clients)
                 after = await resident_bytes(cluster)

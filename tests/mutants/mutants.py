@@ -434,7 +434,7 @@ ROOM = (
     Mutant(
         "overrun-is-read",
         "gateway/gateway.py",
-        "            connection.pause_reading(\"overrun\")\n",
+        '            connection.pause_reading("overrun")\n',
         "",
         "one that floods beyond its credit fills the log",
     ),

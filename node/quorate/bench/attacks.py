@@ -98,23 +98,36 @@ async def _together(count: int, one: Callable[[], Coroutine[None, None, int]]) -
 
 
 async def crowd(address: str, ended: asyncio.Event) -> Seen:
-    """More connections than there may be; none asks for anything."""
+    """More connections than there may be, all of them there; none asks for anything."""
+    with contextlib.ExitStack() as stack:
+        count = await _connect_many(address, stack, asyncio.Event())
+        _say_ready()
+        await ended.wait()
+    return {"connections": count}
+
+
+async def arrivals(address: str, ended: asyncio.Event) -> Seen:
+    """The same while they come."""
+    with contextlib.ExitStack() as stack:
+        _say_ready()
+        count = await _connect_many(address, stack, ended)
+        await ended.wait()
+    return {"connections": count}
+
+
+async def _connect_many(address: str, stack: contextlib.ExitStack, ended: asyncio.Event) -> int:
     where = split_address(address)
-    sockets: list[socket.socket] = []
-    for number in range(CROWD):
-        one = socket.socket()
+    count = 0
+    while count < CROWD and not ended.is_set():
+        one = stack.enter_context(socket.socket())
         one.setblocking(False)
         with contextlib.suppress(BlockingIOError):
             one.connect(where)
-        sockets.append(one)
-        if number % SOME == 0:
+        if count % SOME == 0:
             # As fast as they are taken, and not all in one gulp of the backlog.
             await asyncio.sleep(0.01)
-    _say_ready()
-    await ended.wait()
-    for one in sockets:
-        one.close()
-    return {"connections": CROWD}
+        count += 1
+    return count
 
 
 async def churn(address: str, ended: asyncio.Event) -> Seen:
@@ -300,6 +313,7 @@ ATTACKS: dict[str, Attack] = {
     each.__name__: each
     for each in (
         crowd,
+        arrivals,
         churn,
         pings,
         crumbs,

@@ -21,7 +21,8 @@ ATTACKS: Mapping[str, str] = {
     "deaf": "5 that never read",
     "ungrateful": "5 that never acknowledge egress",
     "openers": "5 that open sessions without end",
-    "crowd": "10,500 connections",
+    "arrivals": "10,500 connections that come",
+    "crowd": "10,500 connections that are there",
 }
 """Keys of ``attacks.ATTACKS``, with how people call them."""
 LOWEST_PRIORITY = 19

@@ -30,7 +30,7 @@ class Sender:
         self.client: ClusterClient
         self.sent = 0
         self.refused = 0
-        """Messages that were due and found no credit."""
+        """Messages that were due and found no credit while they were."""
         self.answered = 0
         self.wrong: tuple[int, int] | None = None
         """The first answer that was not the next one due: the number due and that of the answer."""
@@ -65,6 +65,22 @@ class Sender:
         self._offered = number
         self.sent += number - first
         return number - first
+
+    async def offer_in_bursts(self, count: int, burst: int, until: float) -> int:
+        """Offer so many, with turns of the loop between bursts, until there is no credit.
+
+        Nor beyond a loop time; return how many were accepted.
+        """
+        loop, left = asyncio.get_running_loop(), count
+        while left and loop.time() < until:
+            asked = min(burst, left)
+            accepted = self.offer(asked)
+            left -= accepted
+            if accepted < asked:
+                break
+            if left:
+                await asyncio.sleep(0)
+        return count - left
 
     async def all_it_may(self, seconds: float) -> None:
         """Offer as much as there is credit."""
@@ -102,11 +118,21 @@ async def senders(addresses: Sequence[str], count: int = 1) -> AsyncIterator[lis
         yield found
 
 
-async def by_schedule(clients: Sequence[Sender], rate: float, seconds: float) -> None:
+async def by_schedule(
+    clients: Sequence[Sender], rate: float, seconds: float, burst: int = BURST
+) -> None:
     """Offer ``rate`` messages a second by schedule, to the sessions in turns.
 
     Whether or not answers come: what finds no credit is dropped. So a rate far beyond what a
     cluster takes costs this process nothing, or this process would be what is too slow.
+
+    Args:
+        clients: At least one.
+        rate: Messages a second of all together.
+        seconds: For how long.
+        burst: Offers of one session between two turns of the loop; where it is more than there can
+            be credit for, credit runs out however slow this process is.
+
     """
     loop, turns = asyncio.get_running_loop(), itertools.cycle(clients)
     began, done = loop.time(), 0
@@ -115,10 +141,9 @@ async def by_schedule(clients: Sequence[Sender], rate: float, seconds: float) ->
         each, more = divmod(due - done, len(clients))
         done = due
         for number in range(len(clients) if each else more):
-            # All at once, so that no credit comes meanwhile: what finds none now was too much.
             share = each + (number < more)
             one = next(turns)
-            one.refused += share - one.offer(share)
+            one.refused += share - await one.offer_in_bursts(share, burst, began + seconds)
         # The schedule is the input.
         await asyncio.sleep(TICK_S)
 

@@ -16,6 +16,7 @@ from quorate_loopback import LoopbackCluster
 CROWD = 200
 WHAT = {
     "crowd": "connections",
+    "arrivals": "connections",
     "churn": "connections",
     "pings": "pings",
     "crumbs": "bytes",
