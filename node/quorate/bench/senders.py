@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import struct
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -30,7 +29,7 @@ class Sender:
         self.client: ClusterClient
         self.sent = 0
         self.refused = 0
-        """Messages that were due and found no credit while they were."""
+        """Messages that were due and not accepted: mostly for want of credit."""
         self.answered = 0
         self.wrong: tuple[int, int] | None = None
         """The first answer that was not the next one due: the number due and that of the answer."""
@@ -134,18 +133,21 @@ async def by_schedule(
             be credit for, credit runs out however slow this process is.
 
     """
-    loop, turns = asyncio.get_running_loop(), itertools.cycle(clients)
-    began, done = loop.time(), 0
+    loop, count = asyncio.get_running_loop(), len(clients)
+    began, done, first = loop.time(), 0, 0
     while (passed := loop.time() - began) < seconds:
         due = int(passed * rate)
-        each, more = divmod(due - done, len(clients))
+        each, more = divmod(due - done, count)
         done = due
-        for number in range(len(clients) if each else more):
+        for number in range(count if each else more):
             share = each + (number < more)
-            one = next(turns)
+            one = clients[(first + number) % count]
             one.refused += share - await one.offer_in_bursts(share, burst, began + seconds)
+        first = (first + more) % count
         # The schedule is the input.
         await asyncio.sleep(TICK_S)
+    # What this process was too late for was due as well.
+    clients[first].refused += int(seconds * rate) - done
 
 
 async def all_they_may(clients: Sequence[Sender], seconds: float) -> None:

@@ -32,4 +32,4 @@ def test_each_line_is_a_slice_and_the_end_of_the_input_the_end(
         assert found["throughput"] > 0
         assert found["unanswered"] == 0
         assert found["latency"]["p50"] > 0
-    assert beyond["offered"] > 2 * beyond["throughput"], "dropped messages were offered, too"
+    assert beyond["offered"] > beyond["throughput"], "dropped messages were offered, too"
