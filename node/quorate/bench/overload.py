@@ -53,14 +53,21 @@ async def _twice(running: Rig, plan: Plan) -> list[Result]:
     rows: list[Result] = []
     async with running_load(_sessions(running, GREEDY)) as load:
         await load.slice(plan.warm_up_s)
-        most = number(await load.slice(plan.slice_s), "throughput")
+        most = await load.slice(plan.slice_s)
         for _ in range(plan.slice_repeats):
             before = max(map(resident_mib, pids))
-            twice = await load.slice(plan.slice_s, TIMES * most)
+            twice = await load.slice(plan.slice_s, TIMES * number(most, "throughput"))
             after = max(map(resident_mib, pids))
-            again = number(await load.slice(plan.slice_s), "throughput")
-            mean = (most + again) / 2
-            rows.append({**twice, "most": mean, "resident_mib": (before, after)})
+            again = await load.slice(plan.slice_s)
+            beside = (most, again)
+            rows.append(
+                {
+                    **twice,
+                    "most": sum(number(each, "throughput") for each in beside) / 2,
+                    "most_p99": sum(p99_of(beside)) / 2,
+                    "resident_mib": (before, after),
+                }
+            )
             most = again
         await check_end(load)
     return rows
@@ -86,6 +93,11 @@ def _figures(title: str, rows: Sequence[Result], durability: Durability) -> list
             Figure(f"{named}: p99 of what was accepted", "us", p99_of(rows)),
             "overload p99",
             durability,
+        ),
+        Figure(
+            f"{named}: the same to that of the most",
+            "x",
+            quotients(p99_of(rows), [number(row, "most_p99") for row in rows]),
         ),
         with_goal(
             Figure(
