@@ -282,6 +282,20 @@ CONSENSUS = (
         "two that canvass at once refuse each other's ballot",
     ),
     Mutant(
+        "late-service-first",
+        "consensus/election.py",
+        " or core.serves_late(core.service_position):",
+        ":",
+        "a member that was just restarted is elected, and answers nobody for seconds",
+    ),
+    Mutant(
+        "late-service-succeeds",
+        "consensus/leader.py",
+        "                late(progress.service_position),\n",
+        "",
+        "leadership is handed to a member that was just restarted",
+    ),
+    Mutant(
         "everybody-gives-way",
         "consensus/election.py",
         "if granted and self._has_better_claim(peer.seat, canvass.end):",

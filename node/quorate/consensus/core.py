@@ -162,6 +162,10 @@ class Core:
             return FoundingState.BROKEN
         return FoundingState.FOUNDING if self.log.end.position else FoundingState.BLANK
 
+    def serves_late(self, service_position: LogPosition) -> bool:
+        """Tell whether a service that has got so far is long behind the end of our log."""
+        return self.log.end.position - service_position > self.config.service_lag_bytes
+
     @property
     def other_voters(self) -> list[Seat]:
         """Seats of all voters but ourselves, in order."""

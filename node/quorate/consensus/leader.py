@@ -432,14 +432,21 @@ class Leader:
     def best_successor(self) -> Seat | None:
         """Return the voter that is heard, sound and most advanced; the lowest seat of equals.
 
-        One whose disk is nearly full comes behind all others.
+        One whose disk is nearly full comes behind all others, and before it one whose service
+        has still to apply much.
         """
+        late = self._core.serves_late
         ranked = [
-            (progress.room_end != ROOM_UNBOUNDED, -progress.match, seat)
+            (
+                progress.room_end != ROOM_UNBOUNDED,
+                late(progress.service_position),
+                -progress.match,
+                seat,
+            )
             for seat, progress in self.progress.items()
             if self.may_succeed(seat)
         ]
-        return min(ranked)[2] if ranked else None
+        return min(ranked)[-1] if ranked else None
 
     def may_succeed(self, seat: Seat) -> bool:
         """Tell whether leadership could be handed to this seat now."""
