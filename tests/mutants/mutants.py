@@ -465,7 +465,7 @@ HOT_PATH = (
     Mutant(
         "written-is-durable",
         "archive/writer.py",
-        "            if self._kernel is None:\n                self._complete(",
+        "            if self._library is None:\n                self._complete(",
         "            if True:\n                self._complete(",
         "a frame counts as durable in fsync when it is in the page cache",
     ),
