@@ -24,8 +24,8 @@ help: ## list the verbs
 demo: $(VENV)/ready ## a cluster on this machine: kill its leader and watch nothing get lost
 	@$(BIN)/python -m quorate.dev.demo
 
-# Simulations fill the cores, and a process-fault test beside them would measure the load instead
-# of the fault: so two runs, and the second one serial.
+# Simulations fill the cores, and process-fault tests need some for a cluster, its load and its
+# deadlines: so two runs, and the second one serial.
 test: $(VENV)/ready ## all tests except the nightly ones, in under ten minutes
 	@mkdir -p $(REPORTS)
 	$(BIN)/pytest -n 2 -m "not nightly and not integration and not kubernetes" --junit-xml=$(REPORTS)/parallel.xml
@@ -38,7 +38,7 @@ check: $(VENV)/ready ## format, lint, types, import contracts, tidiness
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/pytest tests/architecture
 
-bench: $(VENV)/ready ## throughput and latency here, about 25 minutes; OPTIONS=--quick: four
+bench: $(VENV)/ready ## throughput and latency here, about 35 minutes; OPTIONS=--quick: five
 	@$(BIN)/python -m quorate.bench $(OPTIONS)
 
 nightly: export HYPOTHESIS_PROFILE := nightly

@@ -1,15 +1,25 @@
 """The bench as a user runs it, on one tiny part: figures, files, and what an interrupt leaves."""
 
+import asyncio
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
+
+import pytest
+
+from quorate.bench import hostile
+from quorate.bench.plan import Plan
+from quorate.bench.run import Run
 
 START_TIMEOUT_S = 60.0
 END_TIMEOUT_S = 60.0
+SLICE_S = 1.2
+"""Twice as many messages as a p99 needs, should the machine be busy."""
 
 
 def command(output: Path, *parts: str) -> list[str]:
@@ -56,6 +66,28 @@ def test_a_tiny_run_measures_and_writes_everything(tmp_path: Path) -> None:
     assert idle["before"]["sync_p50"] > 0
     assert document["failures"] == []
     assert list(work.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("part", "goals"), [("overload", 6), ("flood", 1), ("hostile", 2), ("lagging", 3)]
+)
+def test_a_tiny_overload_is_measured(
+    part: str, goals: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Short slices, each once; and two of the attacks, which differ only in what attackers do."""
+    few = {name: hostile.ATTACKS[name] for name in ("trickle", "deaf")}
+    monkeypatch.setattr(hostile, "ATTACKS", few)
+    plan = replace(Plan(tmp_path).quick(), warm_up_s=0.1, slice_s=SLICE_S, missed=20_000)
+    said: list[str] = []
+    run = Run(plan, (part,), said.append, lambda _: None)
+    asyncio.run(run.measure())
+    assert not run.failures, run.failures
+    (block,) = run.blocks
+    figures = block.measured.figures
+    assert sum(figure.target is not None for figure in figures) == goals
+    assert all(figure.value > 0 for figure in figures if figure.unit)
+    assert said == [f"measuring {part}, fsync"]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_interrupt_leaves_no_process_and_no_file(tmp_path: Path) -> None:

@@ -8,12 +8,15 @@ from __future__ import annotations
 import asyncio
 import signal
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 
-from quorate.config import ClusterConstants, ClusterSettings
+from quorate.config import ArchiveConfig, ClusterConstants, ClusterSettings
 from quorate.consensus.types import Seat
+from quorate.control.client import ControlClient
 from quorate.control.status import MemberStatus
 from quorate.dev.cluster import DevCluster
+from quorate.errors import AdminRejected, NotConnected
 from quorate_processes.cluster import check_replay, make_options, settled
 from quorate_processes.load import Load
 from quorate_processes.small_disks import SmallDisk, small_disks
@@ -24,6 +27,8 @@ SETTINGS = ClusterSettings(message_bytes_max=16 * 1024, digest_interval_bytes=64
 DISK_BYTES = 24 * MIB
 RATE_PER_S = 1_500
 MESSAGE_BYTES = 1024
+ROOM_BYTES_MAX = (1 + ArchiveConfig().spares) * CONSTANTS.segment_length
+"""What the log of a member whose disk is full can still grow."""
 
 
 async def metric(cluster: DevCluster, seat: int, name: str) -> float:
@@ -105,6 +110,16 @@ async def heal_in_office(
     assert now.leadership_term_id == leader.leadership_term_id
 
 
+async def stop_while_full(cluster: DevCluster, leader: MemberStatus) -> MemberStatus:
+    """Tell the leader and a follower to stop: nothing has failed, so their exit codes are 0."""
+    for seat in (leader.seat, next(seat for seat in cluster.seats if seat != leader.seat)):
+        cluster.kill(Seat(seat), signal.SIGTERM)
+        assert await cluster.wait_exit(Seat(seat)) == 0
+        await cluster.restart(Seat(seat))
+        await wait_storage(cluster, "low", seat)
+    return await wait_refusing(cluster)
+
+
 async def elect_while_full(cluster: DevCluster, leader: MemberStatus, load: Load) -> None:
     """Kill the leader: another one is elected and refuses too; the killed one comes back."""
     answered = len(load.answers)
@@ -116,8 +131,34 @@ async def elect_while_full(cluster: DevCluster, leader: MemberStatus, load: Load
     await cluster.restart(Seat(leader.seat))
     await wait_storage(cluster, "low", leader.seat)
     # What the killed leader had taken may have been committed by the next one.
-    assert len(load.answers) <= answered + RATE_PER_S
+    assert len(load.answers) <= answered + ROOM_BYTES_MAX // MESSAGE_BYTES
     assert (await wait_refusing(cluster)).leadership_term_id == successor.leadership_term_id
+
+
+def test_a_member_that_waits_for_its_first_segment_stops_when_it_is_told(tmp_path: Path) -> None:
+    """No space for the founding frame: nothing was done and nothing has failed, exit code 0."""
+    options = make_options(tmp_path, members=1, settings=SETTINGS, constants=CONSTANTS)
+
+    async def found(cluster: DevCluster) -> None:
+        with suppress(AdminRejected, NotConnected):
+            async with ControlClient(cluster.directory.token) as client:
+                await client.found(cluster.control_addresses[0])
+
+    async def run() -> None:
+        async with (
+            DevCluster(options, found=False, restart=False) as cluster,
+            asyncio.timeout(60),
+        ):
+            await wait_storage(cluster, "low")
+            async with asyncio.TaskGroup() as group:
+                group.create_task(found(cluster), name="found")
+                while await metric(cluster, 0, "quorate_spares_exhausted_total") == 0:  # noqa: ASYNC110 - asks a process
+                    await asyncio.sleep(0.05)
+                cluster.kill(Seat(0), signal.SIGTERM)
+                assert await cluster.wait_exit(Seat(0)) == 0
+
+    with small_disks(options, MIB // 2):
+        asyncio.run(run())
 
 
 def test_full_disks_lose_nothing_and_heal_by_themselves(tmp_path: Path) -> None:
@@ -131,7 +172,7 @@ def test_full_disks_lose_nothing_and_heal_by_themselves(tmp_path: Path) -> None:
                 await fill_leader(cluster, disks, load)
                 leader = await fill_all(cluster, disks)
                 await heal_in_office(cluster, disks, leader, load)
-                leader = await fill_all(cluster, disks)
+                leader = await stop_while_full(cluster, await fill_all(cluster, disks))
                 await elect_while_full(cluster, leader, load)
                 for disk in disks:
                     disk.free()

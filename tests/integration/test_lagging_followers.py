@@ -1,7 +1,6 @@
 """Followers that stand still under full load: nobody waits for them, and they catch up.
 
-Rates depend on who else uses the machine, and a follower that catches up takes its share of it:
-they are compared within one run, with generous bounds. `make bench` measures.
+What that costs in throughput, and how soon they are level, is measured by ``make bench``.
 """
 
 from __future__ import annotations
@@ -17,11 +16,11 @@ from quorate_processes.cluster import make_cluster, settled
 from quorate_processes.flood import FLOOD_SERVICE, Flood
 
 MIB = 1024 * 1024
-FROZEN_S = 3.0
-BEHIND_BYTES = 4 * MIB
-"""Less than this behind a leader at full speed is caught up: some frames are on their way."""
+FROZEN_MESSAGES = 200_000
+MISSED_MESSAGES = 1_000_000
 MEMORY_GROWTH = 64 * MIB
 """Window, tail, a read of the recording and buffers: twice what they take together."""
+PATIENCE_S = 90.0
 
 
 def resident_bytes(cluster: DevCluster, seat: int) -> int:
@@ -33,31 +32,29 @@ def resident_bytes(cluster: DevCluster, seat: int) -> int:
     raise AssertionError(f"process {pid} is gone")
 
 
-async def begin(cluster: DevCluster, flood: Flood) -> tuple[MemberStatus, Seat, float]:
-    """Let the load run for a while; return the leader, a follower and the rate."""
+async def begin(cluster: DevCluster, flood: Flood) -> tuple[MemberStatus, Seat, int]:
+    """Let the load run for a while; return the leader, a follower and the leader's memory."""
     leader = await cluster.wait_leader()
     follower = next(seat for seat in cluster.seats if seat != leader.seat)
     await flood.take(30_000)
-    return leader, follower, await flood.run_for(1.5)
+    return leader, follower, resident_bytes(cluster, leader.seat)
 
 
-async def catch_up(cluster: DevCluster, flood: Flood, leader: int, follower: Seat) -> float:
-    """Wait until the follower is level with the leader, while the load runs; return the rate."""
-    loop = asyncio.get_running_loop()
-    began, before = loop.time(), flood.answered
-    async with asyncio.timeout(60):
-        while await lag(cluster, leader, follower) > BEHIND_BYTES:
+async def catch_up(cluster: DevCluster, flood: Flood, leader: int, follower: Seat) -> None:
+    """Wait until the follower has all that the leader has now, while the load runs."""
+    written, _ = await positions(cluster, leader, follower)
+    async with asyncio.timeout(PATIENCE_S):
+        while (await positions(cluster, leader, follower))[1] < written:
             await flood.take(1)
-    return (flood.answered - before) / (loop.time() - began)
 
 
-async def lag(cluster: DevCluster, leader: int, follower: Seat) -> float:
-    """Return by how many bytes the follower's durable log is behind the leader's."""
+async def positions(cluster: DevCluster, leader: int, follower: Seat) -> tuple[int, int]:
+    """Return up to where the leader has written, and the follower's log is durable."""
     status = (await cluster.statuses())[Seat(leader)]
     if status is None:
-        return float("inf")
+        return 0, -1
     row = next(row for row in status.members if row.seat == follower)
-    return status.written_position - row.append_position
+    return status.written_position, row.append_position
 
 
 async def end(cluster: DevCluster, flood: Flood, leader: MemberStatus) -> None:
@@ -69,20 +66,16 @@ async def end(cluster: DevCluster, flood: Flood, leader: MemberStatus) -> None:
 
 
 def test_a_frozen_follower_holds_up_nobody_and_catches_up_under_load(tmp_path: Path) -> None:
-    """SIGSTOP for seconds: the leader goes on, with bounded memory, and feeds it afterwards."""
+    """SIGSTOP: the leader goes on, with bounded memory, and feeds it afterwards."""
 
     async def run() -> None:
         cluster = make_cluster(tmp_path, service=FLOOD_SERVICE)
         async with cluster, asyncio.timeout(110), Flood(cluster.client_addresses) as flood:
-            leader, follower, rate = await begin(cluster, flood)
-            memory = resident_bytes(cluster, leader.seat)
+            leader, follower, memory = await begin(cluster, flood)
             cluster.kill(follower, signal.SIGSTOP)
-            without = await flood.run_for(FROZEN_S)
+            await flood.take(FROZEN_MESSAGES, PATIENCE_S)
             cluster.kill(follower, signal.SIGCONT)
-            catching_up = await catch_up(cluster, flood, leader.seat, follower)
-            print(f"{rate:.0f}/s, frozen {without:.0f}/s, catching up {catching_up:.0f}/s")
-            assert without > rate / 2
-            assert catching_up > rate / 4
+            await catch_up(cluster, flood, leader.seat, follower)
             assert resident_bytes(cluster, leader.seat) < memory + MEMORY_GROWTH
             await end(cluster, flood, leader)
 
@@ -90,21 +83,17 @@ def test_a_frozen_follower_holds_up_nobody_and_catches_up_under_load(tmp_path: P
 
 
 def test_a_follower_catches_up_a_million_messages_later_under_load(tmp_path: Path) -> None:
-    """SIGKILL, a million messages, restart: the catch-up outruns the stream at full speed."""
+    """SIGKILL, a million messages, restart: it is fed from the recording beside the load."""
 
     async def run() -> None:
         cluster = make_cluster(tmp_path, service=FLOOD_SERVICE)
         async with cluster, asyncio.timeout(115), Flood(cluster.client_addresses) as flood:
-            leader, follower, rate = await begin(cluster, flood)
+            leader, follower, memory = await begin(cluster, flood)
             cluster.kill(follower)
             assert await cluster.wait_exit(follower) == -signal.SIGKILL
-            memory = resident_bytes(cluster, leader.seat)
-            without = await flood.take(1_000_000)
+            await flood.take(MISSED_MESSAGES, PATIENCE_S)
             await cluster.restart(follower)
-            catching_up = await catch_up(cluster, flood, leader.seat, follower)
-            print(f"{rate:.0f}/s, alone {without:.0f}/s, catching up {catching_up:.0f}/s")
-            assert without > rate / 2
-            assert catching_up > rate / 4
+            await catch_up(cluster, flood, leader.seat, follower)
             assert resident_bytes(cluster, leader.seat) < memory + MEMORY_GROWTH
             await end(cluster, flood, leader)
 

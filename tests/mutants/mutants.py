@@ -424,6 +424,27 @@ ROOM = (
         "",
         "what was refused while the log was full is never asked for again",
     ),
+    Mutant(
+        "waits-for-space-for-ever",
+        "archive/writer.py",
+        "                if self._is_closing.wait(FULL_RETRY_S):\n",
+        "                if self._stopping.wait(FULL_RETRY_S):\n",
+        "a member that waits for space cannot be told to stop",
+    ),
+    Mutant(
+        "overrun-is-read",
+        "gateway/gateway.py",
+        '            connection.pause_reading("overrun")\n',
+        "",
+        "one that floods beyond its credit fills the log",
+    ),
+    Mutant(
+        "those-who-had-some-come-first",
+        "gateway/turn_budget.py",
+        "        self._held = {**waiting, **self._held}\n",
+        "        self._held = {**self._held, **waiting}\n",
+        "while many flood, some of them never get their turn",
+    ),
 )
 
 HOT_PATH = (

@@ -81,9 +81,13 @@ class ArchiveWriter:
         """The sequence that the running sync completes, and the end of the log that it covers."""
         self._busy_since_ns = 0
         self._failed = False
+        self._has_given_up = False
+        """Told to end while there was no space: what waited for some was not done."""
         self._is_quiet = asyncio.Event()
         self._is_quiet.set()
         self._stopping = threading.Event()
+        self._is_closing = threading.Event()
+        """Nothing waits for space any more."""
         self._spare_wanted = threading.Event()
         self._readers = ThreadPoolExecutor(1, thread_name_prefix="archive-read")
         self._threads = [
@@ -129,7 +133,7 @@ class ArchiveWriter:
 
         """
         self._submitted = effects[-1].sequence
-        if self._failed:
+        if self._failed or self._has_given_up:
             return
         self._is_quiet.clear()
         if self._waiting or self._is_in_thread or not self._write_at_once(effects):
@@ -156,6 +160,9 @@ class ArchiveWriter:
     async def close(self, *, clean: bool) -> None:
         """Finish what was submitted, stop the threads and close the archive.
 
+        What waits for space on a full disk is given up: nothing of it was done, and nobody was
+        told that it was.
+
         Args:
             clean: Sync everything and set the clean mark. Left out after a failure.
 
@@ -163,6 +170,7 @@ class ArchiveWriter:
             StorageError: The clean close failed, or a thread does not end.
 
         """
+        self._is_closing.set()
         try:
             async with asyncio.timeout(JOIN_TIMEOUT_S):
                 await self._is_quiet.wait()
@@ -262,6 +270,12 @@ class ArchiveWriter:
             self._written = sequence
             self._end_work(sequence)
 
+    def _on_given_up(self) -> None:
+        self._has_given_up = True
+        self._waiting = []
+        self._busy_since_ns = 0
+        self._is_quiet.set()
+
     def _end_work(self, sequence: int) -> None:
         """Tell that everything up to ``sequence`` is durable, and go on with what waits."""
         duration = self._monotonic_ns() - self._busy_since_ns
@@ -280,6 +294,7 @@ class ArchiveWriter:
         if not self._failed:
             self._failed = True
             self._is_quiet.set()
+            self._is_closing.set()
             self._stopping.set()
             self._on_failed(error)
 
@@ -316,22 +331,31 @@ class ArchiveWriter:
                 return
             with self._archive_in_use:
                 sequence = self._persist(effects)
+            if sequence is None:
+                self._tell(self._on_given_up)
+                continue
             self._tell(self._on_thread_done, sequence)
             self.archive.finish_node_state()
             if self.archive.spares.is_short and not self.archive.space_low:
                 self._spare_wanted.set()
 
-    def _persist(self, effects: list[PersistEffect]) -> int:
+    def _persist(self, effects: list[PersistEffect]) -> int | None:
         """Persist; where there is no space for a segment, wait until there is.
 
         Meanwhile this member counts as one whose disk is stalled.
+
+        Returns:
+            The sequence of the last one; None where the writer is closed before there is space.
+
         """
         while True:
             try:
                 return self.archive.persist(effects)
             except DiskFull:
-                if self.archive.has_failed or self._stopping.wait(FULL_RETRY_S):
+                if self.archive.has_failed:
                     raise
+                if self._is_closing.wait(FULL_RETRY_S):
+                    return None
 
     def _prepare(self) -> None:
         """Keep spares ready, in small pieces."""

@@ -56,6 +56,14 @@ GOALS: Mapping[str, Goal] = {
     "stop median": Goal(30, 30),
     "long resident": Goal(100, 100, "etcd 134 MiB, Aeron 900 MiB", "etcd 134 MiB, Aeron 900 MiB"),
     "sessions ratio": Goal(0.95, 0.95, at_least=True),
+    "overload throughput": Goal(0.9, 0.9, at_least=True),
+    # Twice what the gateway lets wait.
+    "overload p99": Goal(400_000, 400_000),
+    "overload memory": Goal(1.1, 1.1),
+    "flood p99": Goal(3, 3),
+    "hostile p99": Goal(3, 3),
+    "lagging throughput": Goal(0.9, 0.9, at_least=True),
+    "lagging elections": Goal(0, 0),
 }
 
 

@@ -32,6 +32,10 @@ class Job:
     """Sessions, each with a connection of its own."""
     outstanding: int = 0
     """Messages that each connection keeps under way; 0 for as many as the window takes."""
+    attack: str = ""
+    """A key of ``attacks.ATTACKS``."""
+    niceness: int = 0
+    """By how much the process gives way to others."""
 
     def encode(self) -> str:
         """Return the form that the process takes as its argument."""

@@ -17,9 +17,11 @@ from collections.abc import Awaitable, Callable
 
 import uvloop
 
+from quorate.bench.attacks import attack
 from quorate.bench.closed_loop import connections, deep_window, lone_frames
 from quorate.bench.job import Job, Result
 from quorate.bench.open_loop import gaps, idle, idle_sessions, open_loop
+from quorate.bench.slices import slices
 
 _PR_SET_PDEATHSIG = 1
 
@@ -31,6 +33,8 @@ KINDS: dict[str, Callable[[Job], Awaitable[Result]]] = {
     "open": open_loop,
     "gaps": gaps,
     "idle-sessions": idle_sessions,
+    "slices": slices,
+    "attack": attack,
 }
 
 
@@ -41,6 +45,7 @@ def main() -> int:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
         if os.getppid() != int(sys.argv[2]):
             return 1
+    os.nice(job.niceness)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         result = runner.run(_run(job))
     print(json.dumps(result))

@@ -24,6 +24,10 @@ class Plan:
     stops: int = 10
     messages: int = 10_000_000
     sessions: int = 1_000
+    slice_s: float = 3.0
+    """Of load with and without whatever disturbs it, in the parts of overload."""
+    missed: int = 1_000_000
+    """Messages that a follower is gone for."""
     durabilities: tuple[Durability, ...] = BOTH
     is_quick: bool = False
 
@@ -38,8 +42,15 @@ class Plan:
             kills=3,
             stops=3,
             messages=600_000,
+            slice_s=0.8,
+            missed=200_000,
             is_quick=True,
         )
+
+    @property
+    def slice_repeats(self) -> int:
+        """How often the parts of overload repeat their slices: once if quick."""
+        return 1 if self.is_quick else self.repeats
 
     def durabilities_of_costs(self) -> tuple[Durability, ...]:
         """Return with what the parts of ``run.COSTS`` are measured: with one if quick."""

@@ -68,6 +68,22 @@ class LoadProcess:
             await self.result()
             raise LoadFailed("the load generator ended before it was ready")
 
+    async def slice(self, seconds: float, rate: float = 0.0) -> Result:
+        """Have sessions send for a while (see ``slices``), and return what came of it.
+
+        Raises:
+            LoadFailed: It ended before.
+
+        """
+        assert self.process.stdin is not None, "started with a pipe"
+        assert self.process.stdout is not None, "started with a pipe"
+        self.process.stdin.write(json.dumps({"seconds": seconds, "rate": rate}).encode() + b"\n")
+        line = await self.process.stdout.readline()
+        if not line:
+            await self.result()
+            raise LoadFailed("the load generator ended before its input")
+        return cast("Result", json.loads(line))
+
     async def result(self) -> Result:
         """End its standard input and wait for what it measured.
 
@@ -87,6 +103,22 @@ class LoadProcess:
         if self.process.returncode is None:
             self.process.kill()
             await self.process.wait()
+
+
+@asynccontextmanager
+async def running_load(job: Job) -> AsyncIterator[LoadProcess]:
+    """Run a load generator that says when it is ready; end it behind the block.
+
+    Raises:
+        LoadFailed: It ended before it was ready.
+
+    """
+    load = await LoadProcess.start(job)
+    try:
+        await load.first_line()
+        yield load
+    finally:
+        await load.end()
 
 
 class Rig:
@@ -114,14 +146,22 @@ class Rig:
 
 
 @asynccontextmanager
-async def rig(path: Path, durability: Durability, service: str = SERVICE) -> AsyncIterator[Rig]:
+async def rig(
+    path: Path, durability: Durability, service: str = SERVICE, service_config: str | None = None
+) -> AsyncIterator[Rig]:
     """Run a cluster in a new directory; its files go with it, unless it fails.
 
     Raises:
         QuorateError: It did not start.
 
     """
-    options = DevOptions(path, service=service, members=MEMBERS, durability=durability)
+    options = DevOptions(
+        path,
+        service=service,
+        service_config=service_config,
+        members=MEMBERS,
+        durability=durability,
+    )
     async with DevCluster(options, restart=False) as cluster:
         await cluster.wait_leader()
         await _settle(cluster)

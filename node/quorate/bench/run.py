@@ -11,7 +11,10 @@ from functools import partial
 from quorate.bench.costs import long_log, service
 from quorate.bench.failover import failover, stop
 from quorate.bench.figures import Figure, Measured
+from quorate.bench.hostile import hostile
+from quorate.bench.lagging import lagging
 from quorate.bench.machine import Probe, probe
+from quorate.bench.overload import flood, overload
 from quorate.bench.plan import Plan
 from quorate.bench.rig import rig
 from quorate.bench.steady import STEADY
@@ -22,9 +25,13 @@ SINGLE: dict[str, Callable[[Plan, Durability], Awaitable[Measured]]] = {
     "stop": stop,
     "long": long_log,
     "service": service,
+    "overload": overload,
+    "flood": flood,
+    "hostile": hostile,
+    "lagging": lagging,
 }
 """Parts with clusters of their own."""
-COSTS = ("sessions", "stop", "long", "service")
+COSTS = ("sessions", "stop", "long", "service", "overload", "flood", "hostile", "lagging")
 """Measured with one durability in a quick run."""
 PARTS = ("machine", *STEADY, *SINGLE)
 

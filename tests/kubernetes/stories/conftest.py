@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import shutil
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -39,6 +40,8 @@ FAILED = pytest.StashKey[bool]()
 
 @pytest.fixture(scope="session")
 def running_cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    # As Ctrl-C, so that a run which is told to end leaves nothing behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with reserved():
         shutil.rmtree(REPORTS / "evidence", ignore_errors=True)
         try:

@@ -13,7 +13,7 @@ from quorate.consensus.types import Seat
 from quorate_attacks.streams import ALL_ONES, TLS_HELLO
 from quorate_attacks.victim import Victim
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 

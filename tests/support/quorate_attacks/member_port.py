@@ -39,7 +39,7 @@ from quorate.protocol.handshake import (
 from quorate_attacks.streams import noise
 from quorate_attacks.victim import Victim
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 class RawMember:

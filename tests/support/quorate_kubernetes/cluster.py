@@ -24,7 +24,7 @@ from quorate_kubernetes import (
 )
 from quorate_kubernetes.failures import BedFailure
 from quorate_kubernetes.kubectl import Kubectl, Object, is_ready
-from quorate_kubernetes.layout import IMAGES, LOCK, LOGS, NODES, PKI, RECORDS, STATE
+from quorate_kubernetes.layout import IMAGE_STORES, IMAGES, LOCK, LOGS, NODES, PKI, RECORDS, STATE
 from quorate_kubernetes.waiting import wait_until
 
 logger = logging.getLogger(__name__)
@@ -183,6 +183,7 @@ def down(*, keep: bool = False) -> None:
     cgroups.remove()
     machine.restore()
     logger.info("the machine is as it was")
+    shutil.rmtree(IMAGE_STORES, ignore_errors=True)
     if not keep:
         shutil.rmtree(STATE)
         logger.info("the disks are removed")

@@ -18,6 +18,10 @@ RECORDS = STATE / "processes"
 IMAGES = STATE / "images"
 """Archives that every node imports when its power comes on."""
 NODE_DISKS = STATE / "nodes"
+IMAGE_STORES = Path("/dev/shm/quorate-kubernetes")
+"""Where the nodes unpack images if there is room: thousands of files that are no test's subject.
+On a busy disk, unpacking them took half a minute and removing them longer."""
+IMAGE_STORES_BYTES = 6 << 30
 MACHINE = STATE / "machine.json"
 LOCK = STATE.with_name(STATE.name + ".lock")
 """Held while a cluster is up; beside the state because it outlives it."""

@@ -33,6 +33,8 @@ JOURNAL_SERVICE = "quorate_processes.journal:Journal"
 ECHO_SERVICE = "quorate.examples.echo:Echo"
 """For many clients: each answer proves its own message."""
 STATUS_TIMEOUT_S = 2.0
+SEGMENT_BYTES = 4 << 20
+"""Small: a member writes two spare segments before anything else, and three share this disk."""
 _LABELS = {"app": NAME}
 _SETTLE_TIMEOUT_S = 60.0
 
@@ -163,6 +165,8 @@ class Members:
             secret_file = "/etc/quorate/auth/members"
             [settings]
             digest_interval_bytes = 65536
+            [constants]
+            segment_length = {SEGMENT_BYTES}
             [member]
             cluster_id = "{secrets.token_hex(16)}"
             data_dir = "/var/lib/quorate/member"

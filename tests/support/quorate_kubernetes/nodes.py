@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 from quorate_kubernetes import cgroups, network, processes
@@ -12,6 +13,8 @@ from quorate_kubernetes.layout import (
     API_PORT,
     BED,
     HOST,
+    IMAGE_STORES,
+    IMAGE_STORES_BYTES,
     IMAGES,
     PKI,
     kubeconfig,
@@ -64,8 +67,8 @@ def power_on(node: str, tools: Path) -> None:
     """Start a node on its disk, a new one if it has none; returns before it is ready."""
     network.plug(node)
     disk = node_disk(node)
-    for folder in MOUNT_POINTS:
-        (disk / folder).mkdir(parents=True, exist_ok=True)
+    if not disk.exists():
+        _make_disk(node, disk)
     _write_configuration(node, disk)
     cgroups.make(node)
     mounts = [f"{folder}:{place}" for folder, place in MOUNT_POINTS.items()]
@@ -104,6 +107,21 @@ def init_of(node: str) -> int:
         raise BedFailure(f"node {node} has no power")
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return int(children[0])
+
+
+def _make_disk(node: str, disk: Path) -> None:
+    for folder in MOUNT_POINTS:
+        (disk / folder).mkdir(parents=True)
+    if _has_memory_for_images():
+        store = IMAGE_STORES / node
+        store.mkdir(parents=True)
+        (disk / "containerd").rmdir()
+        (disk / "containerd").symlink_to(store)
+
+
+def _has_memory_for_images() -> bool:
+    place = IMAGE_STORES.parent
+    return place.is_dir() and shutil.disk_usage(place).free >= IMAGE_STORES_BYTES
 
 
 def _write_configuration(node: str, disk: Path) -> None:

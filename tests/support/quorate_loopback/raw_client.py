@@ -29,7 +29,7 @@ from quorate_loopback.service import ParrotService
 
 T = TypeVar("T", bound=ClientLinkMessage)
 KEY = b"k" * 16
-PATIENCE_S = 10.0
+PATIENCE_S = 30.0
 
 
 class RawClient:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections import Counter
 
@@ -9,6 +10,7 @@ import aiohttp
 
 from quorate.dev.cluster import DevCluster
 
+PATIENCE_S = 60.0
 _REFUSED = re.compile(r'quorate_refused_total\{boundary="client",reason="(.+?)"\} (\S+)')
 _RESIDENT = re.compile(r"^process_resident_memory_bytes (\S+)$", re.MULTILINE)
 
@@ -35,3 +37,10 @@ async def refused(cluster: DevCluster) -> Counter[str]:
         for row in _REFUSED.finditer(text):
             counts[row[1]] += int(float(row[2]))
     return counts
+
+
+async def until_refused(cluster: DevCluster, reason: str, before: Counter[str]) -> None:
+    """Wait until something is refused for this reason that was not before."""
+    async with asyncio.timeout(PATIENCE_S):
+        while (await refused(cluster))[reason] == before[reason]:  # noqa: ASYNC110 - asks processes
+            await asyncio.sleep(0.05)

@@ -69,22 +69,12 @@ class Flood:
                 continue
             await asyncio.sleep(0)
 
-    async def take(self, more: int, timeout_s: float = 60.0) -> float:
-        """Wait for that many more answers, and return how many came in a second."""
-        loop = asyncio.get_running_loop()
-        began, before = loop.time(), self.answered
-        self._wanted = before + more
+    async def take(self, more: int, timeout_s: float = 60.0) -> None:
+        """Wait for that many more answers."""
+        self._wanted = self.answered + more
         self._reached.clear()
         async with asyncio.timeout(timeout_s):
             await self._reached.wait()
-        return (self.answered - before) / (loop.time() - began)
-
-    async def run_for(self, seconds: float) -> float:
-        """Let time pass, which is what is asked for, and return the answers in a second."""
-        loop = asyncio.get_running_loop()
-        began, before = loop.time(), self.answered
-        await asyncio.sleep(seconds)
-        return (self.answered - before) / (loop.time() - began)
 
     async def finish(self, timeout_s: float = 60.0) -> None:
         """Stop sending, wait for every answer, and see that each was the one due."""

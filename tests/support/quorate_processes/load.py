@@ -22,8 +22,6 @@ class Load:
         """Send messages of at least so many bytes to the cluster at these client addresses."""
         self.answers: list[bytes] = []
         self.sent: list[bytes] = []
-        self.gap_s = 0.0
-        """Longest time without an answer, while messages were waiting for one."""
         self._per_turn = max(1, int(rate_per_s * TURN_S))
         self._message_bytes = message_bytes
         self._addresses = addresses
@@ -63,12 +61,7 @@ class Load:
             await asyncio.sleep(TURN_S)
 
     async def _receive(self) -> None:
-        loop = asyncio.get_running_loop()
-        last = loop.time()
         async for received in self._client.receive():
-            now = loop.time()
-            self.gap_s = max(self.gap_s, now - last)
-            last = now
             assert received.error is None, received
             self.answers.append(received.message)
             if len(self.answers) % self._per_turn == 0 or not self._sending:

@@ -28,7 +28,7 @@ from quorate.transport.member_links import MemberLinks
 Run: TypeAlias = Callable[[Coroutine[None, None, None]], None]
 """Runs a test's coroutine on a loop of its own."""
 
-PATIENCE_S = 10.0
+PATIENCE_S = 30.0
 """No wait of a test takes this long unless something is broken."""
 
 

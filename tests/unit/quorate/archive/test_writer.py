@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -76,6 +77,18 @@ async def poll(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
+def hang_syncs(disk: SimulatedDisk) -> threading.Event:
+    """Let no sync of the log end before the event is set."""
+    go_on = threading.Event()
+
+    def hang(operation: Operation) -> None:
+        if operation.kind == "sync" and operation.name.startswith("log"):
+            assert go_on.wait(20), "nobody let it go on"
+
+    disk.fault = hang
+    return go_on
+
+
 def run(test: Callable[[], Awaitable[None]]) -> None:
     async def main() -> None:
         await test()
@@ -112,13 +125,10 @@ def test_what_comes_while_a_sync_runs_goes_into_the_next_one() -> None:
         member.submit(b"first")
         await member.until(lambda: member.completed == [1])
 
-        def slow(operation: Operation) -> None:
-            if operation.kind == "sync" and operation.name.startswith("log"):
-                time.sleep(0.05)
-
-        disk.fault = slow
+        go_on = hang_syncs(disk)
         for _ in range(20):
             member.submit(b"next")
+        go_on.set()
         await member.until(lambda: member.completed[-1] == 21)
         assert len(member.completed) <= 4
         await member.writer.close(clean=True)
@@ -262,36 +272,60 @@ def test_a_call_that_hangs_shows_for_how_long() -> None:
         member = Member(disk)
         assert member.writer.busy_ns == 0
 
-        def slow(operation: Operation) -> None:
-            if operation.kind == "sync" and operation.name.startswith("log"):
-                time.sleep(0.2)
-
-        disk.fault = slow
+        go_on = hang_syncs(disk)
         member.submit(b"first")
         await poll(lambda: member.writer.busy_ns > 10_000_000)
+        go_on.set()
         await member.until(lambda: member.completed == [1])
         await member.writer.close(clean=True)
 
     run(test)
 
 
+async def fill(member: Member, disk: SimulatedDisk) -> None:
+    """Append until the disk has no space for what the writer is given."""
+    await poll(lambda: not member.archive.spares.is_short)
+    disk.capacity = disk.used_bytes
+    out_of_space = member.archive.spares.run_out_count
+
+    def waits() -> bool:
+        return member.archive.spares.run_out_count > out_of_space
+
+    while not waits():
+        member.submit(bytes(SEGMENT_LENGTH // 4 - 64))
+        await poll(lambda: waits() or member.completed[-1:] == [member.sequence])
+    assert member.completed[-1] < member.sequence
+    assert not member.failures
+
+
 def test_where_there_is_no_space_for_a_segment_the_writer_waits_for_some() -> None:
     async def test() -> None:
         disk = SimulatedDisk(Random(1))
         member = Member(disk)
-        await poll(lambda: not member.archive.spares.is_short)
-        disk.capacity = disk.used_bytes
-        while not member.archive.space_low or member.archive.spares.ready_count:
-            member.submit(bytes(SEGMENT_LENGTH // 4 - 64))
-            await member.until(lambda: member.completed[-1:] == [member.sequence])
-        while member.completed[-1:] == [member.sequence]:
-            member.submit(bytes(SEGMENT_LENGTH // 4 - 64))
-            await asyncio.sleep(0.05)
-        assert not member.failures
+        await fill(member, disk)
         assert member.writer.busy_ns > 0
         disk.capacity = None
         await member.until(lambda: member.completed[-1] == member.sequence)
         assert not member.failures
         await member.writer.close(clean=True)
+
+    run(test)
+
+
+def test_a_writer_that_waits_for_space_can_be_closed_and_gives_up_only_what_waits() -> None:
+    async def test() -> None:
+        disk = SimulatedDisk(Random(1))
+        member = Member(disk)
+        await fill(member, disk)
+        completed, end = list(member.completed), member.archive.end
+        member.submit(b"behind it")
+        await member.writer.close(clean=True)
+        member.submit(b"too late")
+        assert member.completed == completed
+        assert not member.failures
+        again = Member(disk)
+        assert again.archive.recovered.end == end
+        assert again.archive.recovered.watermark == end, "synced, and said so"
+        await again.writer.close(clean=False)
 
     run(test)

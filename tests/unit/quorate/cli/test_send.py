@@ -14,7 +14,7 @@ from quorate.cli.send import read_lines
 
 
 async def lines_of(descriptor: int) -> list[bytes]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         return [line async for line in read_lines(descriptor)]
 
 
@@ -63,7 +63,7 @@ def test_a_line_arrives_before_the_next_one_is_written() -> None:
         lines = read_lines(reading)
         for text in (b"8", b"x5", b"="):
             os.write(writing, text + b"\n")
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 assert await anext(lines) == text
         os.close(writing)
         assert [line async for line in lines] == []

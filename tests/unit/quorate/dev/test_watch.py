@@ -94,7 +94,7 @@ def test_a_watched_member_is_known_as_it_changes_goes_and_comes_back(
     async def story() -> None:
         client = FakeClient({"a": None, "b": None, "c": None})
         board = board_of(client)
-        async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        async with asyncio.timeout(30), asyncio.TaskGroup() as group:
             watching = group.create_task(board.watch(Seat(0)))
             for status in (member(0, "follower", 1), None, member(0, "leader", 2, version=2)):
                 await client.put("a", status)

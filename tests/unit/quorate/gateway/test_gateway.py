@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
+
 import pytest
 
 from quorate.config import ClusterConstants, GatewayConfig
@@ -23,6 +25,9 @@ from quorate.protocol.session_messages import (
 )
 from quorate_loopback import LoopbackCluster
 from quorate_loopback.raw_client import RawClient, cluster, heard, led, refused, run, until
+
+READ_BYTES = 256 * 1024
+"""What a transport hands over at once: beyond its credit a connection gets no second one."""
 
 
 def test_acknowledges_ingress_that_the_service_does_not_answer() -> None:
@@ -188,6 +193,44 @@ def test_a_client_that_overruns_its_credit_is_not_read_from_until_it_is_applied(
         assert len(heard(loopback)) == 4, "nor has it expired meanwhile"
 
     led(test, config=GatewayConfig(credit_bytes=1000))
+
+
+def test_one_that_floods_has_its_credit_in_the_log_and_the_others_are_let_in() -> None:
+    """Nothing is applied meanwhile, so however long it takes the flood gets no further."""
+    message, credit, others = b"quiet" + bytes(600), 16_000, 20
+
+    async def test() -> None:
+        async with (
+            cluster(config=GatewayConfig(credit_bytes=credit)) as loopback,
+            AsyncExitStack() as stack,
+        ):
+            loopback.lead()
+            clients = [
+                await stack.enter_async_context(RawClient(loopback.addresses[0]))
+                for _ in range(1 + others)
+            ]
+            for number, client in enumerate(clients):
+                await client.attach(key=bytes([number]) * 16)
+            flood, *modest = clients
+            loopback.hold()
+            for first in range(1, 2_001):
+                flood.ingress(first, message)
+            for client in modest:
+                client.ingress(1, b"modest")
+            for client in modest:
+                client.say(KeepAlive())
+                await client.expect(Credit)
+            await until(lambda: refused(loopback, "overrun") > 0)
+            assert loopback.members[0].gateway.ingress_bytes < credit + READ_BYTES
+            loopback.release()
+            await flood.acknowledged(2_000)
+        order = heard(loopback)
+        ahead = max(at for at, what in enumerate(order) if what == b"modest")
+        assert ahead < others + (credit + READ_BYTES) // len(message)
+        assert order.count(b"modest") == others
+        assert order.count(message) == 2_000
+
+    run(test)
 
 
 def test_credit_grows_as_ingress_is_applied() -> None:

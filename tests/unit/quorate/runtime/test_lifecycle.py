@@ -59,7 +59,7 @@ def test_alone_there_is_nobody_to_hand_over_to_and_no_wait() -> None:
     async def run() -> None:
         bench = AgentBench(Echo())
         await bench.lead()
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(20):
             await hand_over(cast("Member", _Parts(bench)), 60.0)
 
     asyncio.run(run())
@@ -84,8 +84,8 @@ def test_hand_over_tries_again_until_it_succeeds() -> None:
             asyncio.get_running_loop().call_soon(bench.effects.carry_out, [ended])
 
         bench.agent.request_transfer = request  # type: ignore[method-assign]
-        async with asyncio.timeout(5):
-            await hand_over(cast("Member", _Parts(bench)), 4.0)
+        async with asyncio.timeout(20):
+            await hand_over(cast("Member", _Parts(bench)), 60.0)
         assert asked == [None, None]
 
     asyncio.run(run())
@@ -96,7 +96,7 @@ def test_hand_over_ends_at_its_bound() -> None:
         bench = AgentBench(Echo())
         await bench.lead()
         bench.module.core.links[Seat(1)] = life(1)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await hand_over(cast("Member", _Parts(bench)), 0.2)
         assert bench.module.role is Role.LEADER
 
