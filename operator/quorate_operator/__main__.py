@@ -26,6 +26,8 @@ def main(arguments: Sequence[str]) -> int:
     try:
         config = load(arguments, os.environ)
         logs.configure(config.log_level)
+        if config.kubeconfig:
+            os.environ["KUBECONFIG"] = config.kubeconfig  # kopf looks nowhere else
         LOGGER.info("settings: %s", config)
         return asyncio.run(operate(config))
     except ConfigurationError as error:
