@@ -118,6 +118,9 @@ class FrameDecoder:
         """
         data, offset = self._data, self._offset
         available = len(data) - offset
+        if not available:
+            self._data, self._offset = b"", 0
+            return None
         if available < MEMBER_HEADER.size:
             self._keep(MEMBER_HEADER.size)
             return None

@@ -131,6 +131,12 @@ class LinkedMember:
         """Listen and dial."""
         await self.links.start(self.host, self.port, tasks)
 
+    def say(self, seat: Seat, message: Message) -> bool:
+        """Send one message by itself."""
+        is_sent = self.links.send(seat, message)
+        self.links.flush()
+        return is_sent
+
 
 @asynccontextmanager
 async def running(*members: LinkedMember) -> AsyncIterator[None]:
@@ -153,9 +159,9 @@ async def settled(*members: LinkedMember) -> None:
     """
     pairs = [(a, b) for a in members for b in members if a is not b]
     for sender, _ in pairs:
-        sender.listener.greet = partial(sender.links.send, message=Founded(1))
+        sender.listener.greet = partial(sender.say, message=Founded(1))
     for sender, receiver in pairs:
-        sender.links.send(receiver.seat, Founded(1))
+        sender.say(receiver.seat, Founded(1))
     for sender, receiver in pairs:
         await receiver.listener.until(partial(_has_heard, receiver.listener, sender.seat))
     for member in members:

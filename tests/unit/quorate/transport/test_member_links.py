@@ -53,9 +53,9 @@ def test_should_bring_up_one_link_and_carry_messages_both_ways(
             assert alice.links.connected_seats == {Seat(1)}
 
             await settled(alice, bob)
-            assert alice.links.send(Seat(1), Founded(5))
-            assert alice.links.send(Seat(1), FoundRequest(discard=True))
-            assert bob.links.send(Seat(0), Founded(6))
+            assert alice.say(Seat(1), Founded(5))
+            assert alice.say(Seat(1), FoundRequest(discard=True))
+            assert bob.say(Seat(0), Founded(6))
             await bob.listener.until(lambda: len(bob.listener.messages) == 2)
             await alice.listener.until(lambda: len(alice.listener.messages) == 1)
             assert [m for _, m in bob.listener.messages] == [Founded(5), FoundRequest(discard=True)]
