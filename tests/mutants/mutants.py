@@ -150,8 +150,8 @@ CONSENSUS = (
     Mutant(
         "append-while-handing-over",
         "consensus/module.py",
-        "if self._transfer.is_running:",
-        "if False:",
+        "if self._transfer.is_running:\n            return Rejection",
+        "if False:\n            return Rejection",
         "the leader appends behind the token",
     ),
     Mutant(

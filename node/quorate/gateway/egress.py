@@ -113,17 +113,17 @@ class EgressPublisher:
 
     def _acknowledge(self, connection: ClientConnection) -> bool:
         """Tell whether the client has been told all that is applied of its ingress."""
-        view = self._port.container.session(connection.session_id)
-        if view is None:
+        progress = self._port.container.progress_of(connection.session_id)
+        if progress is None:
             return False
-        applied = view.last_ingress_sequence
+        applied, last_egress, is_flushed = progress
         self.applied_bytes += connection.credit.on_applied(applied)
-        is_sent = view.is_flushed and view.last_egress_sequence <= connection.egress_sent
+        is_sent = is_flushed and last_egress <= connection.egress_sent
         if connection.is_lagging or not is_sent:
             return False
         if applied > connection.ingress_said:
             connection.ingress_said = applied
-            connection.write(egress_header(applied, view.last_egress_sequence, 0, 0))
+            connection.write(egress_header(applied, last_egress, 0, 0))
         return True
 
     def _renew_credit(self, connection: ClientConnection, share: int) -> None:

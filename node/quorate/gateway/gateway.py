@@ -249,7 +249,8 @@ class Gateway:
 
         """
         self.now = now_loop_ns
-        self.budget.begin(self._pool.sharers)
+        if self._crowd.all:
+            self.budget.begin(self._pool.sharers)
         if self._retry_at is not None and now_loop_ns >= self._retry_at:
             self._begin_anew()
         if self._serving_term is not None:
