@@ -199,8 +199,8 @@ CONSENSUS = (
     Mutant(
         "wiped-member-counts",
         "consensus/core.py",
-        "return self.member_id_of(peer.seat) == peer.member_id != NO_MEMBER",
-        "return self.member_id_of(peer.seat) != NO_MEMBER",
+        "return self._member_ids.get(peer.seat) == peer.member_id != NO_MEMBER",
+        "return self._member_ids.get(peer.seat) is not None",
         "a wiped directory votes and acknowledges in its old seat",
     ),
     Mutant(

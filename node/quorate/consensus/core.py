@@ -171,7 +171,7 @@ class Core:
 
     def knows(self, peer: PeerLife) -> bool:
         """Tell whether the log has this very directory in that seat."""
-        return self.member_id_of(peer.seat) == peer.member_id != NO_MEMBER
+        return self._member_ids.get(peer.seat) == peer.member_id != NO_MEMBER
 
     def _use(self, membership: Membership) -> None:
         self.membership = membership
@@ -336,7 +336,10 @@ class Core:
 
     @property
     def has_news(self) -> bool:
-        """Whether the outside has something to do: what is asked of it, or a new commit."""
+        """Whether the outside has something to do: what is asked of it, or a new commit.
+
+        What a leader has appended and not sent yet is asked of it: to write that.
+        """
         return bool(self.effects) or self.commit_position > self._commit_told
 
     def tell_commit(self) -> None:

@@ -538,11 +538,6 @@ class ConsensusModule(Observed):
 
     # -- output ---------------------------------------------------------------------------
 
-    @property
-    def has_news(self) -> bool:
-        """Whether ``drain`` would return anything after a report or a completed write."""
-        return self._core.has_news
-
     def drain(self) -> list[Effect]:
         """Return what is to be done since the last call, in order.
 

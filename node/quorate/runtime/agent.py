@@ -170,7 +170,7 @@ class ConsensusAgent:
         Of the reports to each frame the last ones, and of a leader's own syncs those that come
         behind a quorum's, change nothing that anybody waits for.
         """
-        if not self._in_turn and (self.module.has_news or self._stall_rounds):
+        if not self._in_turn and (self.module.core.has_news or self._stall_rounds):
             self._open_turn()
 
     def wake(self) -> None:
@@ -191,11 +191,12 @@ class ConsensusAgent:
             self._fire_timers()
         if not self._stall_rounds:
             core = self.module.core
-            positions = (core.log.end.position, core.commit_position, applier.position)
+            positions = (core.log.end.position, core.commit_position, applier.container.position)
             self._gateway.on_turn(self._instant.loop, positions)
             if self._entries:
                 self._append_entries()
-        self._carry_out()
+        if self.module.core.has_news:
+            self._carry_out()
         self._in_turn = False
         ended = self._clock.monotonic()
         self.metrics.loop_turn.observe_ns(ended - self._turn_began)
@@ -205,19 +206,25 @@ class ConsensusAgent:
 
     def _carry_out(self) -> None:
         """Have done what the module decided; a write that needs no sync completes meanwhile."""
-        effects = self.module.drain()
+        module = self.module
+        effects = module.drain()
         while effects:
             self._has_persisted = False
             self._carrier.carry_out(effects)
-            effects = self.module.drain() if self._has_persisted else []
+            effects = module.drain() if self._has_persisted and module.core.has_news else []
 
     def _next_delay(self, *, has_timers: bool) -> int:
         """Return after how many nanoseconds time itself is the next input."""
         if self._stall_rounds:
             return 1_000_000
-        delay = min(self.module.next_deadline - self._instant.loop, TICK_MAX_NS)
-        due = self._timer_due_in() if has_timers else None
-        return max(0, delay if due is None else min(delay, due))
+        delay = self.module.next_deadline - self._instant.loop
+        if has_timers:
+            due = self._timer_due_in()
+            if due is not None and due < delay:
+                delay = due
+        if delay >= TICK_MAX_NS:
+            return TICK_MAX_NS
+        return max(0, delay)
 
     def _arm_timer(self, now_ns: int, delay_ns: int) -> None:
         at = now_ns + delay_ns
