@@ -148,6 +148,13 @@ CONSENSUS = (
         "a token is honoured although the log has gone on",
     ),
     Mutant(
+        "commit-is-no-news",
+        "consensus/core.py",
+        "return bool(self.effects) or self.commit_position > self._commit_told",
+        "return bool(self.effects)",
+        "what a report or a sync commits waits for another reason to look",
+    ),
+    Mutant(
         "append-while-handing-over",
         "consensus/module.py",
         "if self._transfer.is_running:\n            return Rejection",
