@@ -500,7 +500,7 @@ HOT_PATH = (
     Mutant(
         "commit-never-published",
         "consensus/leader.py",
-        "        if is_owed and Deadline.PUBLISH not in core.deadlines:\n",
+        "        elif Deadline.PUBLISH not in core.deadlines:\n",
         "        if False:\n",
         "followers of a quiet leader learn of a commit with the heartbeat only",
     ),

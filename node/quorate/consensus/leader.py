@@ -119,7 +119,10 @@ class Leader:
         for seat, progress in self.progress.items():
             self._stream(seat, progress)
             is_owed = is_owed or self._owes_commit(progress)
-        if is_owed and Deadline.PUBLISH not in core.deadlines:
+        if not is_owed:
+            # A debt that begins later waits from then on: under load the next frame pays it.
+            core.deadlines.pop(Deadline.PUBLISH, None)
+        elif Deadline.PUBLISH not in core.deadlines:
             core.arm(Deadline.PUBLISH, core.config.publish_delay_ns)
 
     def go_on(self, seat: Seat) -> None:
@@ -284,7 +287,7 @@ class Leader:
             self._advance(peer.seat, progress, report)
         if self._has_cures:
             self._maybe_cure()
-        if progress.match > before:
+        if before < progress.match > core.commit_position:
             self.maybe_commit()
         if progress.next_position < core.log.end.position:
             self._stream(peer.seat, progress)

@@ -90,6 +90,7 @@ class ConsensusAgent:
     ) -> None:
         """Own ``module``; ``attach`` completes the wiring before anything arrives."""
         self.module = module
+        self._core = module.core
         self.applier = applier
         self.metrics = metrics
         self.is_stopping = False
@@ -150,7 +151,7 @@ class ConsensusAgent:
         if self._loop_time.turn(began):
             self._stall_rounds = STALL_ROUNDS
             stalled_ms = (began - self._turn_began) // 1_000_000
-            log_event(LOGGER, Event.LOOP_STALLED, seat=self.module.core.seat, ms=stalled_ms)
+            log_event(LOGGER, Event.LOOP_STALLED, seat=self._core.seat, ms=stalled_ms)
         self._turn_began = began
         self._instant = Instant(self._loop_time.now, clock.boottime(), clock.wall())
 
@@ -170,7 +171,7 @@ class ConsensusAgent:
         Of the reports to each frame the last ones, and of a leader's own syncs those that come
         behind a quorum's, change nothing that anybody waits for.
         """
-        if not self._in_turn and (self.module.core.has_news or self._stall_rounds):
+        if not self._in_turn and (self._core.has_news or self._stall_rounds):
             self._open_turn()
 
     def wake(self) -> None:
@@ -190,12 +191,12 @@ class ConsensusAgent:
         if has_timers:
             self._fire_timers()
         if not self._stall_rounds:
-            core = self.module.core
+            core = self._core
             positions = (core.log.end.position, core.commit_position, applier.container.position)
             self._gateway.on_turn(self._instant.loop, positions)
             if self._entries:
                 self._append_entries()
-        if self.module.core.has_news:
+        if self._core.has_news:
             self._carry_out()
         self._in_turn = False
         ended = self._clock.monotonic()
@@ -211,7 +212,7 @@ class ConsensusAgent:
         while effects:
             self._has_persisted = False
             self._carrier.carry_out(effects)
-            effects = module.drain() if self._has_persisted and module.core.has_news else []
+            effects = module.drain() if self._has_persisted and self._core.has_news else []
 
     def _next_delay(self, *, has_timers: bool) -> int:
         """Return after how many nanoseconds time itself is the next input."""
@@ -323,9 +324,9 @@ class ConsensusAgent:
         if self.module.transfer_target is not None:
             # Nothing may be appended now: to wait for it would be to spin until the outcome.
             return None
-        if self.module.core.storage_full:
+        if self._core.storage_full:
             return None
-        log = self.module.core.log
+        log = self._core.log
         if log.end.position > self.applier.position and log.last_timestamp >= deadline:
             return None
         log_time = self.module.log_time(self._instant)
