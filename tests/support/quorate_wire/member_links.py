@@ -24,6 +24,7 @@ from quorate.protocol.framing import FrameDecoder
 from quorate.protocol.handshake import Handshake, HandshakeExchange, LinkRefusal
 from quorate.transport.interfaces import LinkIdentity, LinkInfo, LinkSettings
 from quorate.transport.member_links import MemberLinks
+from quorate_wire.frames import cut
 
 Run: TypeAlias = Callable[[Coroutine[None, None, None]], None]
 """Runs a test's coroutine on a loop of its own."""
@@ -214,7 +215,7 @@ class RawPeer:
             except ConnectionResetError:
                 data = b""
         await self.close()
-        return [(frame.message_type, frame.payload) for frame in self._decoder.feed(data)]
+        return [(frame.message_type, frame.payload) for frame in cut(self._decoder, data)]
 
     async def close(self) -> None:
         """Close, and wait until the socket is gone."""
@@ -229,7 +230,7 @@ class RawPeer:
         )
         await self.send(exchange.opening())
         while not exchange.is_complete:
-            for frame in self._decoder.feed(await self.reader.read(65536)):
+            for frame in cut(self._decoder, await self.reader.read(65536)):
                 await self.send(exchange.receive(frame))
 
 

@@ -16,6 +16,7 @@ from quorate.protocol.handshake import (
     LinkRefusal,
     encode_handshake,
 )
+from quorate_wire.frames import cut
 from quorate_wire.member_links import (
     PATIENCE_S,
     LinkedMember,
@@ -151,7 +152,7 @@ def test_the_connection_of_the_higher_seat_should_lose_within_one_life(run: Run)
                 peers.append(RawPeer(reader, writer))
                 decoder = FrameDecoder()
                 while data := await reader.read(65536):
-                    for frame in decoder.feed(data):
+                    for frame in cut(decoder, data):
                         if not exchange.is_complete:
                             writer.write(exchange.receive(frame))
                         if frame.message_type == 4:
