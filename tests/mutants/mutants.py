@@ -148,10 +148,17 @@ CONSENSUS = (
         "a token is honoured although the log has gone on",
     ),
     Mutant(
+        "commit-is-no-news",
+        "consensus/core.py",
+        "return bool(self.effects) or self.commit_position > self._commit_told",
+        "return bool(self.effects)",
+        "what a report or a sync commits waits for another reason to look",
+    ),
+    Mutant(
         "append-while-handing-over",
         "consensus/module.py",
-        "if self._transfer.is_running:",
-        "if False:",
+        "if self._transfer.is_running:\n            return Rejection",
+        "if False:\n            return Rejection",
         "the leader appends behind the token",
     ),
     Mutant(
@@ -199,8 +206,8 @@ CONSENSUS = (
     Mutant(
         "wiped-member-counts",
         "consensus/core.py",
-        "return self.member_id_of(peer.seat) == peer.member_id != NO_MEMBER",
-        "return self.member_id_of(peer.seat) != NO_MEMBER",
+        "return self._member_ids.get(peer.seat) == peer.member_id != NO_MEMBER",
+        "return self._member_ids.get(peer.seat) is not None",
         "a wiped directory votes and acknowledges in its old seat",
     ),
     Mutant(
@@ -493,7 +500,7 @@ HOT_PATH = (
     Mutant(
         "commit-never-published",
         "consensus/leader.py",
-        "        if is_owed and Deadline.PUBLISH not in core.deadlines:\n",
+        "        elif Deadline.PUBLISH not in core.deadlines:\n",
         "        if False:\n",
         "followers of a quiet leader learn of a commit with the heartbeat only",
     ),

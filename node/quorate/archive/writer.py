@@ -95,6 +95,7 @@ class ArchiveWriter:
             threading.Thread(target=self._run(self._write), name="archive-write", daemon=True),
             threading.Thread(target=self._run(self._prepare), name="archive-spares", daemon=True),
         ]
+        self._syncs = archive.durability is Durability.FSYNC
         self._library: LibrarySync | None = None
         if archive.durability is Durability.REPLICATED:
             sync = threading.Thread(target=self._run(self._sync), name="archive-sync", daemon=True)
@@ -136,7 +137,6 @@ class ArchiveWriter:
         self._submitted = effects[-1].sequence
         if self._failed or self._has_given_up:
             return
-        self._is_quiet.clear()
         if self._waiting or self._is_in_thread or not self._write_at_once(effects):
             self._waiting += effects
         self._go_on()
@@ -200,7 +200,7 @@ class ArchiveWriter:
 
     def _write_at_once(self, effects: Sequence[PersistEffect]) -> bool:
         """Write on the loop if that takes no waiting; tell whether it was done."""
-        if self.archive.durability is Durability.FSYNC and self._sync_descriptor is None:
+        if self._syncs and self._sync_descriptor is None:
             return False
         if not self._archive_in_use.acquire(blocking=False):
             return False
@@ -228,13 +228,15 @@ class ArchiveWriter:
         if self._syncing is not None or self._is_in_thread or self._failed:
             return
         if self._written > self._completed:
+            self._is_quiet.clear()
             self._begin_sync()
         elif self._waiting:
+            self._is_quiet.clear()
             effects, self._waiting = self._waiting, []
             self._is_in_thread = True
             self._busy_since_ns = self._monotonic_ns()
             self._queue.put(effects)
-        else:
+        elif not self._is_quiet.is_set():
             self._is_quiet.set()
 
     def _begin_sync(self) -> None:
