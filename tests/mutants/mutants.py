@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 
 class Mutant(NamedTuple):
-    """One change of one file under ``node/quorate``."""
+    """One change of one file under ``node/quorate``, or of the operator under ``operator``."""
 
     name: str
     file: str

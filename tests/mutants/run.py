@@ -1,4 +1,4 @@
-"""Applies each mutant to a copy of ``node/`` and sees whether the fast tests kill it.
+"""Applies each mutant to a copy of the sources and sees whether the fast tests kill it.
 
     python tests/mutants/run.py [NAME ...] [--seconds 20] [--jobs 2]
 
@@ -19,10 +19,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from mutants import ALL, Mutant
+from mutants import ALL as NODE
+from mutants import Mutant
+from operator_plan import OPERATOR_PLAN
 
 ROOT = Path(__file__).resolve().parents[2]
 GATE_TIMEOUT_S = 300
+ALL = (*NODE, *OPERATOR_PLAN)
 
 Gate = tuple[str, list[str]]
 
@@ -32,6 +35,13 @@ def gates_of(mutant: Mutant, seconds: float) -> list[Gate]:
     package = mutant.file.split("/", maxsplit=1)[0]
     pytest = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--timeout=120"]
     simulation = [sys.executable, "-m", "quorate_simulation"]
+    if package == "quorate_operator":
+        model = [sys.executable, "-m", "quorate_kubernetes_model.walk"]
+        stories = "tests/unit/quorate_operator/planning"
+        return [
+            ("model", [*model, "--seconds", str(seconds)]),
+            (stories, [*pytest, str(ROOT / stories)]),
+        ]
     directed: Gate = (
         "scripts",
         [*pytest, str(ROOT / "tests/simulation/test_scenarios.py"), str(ROOT / "tests/paper")],
@@ -48,9 +58,14 @@ def gates_of(mutant: Mutant, seconds: float) -> list[Gate]:
     return [*unit, timed]
 
 
+def source_of(mutant: Mutant) -> str:
+    """Return the folder that holds its file: the node's package, or the operator's source root."""
+    return "operator" if mutant.file.startswith("quorate_operator/") else "node/quorate"
+
+
 def problem_with(mutant: Mutant) -> str | None:
     """Return why a mutant no longer fits the source."""
-    text = (ROOT / "node/quorate" / mutant.file).read_text(encoding="utf-8")
+    text = (ROOT / source_of(mutant) / mutant.file).read_text(encoding="utf-8")
     for old, _ in mutant.changes:
         if text.count(old) != 1:
             return f"its text occurs {text.count(old)} times in {mutant.file}"
@@ -60,20 +75,22 @@ def problem_with(mutant: Mutant) -> str | None:
 def kill(mutant: Mutant, seconds: float) -> str:
     """Return the gate that noticed this mutant; empty if none did."""
     with tempfile.TemporaryDirectory(prefix="mutant-") as folder:
-        node = Path(folder) / "node"
-        shutil.copytree(ROOT / "node", node, ignore=shutil.ignore_patterns("__pycache__"))
-        path = node / "quorate" / mutant.file
+        roots = [Path(folder) / root for root in ("node", "operator")]
+        for root in roots:
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(ROOT / root.name, root, ignore=ignored)
+        path = Path(folder) / source_of(mutant) / mutant.file
         text = path.read_text(encoding="utf-8")
         for old, new in mutant.changes:
             text = text.replace(old, new)
         path.write_text(text, encoding="utf-8")
-        python_path = os.pathsep.join((str(node), str(ROOT / "tests/support")))
+        python_path = os.pathsep.join((*map(str, roots), str(ROOT / "tests/support")))
         environment = {**os.environ, "PYTHONPATH": python_path, "QUORATE_TRACEBACK": "0"}
         for name, command in gates_of(mutant, seconds):
             try:
                 outcome = subprocess.run(
                     command,
-                    cwd=folder if "quorate_simulation" in command else ROOT,
+                    cwd=ROOT if "pytest" in command else folder,
                     env=environment,
                     capture_output=True,
                     timeout=GATE_TIMEOUT_S,

@@ -18,8 +18,10 @@ def plan_claims(observed: Observed, cluster_id: str, *, founded: bool) -> tuple[
     spec = observed.resource.spec
     if spec is None:
         return ()
+    # While paused only the marks that keep a cluster from being founded twice are set.
+    volumes = None if spec.paused else spec.volumes
     steps = (
-        _patch(observed, claim, cluster_id, founded=founded, owned=spec.volumes)
+        _patch(observed, claim, cluster_id, founded=founded, owned=volumes)
         for _, claim in sorted(observed.claims.items())
         if not claim.deleting and claim.seat < spec.replicas
     )
@@ -27,7 +29,12 @@ def plan_claims(observed: Observed, cluster_id: str, *, founded: bool) -> tuple[
 
 
 def _patch(
-    observed: Observed, claim: Claim, cluster_id: str, *, founded: bool, owned: VolumeRetention
+    observed: Observed,
+    claim: Claim,
+    cluster_id: str,
+    *,
+    founded: bool,
+    owned: VolumeRetention | None,
 ) -> PatchClaim | None:
     metadata: dict[str, object] = {}
     annotations: dict[str, str] = {}
@@ -39,7 +46,7 @@ def _patch(
         metadata["annotations"] = annotations
     resource = observed.resource
     should_own = owned is VolumeRetention.DELETE
-    if should_own != (claim.owner_uid == resource.uid):
+    if owned is not None and should_own != (claim.owner_uid == resource.uid):
         reference = owner(resource.name, resource.uid, controller=False)
         metadata["ownerReferences"] = [reference] if should_own else []
     if not metadata:

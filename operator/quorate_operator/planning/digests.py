@@ -51,14 +51,21 @@ def reached(word: MemberStatus) -> int:
 
 def note(seat: Seat, past: int) -> str:
     """Return the words of a step that remember from where on agreement counts."""
-    uid = "" if seat.pod is None else seat.pod.uid
-    return f"comparing answers of {uid[:8] or '-'} past {past}"
+    return f"comparing answers of {_pod(seat)} past {past}"
+
+
+def agreed(seat: Seat) -> str:
+    """Return the words of a step that remember that the pod that is there now agrees."""
+    return f"after {seat.pod_name} ({_pod(seat)}) agreed"
 
 
 def noted(step: str, seat: Seat) -> int | None:
     """Return the position in such words, if they are about the pod that is there now."""
     found = _NOTED.search(step)
-    uid = "" if seat.pod is None else seat.pod.uid
-    if found is None or found[1] != (uid[:8] or "-"):
+    if found is None or found[1] != _pod(seat):
         return None
     return int(found[2])
+
+
+def _pod(seat: Seat) -> str:
+    return "-" if seat.pod is None else seat.pod.uid[:8]

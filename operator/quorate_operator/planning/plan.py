@@ -175,10 +175,10 @@ def _peaceful(
     if not identity.cluster_id:
         return tuple(steps)
     steps += children.steps
-    if identity.problem is None and not is_paused:
+    if identity.problem is None:
         steps += plan_claims(view.observed, identity.cluster_id, founded=identity.founded)
         found = plan_founding(view)
-        if found is not None and children.problem is None:
+        if found is not None and children.problem is None and not is_paused:
             steps.append(found)
     # The leader Service must follow its leader also while everything else is paused.
     steps += plan_labels(view)

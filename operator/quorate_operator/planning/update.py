@@ -7,7 +7,8 @@ leader hands over to an updated member before its own turn.
 
 A process that is silent while its container runs is left to the kubelet's liveness probe, which
 ends it after a minute; only if it is outdated as well, and a majority remains, is its pod deleted:
-an eviction would wait for a readiness that does not come.
+an eviction would wait for a readiness that does not come. So is a member that has diverged; its
+log still counts, so it waits for a majority as well.
 """
 
 from __future__ import annotations
@@ -130,7 +131,7 @@ def _stage(view: View, outdated: list[Seat]) -> _Stage | None:
         return _recovery(view, away)
     if not view.founded:
         return _unfounded(outdated)
-    if outdated and not _is_led(view):
+    if outdated and len(view.seats) > 1 and not _is_led(view):
         return _Stage(
             outdated[0], "replace", Reason.WAITING_FOR_MAJORITY, "no leader that has caught up"
         )
@@ -146,14 +147,35 @@ def _next(view: View, outdated: list[Seat]) -> _Stage | None:
     # wait for others to agree.
     if comparing is not None and view.has_caught_up(victim):
         return comparing
+    stage = _turn(view, victim)
+    last = _last_updated(view)
+    if comparing is not None or last is None:
+        return stage
+    return replace(stage, step=f"{stage.step} {digests.agreed(last)}")
+
+
+def _turn(view: View, victim: Seat) -> _Stage:
+    """Return what is done to the one whose turn it is."""
     if victim is view.leader and len(view.seats) > 1:
         return _hand_over(view, victim)
     if len(view.seats) > 1 and not view.spares(victim):
         words = f"without {victim.pod_name} no majority of {view.required} would have caught up"
         return _Stage(victim, "replace", Reason.WAITING_FOR_MAJORITY, words)
+    return _replacement(view, victim)
+
+
+def _replacement(view: View, victim: Seat) -> _Stage:
+    """Return the end of a pod: by eviction, unless it is of no use and never becomes ready."""
+    if len(view.seats) == 1:
+        # The budget of one pod allows no eviction while that pod is not ready.
+        is_ready = victim.pod is not None and victim.pod.ready
+        why = "outdated, the only member, and not ready"
+        return _eviction(view, victim) if is_ready else _deletion(victim, why)
     if victim.is_mute:
         return _deletion(victim, f"outdated and silent for {int(SILENT_S)} s")
-    return _eviction(victim)
+    if victim.state is MemberState.DIVERGED:
+        return _deletion(victim, "outdated and diverged, so it does not serve")
+    return _eviction(view, victim)
 
 
 def _victim(view: View, outdated: list[Seat]) -> Seat:
@@ -219,6 +241,8 @@ def _comparison(view: View) -> _Stage | None:
     if other is None or other.word is None:
         return None
     before = operations.recorded(view, operations.UPDATE)
+    if before is not None and before.step.endswith(digests.agreed(last)):
+        return None  # words of different moments may lack a position in common again
     past = None
     if before is not None and before.target == last.pod_name:
         past = digests.noted(before.step, last)
@@ -287,10 +311,15 @@ def _deletion(seat: Seat, why: str) -> _Stage:
     return _Stage(seat, "replace", Reason.UPDATING, why, step)
 
 
-def _eviction(seat: Seat) -> _Stage:
+def _eviction(view: View, seat: Seat) -> _Stage:
     pod = seat.pod
     assert pod is not None, f"{seat.pod_name} is outdated and not there"
     step = EvictPod(seat.number, pod.name, pod.uid, pod.resource_version, Reason.UPDATING)
+    others = (other for other in view.seats if other is not seat)
+    waits = [other.pod_name for other in others if other.pod is None or not other.pod.ready]
+    if waits:
+        words = f"the disruption budget allows no eviction until {', '.join(waits)} is ready"
+        return _Stage(seat, "replace", Reason.WAITING_FOR_DISRUPTION_BUDGET, words, step)
     return _Stage(seat, "replace", Reason.UPDATING, "its turn to be updated", step)
 
 

@@ -1,0 +1,517 @@
+"""Random days in the life of a cluster: faults, edits and operators, then a phase that must heal.
+
+python -m quorate_kubernetes_model.walk --seconds 30 [--seed N]
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from random import Random
+
+from quorate_kubernetes_model import specs
+from quorate_kubernetes_model.executor import Executor
+from quorate_kubernetes_model.judge import Judge, PromiseBroken, labelled
+from quorate_kubernetes_model.machinery import NODES, Machinery
+from quorate_kubernetes_model.members import Cluster
+from quorate_kubernetes_model.objects import SET, Store, StoredResource
+from quorate_operator.errors import Deferred, Gone
+from quorate_operator.model import ClusterSpec, ClusterStatus, VolumeRetention
+from quorate_operator.planning.observed import Observed
+from quorate_operator.reasons import Condition, Reason
+
+ACTIONS = 400
+HEAL_S = 1500
+QUIET_S = 45
+LATE_S = 30
+"""An operator that cannot show its lease has ended by then; twice the life of a lease."""
+
+
+@dataclass(slots=True)
+class World:
+    """Everything, and the dice."""
+
+    seed: int
+    chance: Random
+    store: Store
+    machinery: Machinery
+    judge: Judge
+    operators: list[Executor] = field(default_factory=list)
+    running: list[Iterator[str]] = field(default_factory=list)
+    late: list[tuple[int, Iterator[str]]] = field(default_factory=list)
+    marks: Counter[str] = field(default_factory=Counter)
+    errors: float = 0.0
+    requests: int = 0
+    trace: list[str] = field(default_factory=list)
+
+    @property
+    def status(self) -> ClusterStatus:
+        """The status as stored."""
+        held = self.store.resource
+        return ClusterStatus() if held is None else held.read()
+
+    @property
+    def operator(self) -> Executor:
+        """The one that holds the lease."""
+        return self.operators[0]
+
+    def tick(self) -> None:
+        """Let a second pass."""
+        self.disturb()
+        self.machinery.tick()
+        self.judge.on_tick()
+
+    def disturb(self) -> None:
+        """Note that the world changes by nobody's call."""
+        for operator in self.operators:
+            operator.disturbed = True
+
+    def step_operator(self) -> None:
+        """Let the operator go on to its next call, or begin a pass."""
+        if not self.running:
+            self.running.append(self.operator.passes())
+        if next(self.running[0], None) is None:
+            self.running.clear()
+
+    def new_operator(self) -> None:
+        """Let another process take over; what the old one knew is lost."""
+        self.running.clear()
+        made = Executor(self.machinery, self.judge, self.chance, self.errors)
+        self.operators[:0] = [made]
+        del self.operators[3:]
+
+    def look(self) -> Observed:
+        """Return what an operator sees now.
+
+        Raises:
+            Gone: There is no resource.
+
+        """
+        found: list[Observed | None] = []
+
+        def looking() -> Iterator[str]:
+            found.append((yield from self.operator.look()))
+
+        for _ in looking():
+            pass
+        if found[0] is None:
+            raise Gone("no resource")
+        return found[0]
+
+    def whole_pass(self) -> Executor:
+        """Let the operator reconcile once without interruption."""
+        self.running.clear()
+        for _ in self.operator.passes():
+            pass
+        return self.operator
+
+
+def make_world(seed: int, replicas: int | None = None, *, errors: float | None = None) -> World:
+    """Return a world in which the resource has just been made."""
+    chance = Random(seed)
+    size = replicas if replicas is not None else chance.choice((1, 3, 3, 3, 5))
+    store = Store(specs.make_spec(size))
+    machinery = Machinery(store, Cluster(chance, size), chance, set(), set())
+    world = World(seed, chance, store, machinery, Judge(machinery))
+    world.errors = errors if errors is not None else chance.choice((0.0, 0.0, 0.05))
+    world.new_operator()
+    return world
+
+
+# ---------------------------------------------------------------------- what may happen
+
+
+def edit_image(world: World) -> None:
+    """A user sets an image."""
+    held = world.store.resource
+    if held is not None:
+        image = world.chance.choice((*specs.IMAGES, specs.GOOD, specs.ALSO_GOOD))
+        _edit(world, held, replace(held.spec, image=image))
+
+
+def edit_paused(world: World) -> None:
+    """A user pauses or resumes."""
+    held = world.store.resource
+    if held is not None:
+        _edit(world, held, replace(held.spec, paused=not held.spec.paused))
+
+
+def edit_deletion(world: World) -> None:
+    """A user chooses what becomes of the volumes."""
+    held = world.store.resource
+    if held is not None:
+        volumes = world.chance.choice(list(VolumeRetention))
+        _edit(world, held, replace(held.spec, volumes=volumes))
+
+
+def request_transfer(world: World) -> None:
+    """A user asks for a hand-over."""
+    held = world.store.resource
+    if held is not None:
+        world.requests += 1
+        seat = world.chance.randrange(world.machinery.cluster.size + 1)
+        who = world.chance.choice(("any", f"orders-{seat}", str(seat), "nobody"))
+        held.transfer = f"{who}/{world.requests}"
+        held.version = int(world.store.version())
+
+
+def lose_node(world: World) -> None:
+    """A node goes down."""
+    if world.machinery.nodes_down:
+        return
+    node = world.chance.choice(NODES)
+    world.machinery.nodes_down.add(node)
+    cluster = world.machinery.cluster
+    for held in world.store.pods.values():
+        life = cluster.processes.get(held.pod.seat)
+        if held.pod.node == node and life is not None:
+            life.is_up = False
+            if cluster.leader == held.pod.seat:
+                cluster.leader = None
+
+
+def regain_node(world: World) -> None:
+    """A node comes back."""
+    world.machinery.nodes_down.clear()
+
+
+def cordon(world: World) -> None:
+    """A node is cordoned, or all are uncordoned."""
+    if world.chance.random() < 0.5:
+        world.machinery.cordoned.clear()
+    elif len(world.machinery.cordoned) < 2:
+        world.machinery.cordoned.add(world.chance.choice(NODES))
+
+
+def drain(world: World) -> None:
+    """Somebody evicts a pod."""
+    if world.store.pods:
+        seat = world.chance.choice(sorted(world.store.pods))
+        try:
+            world.machinery.evict_seat(seat)
+        except Deferred:
+            world.marks["drain waits"] += 1
+
+
+def crash_process(world: World) -> None:
+    """A process ends by itself."""
+    lives = sorted(seat for seat, p in world.machinery.cluster.processes.items() if p.is_up)
+    if lives:
+        world.machinery.crash(world.store.pods[world.chance.choice(lives)])
+
+
+def freeze(world: World) -> None:
+    """A process stops turning."""
+    lives = sorted(world.machinery.cluster.processes)
+    if lives:
+        world.machinery.cluster.processes[world.chance.choice(lives)].frozen_s = 1
+
+
+def cut(world: World) -> None:
+    """The operator does not reach a member for a while."""
+    reached = world.operator.cut
+    if reached:
+        reached.clear()
+    else:
+        reached.add(world.chance.randrange(world.machinery.cluster.size))
+
+
+def delete_pod(world: World) -> None:
+    """A user deletes a pod."""
+    if world.store.pods:
+        world.machinery.end(world.store.pods[world.chance.choice(sorted(world.store.pods))])
+
+
+def lose_volume(world: World) -> None:
+    """A volume is emptied, once what would remember the founding has been written."""
+    if world.status.founded and _is_marked_everywhere(world):
+        world.machinery.wipe(world.chance.randrange(world.machinery.cluster.size))
+
+
+def lose_all_volumes(world: World) -> None:
+    """All volumes are emptied, and perhaps the status as well."""
+    if world.status.founded and _is_marked_everywhere(world) and world.chance.random() < 0.5:
+        world.marks["all volumes lost"] += 1
+        for seat in range(world.machinery.cluster.size):
+            world.machinery.wipe(seat)
+        if world.chance.random() < 0.5:
+            wipe_status(world)
+
+
+def delete_claim(world: World) -> None:
+    """A user deletes a claim and its pod."""
+    if not (world.status.founded and _is_marked_everywhere(world)):
+        return
+    seat = world.chance.randrange(world.machinery.cluster.size)
+    kept, held = world.store.claims.get(seat), world.store.pods.get(seat)
+    if kept is not None:
+        kept.claim = replace(kept.claim, deleting=True, resource_version=world.store.version())
+        if held is not None:
+            world.machinery.end(held)
+
+
+def wipe_status(world: World) -> None:
+    """The status is lost, as by a restore of the resource from a backup."""
+    held = world.store.resource
+    if held is not None:
+        held.status = {}
+        held.version = int(world.store.version())
+
+
+def delete_set(world: World) -> None:
+    """A user deletes the StatefulSet, with its pods or without."""
+    body = world.store.children.pop(SET, None)
+    if body is not None and world.chance.random() < 0.5:
+        for held in world.store.pods.values():
+            world.store.change(held, controller_uid="")
+
+
+def delete_child(world: World) -> None:
+    """A user deletes some object of ours."""
+    keys = sorted(key for key in world.store.children if key != SET)
+    if keys:
+        del world.store.children[world.chance.choice(keys)]
+
+
+def delete_resource(world: World) -> None:
+    """The resource is deleted; the garbage collector does the rest."""
+    world.store.resource = None
+
+
+def make_resource(world: World) -> None:
+    """The resource is made again, perhaps with another number of replicas."""
+    if world.store.resource is not None:
+        return
+    size = world.machinery.cluster.size
+    if world.chance.random() < 0.3:
+        size = world.chance.choice((1, 3, 5))
+    _make(world, size)
+
+
+def crash_operator(world: World) -> None:
+    """The operator ends where it stands, and another one begins."""
+    world.new_operator()
+
+
+def delay_operator(world: World) -> None:
+    """The operator is frozen with a call on its lips; another one takes over."""
+    if world.running and len(world.late) < 2:
+        world.late.append((world.store.now, world.running[0]))
+        world.new_operator()
+
+
+def act_late(world: World) -> None:
+    """An operator that lost its lease makes the one call that it stood before."""
+    if world.late:
+        since, standing = world.late.pop()
+        if world.store.now - since <= LATE_S:
+            world.marks["late call"] += 1
+            next(standing, None)
+
+
+ACTS: tuple[tuple[Callable[[World], None], int], ...] = (
+    (edit_image, 14),
+    (edit_paused, 2),
+    (edit_deletion, 2),
+    (request_transfer, 5),
+    (lose_node, 3),
+    (regain_node, 6),
+    (cordon, 4),
+    (drain, 6),
+    (crash_process, 5),
+    (freeze, 3),
+    (cut, 3),
+    (delete_pod, 3),
+    (lose_volume, 1),
+    (lose_all_volumes, 1),
+    (delete_claim, 1),
+    (wipe_status, 2),
+    (delete_set, 2),
+    (delete_child, 2),
+    (delete_resource, 2),
+    (make_resource, 4),
+    (crash_operator, 6),
+    (delay_operator, 5),
+    (act_late, 6),
+)
+
+
+def walk(seed: int, actions: int = ACTIONS) -> World:
+    """Live through one seed.
+
+    Raises:
+        PromiseBroken: The operator did what it must not, or the cluster does not heal.
+
+    """
+    world = make_world(seed)
+    try:
+        _live(world, actions)
+        heal(world)
+    except PromiseBroken as broken:
+        broken.add_note(f"seed {seed}: {'; '.join(world.trace[-12:])}; now {world.store.now}")
+        raise
+    return world
+
+
+def _live(world: World, actions: int) -> None:
+    # Half of the worlds have no budget, nobody else who evicts, and one operator at a time.
+    world.machinery.budget = world.chance.random() < 0.5
+    needing = () if world.machinery.budget else (drain, delay_operator, act_late)
+    chosen = [act for act, weight in ACTS for _ in range(weight) if act not in needing]
+    calm = world.chance.randint(0, 60)
+    for number in range(actions):
+        if number >= calm and world.chance.random() < 0.06:
+            act = world.chance.choice(chosen)
+            world.trace.append(f"{world.store.now}: {act.__name__}")
+            if act not in (drain, act_late):
+                world.disturb()
+            act(world)
+        elif world.chance.random() < 0.4:
+            world.tick()
+        else:
+            world.step_operator()
+
+
+def heal(world: World) -> None:
+    """End every fault and expect that the operator brings the cluster where it belongs."""
+    world.late.clear()
+    world.errors = 0.0
+    world.new_operator()
+    world.machinery.nodes_down.clear()
+    world.machinery.cordoned.clear()
+    if world.store.resource is None:
+        for _ in range(100):
+            world.tick()
+        _make(world, world.machinery.cluster.size)
+    held = world.store.resource
+    assert held is not None
+    _edit(world, held, replace(held.spec, image=_healing_image(world), paused=False))
+    settle(world)
+    if _reason(world, Condition.RECONCILED) is Reason.REPLICAS_DIFFER:
+        world.marks["replicas differ"] += 1
+        world.judge._claim(SET not in world.store.children, "made in spite of other replicas")
+        world.store.resource = None
+        world.tick()
+        _make(world, world.machinery.cluster.size)
+        settle(world)
+    _judge_end(world)
+
+
+def _healing_image(world: World) -> str:
+    """Return the image with which a user heals: one that answers as the majority does."""
+    told = {p.behaviour for p in world.machinery.cluster.processes.values() if p.diverged}
+    if len(told) == 1:
+        return specs.GOOD if told == {"odd"} else specs.DIVERGING
+    odd = sum(held.pod.image == specs.DIVERGING for held in world.store.pods.values())
+    is_odd = odd >= world.machinery.cluster.majority
+    return specs.DIVERGING if is_odd else specs.GOOD
+
+
+def settle(world: World) -> None:
+    """Let time pass until nothing is written for a while."""
+    quiet = 0
+    for _ in range(HEAL_S):
+        before = world.store.writes
+        disruptions = world.judge.disruptions
+        world.whole_pass()
+        world.tick()
+        changed = world.store.writes != before or world.judge.disruptions != disruptions
+        quiet = 0 if changed else quiet + 1
+        if quiet >= QUIET_S:
+            return
+    last = world.operator.last
+    raise PromiseBroken(f"never quiet: {None if last is None else last.steps}, {world.status}")
+
+
+def _judge_end(world: World) -> None:
+    status, cluster = world.status, world.machinery.cluster
+    claim = world.judge._claim
+    reason = _reason(world, Condition.RECONCILED)
+    if reason in (Reason.VOLUMES_DISAGREE, Reason.REPLICAS_DIFFER, Reason.FOREIGN_VOLUME):
+        world.marks[str(reason)] += 1
+        return
+    claim(reason is Reason.APPLIED, f"not reconciled: {status.conditions}")
+    lost = [s for s in range(cluster.size) if not _is_member(world, s)]
+    kept = cluster.size - len(lost)
+    if kept < cluster.majority:
+        world.marks["majority lost"] += 1
+        claim(cluster.leader is None, "a minority leads")
+        return
+    if lost and any(life.diverged for life in cluster.processes.values()):
+        world.marks["diverged without a majority"] += 1
+        return
+    wanted = {held.pod.input_hash for held in world.store.pods.values()}
+    # A member that is lost for good uses up the disruption budget until it is replaced.
+    claim(len(wanted) == 1 or bool(lost), f"pods of several inputs: {wanted}, {status}")
+    claim(cluster.leader is not None and cluster.foundings == 1, f"no leader: {status}")
+    claim(labelled(world.machinery) == {cluster.leader}, f"label on {labelled(world.machinery)}")
+    claim(status.leader is not None and status.leader.member == cluster.leader, f"{status.leader}")
+    is_ready = _reason(world, Condition.READY) is Reason.ALL_MEMBERS_CAUGHT_UP
+    claim(is_ready == (not lost), f"lost {lost}: {status.conditions}")
+    claim(is_ready is False or status.state == "Ready", f"{status}")
+    held = world.store.resource
+    assert held is not None
+    if held.transfer:
+        answered = (
+            status.last_transfer is not None and status.last_transfer.request == held.transfer
+        )
+        claim(answered, f"{held.transfer} is not answered: {status.last_transfer}")
+    world.marks["healed"] += 1
+
+
+def _is_member(world: World, seat: int) -> bool:
+    kept = world.store.claims.get(seat)
+    cluster = world.machinery.cluster
+    known = cluster.membership.get(seat)
+    return kept is not None and kept.volume.founded and kept.volume.member_id == known
+
+
+def _reason(world: World, wanted: Condition) -> Reason | None:
+    return next((row.reason for row in world.status.conditions if row.type is wanted), None)
+
+
+def _edit(world: World, held: StoredResource, spec: ClusterSpec) -> None:
+    if spec != held.spec:
+        held.spec = spec
+        held.generation += 1
+        held.version = int(world.store.version())
+
+
+def _make(world: World, size: int) -> None:
+    store = world.store
+    if not (store.claims or store.pods or SET in store.children):
+        world.machinery.cluster.size = size
+    store.resource = StoredResource(store.uid("res"), specs.make_spec(size))
+
+
+def _is_marked_everywhere(world: World) -> bool:
+    claims = world.store.claims.values()
+    return len(claims) == world.machinery.cluster.size and all(k.claim.founded for k in claims)
+
+
+def main() -> None:
+    """Walk for a while; print what was reached, or the seed that failed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=30.0)
+    parser.add_argument("--seed", type=int)
+    parser.add_argument("--first", type=int, default=0)
+    options = parser.parse_args()
+    began, marks, number = time.monotonic(), Counter[str](), options.first
+    if options.seed is not None:
+        print(dict(walk(options.seed).marks))
+        return
+    while time.monotonic() - began < options.seconds:
+        try:
+            marks += walk(number).marks
+        except Exception:
+            print(f"seed {number} failed")
+            raise
+        number += 1
+    print(f"{number - options.first} seeds: {dict(marks)}")
+
+
+if __name__ == "__main__":
+    main()

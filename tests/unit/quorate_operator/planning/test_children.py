@@ -1,0 +1,147 @@
+"""Objects are applied when they differ, never taken from others, and old copies go last."""
+
+from dataclasses import replace
+
+import pytest
+
+from quorate_kubernetes_model import looks, specs
+from quorate_operator.model import ServiceSpec, VolumeRetention
+from quorate_operator.planning.actions import ApplyChild, CreateChild, DeleteChild, PatchClaim
+from quorate_operator.planning.observed import Child, Observed
+from quorate_operator.planning.plan import plan
+from quorate_operator.reasons import Condition, Reason
+
+KINDS = sorted({child.kind for child in looks.settled().children})
+
+
+def of_kind(look: Observed, kind: str) -> Child:
+    return next(child for child in look.children if child.kind == kind)
+
+
+def with_child(look: Observed, old: Child, new: Child | None) -> Observed:
+    rest = tuple(child for child in look.children if child is not old)
+    return replace(look, children=rest if new is None else (*rest, new))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_missing_is_made_again_and_nothing_else(kind: str) -> None:
+    look = looks.settled()
+    made = plan(with_child(look, of_kind(look, kind), None))
+    (step,) = made.steps
+    assert isinstance(step, CreateChild if kind == "Secret" else ApplyChild)
+    assert step.body["kind"] == kind
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "Secret"])
+@pytest.mark.parametrize("whose", ["another controller", "nobody's, unlabelled"])
+def test_what_belongs_to_others_is_waited_for(kind: str, whose: str) -> None:
+    look = looks.settled()
+    child = of_kind(look, kind)
+    if whose == "another controller":
+        other = replace(child, controller_uid="another")
+    else:
+        body = {**child.body, "metadata": {"name": child.name, "uid": "u"}}
+        other = replace(child, controller_uid="", body=body)
+    made = plan(with_child(look, child, other))
+    assert not made.steps
+    assert looks.reason_of(made, Condition.RECONCILED) is Reason.OWNERSHIP_CONFLICT
+    assert child.name in looks.message_of(made, Condition.RECONCILED)
+
+
+def test_a_stateful_set_of_another_controller_is_not_touched_nor_its_pods() -> None:
+    look = looks.settled()
+    assert look.stateful_set is not None
+    taken = replace(look.stateful_set, controller_uid="another")
+    made = plan(replace(looks.outdated(look, 0, 1, 2), stateful_set=taken))
+    assert looks.disruption(made) is None
+    assert looks.reason_of(made, Condition.RECONCILED) is Reason.OWNERSHIP_CONFLICT
+
+
+def test_an_orphan_with_our_cluster_id_is_adopted() -> None:
+    look = looks.settled()
+    assert look.stateful_set is not None
+    metadata = {**look.stateful_set.body["metadata"], "ownerReferences": []}
+    orphan = replace(
+        look.stateful_set,
+        controller_uid="",
+        body={**look.stateful_set.body, "metadata": metadata},
+    )
+    made = plan(replace(look, stateful_set=orphan))
+    (step,) = looks.steps_of(made, ApplyChild)
+    assert isinstance(step, ApplyChild)
+    assert step.uid == orphan.uid
+
+
+def test_another_installation_is_left_in_peace_with_its_status() -> None:
+    look = looks.outdated(looks.settled(), 0, 1, 2)
+    made = plan(replace(look, installation="elsewhere/quorate"))
+    assert not made.steps
+    assert made.status == look.resource.status
+    assert [note.reason for note in made.notes] == [Reason.OTHER_INSTALLATION]
+
+
+def test_missing_code_stops_changes_and_not_the_cluster() -> None:
+    look = looks.with_spec(looks.settled(), service=ServiceSpec("orders:Orders", "orders-code"))
+    made = plan(look)
+    assert not made.steps
+    assert looks.reason_of(made, Condition.RECONCILED) is Reason.CODE_MISSING
+    assert "orders-code" in looks.message_of(made, Condition.RECONCILED)
+    assert looks.reason_of(made, Condition.READY) is Reason.ALL_MEMBERS_CAUGHT_UP
+    copied = plan(replace(look, code={"orders.py": "class Orders: ..."}))
+    kinds = [s.body["kind"] for s in copied.steps if isinstance(s, ApplyChild)]
+    assert kinds == ["ConfigMap", "StatefulSet"]
+
+
+def test_a_spec_that_cannot_be_read_changes_nothing() -> None:
+    look = looks.outdated(looks.settled(), 0, 1, 2)
+    resource = replace(look.resource, spec=None, problems=("spec.replicas is 4: make it odd",))
+    made = plan(replace(look, resource=resource))
+    assert not made.steps
+    assert looks.reason_of(made, Condition.RECONCILED) is Reason.INVALID_SPEC
+    assert "make it odd" in looks.message_of(made, Condition.RECONCILED)
+    assert looks.reason_of(made, Condition.READY) is Reason.ALL_MEMBERS_CAUGHT_UP
+
+
+def with_old_copy(look: Observed) -> tuple[Observed, Child]:
+    old = replace(of_kind(look, "ConfigMap"), name="orders-config-0000", uid="old")
+    return replace(look, children=(*look.children, old)), old
+
+
+def test_an_old_copy_goes_when_nothing_names_it() -> None:
+    look, old = with_old_copy(looks.settled())
+    assert plan(look).steps == (DeleteChild("ConfigMap", old.name, "old"),)
+
+
+def test_an_old_copy_stays_while_something_may_name_it() -> None:
+    look, old = with_old_copy(looks.settled())
+    named = look.pods[1].config_maps | {old.name}
+    for other in (
+        looks.with_pod(look, 1, config_maps=named),
+        looks.with_pod(look, 1, config_maps=frozenset()),
+        looks.with_spec(look, image=specs.ALSO_GOOD),
+        with_child(look, old, replace(old, controller_uid="another")),
+        with_child(look, old, replace(old, name="orders-configuration")),
+    ):
+        assert not looks.steps_of(plan(other), DeleteChild)
+
+
+def test_volumes_belong_to_the_resource_only_if_it_says_so() -> None:
+    look = looks.settled()
+    made = plan(looks.with_spec(look, volumes=VolumeRetention.DELETE))
+    patches = looks.steps_of(made, PatchClaim)
+    assert len(patches) == len(look.claims)
+    owned = looks.with_spec(look, volumes=VolumeRetention.DELETE)
+    for seat in look.claims:
+        owned = looks.with_claim(owned, seat, owner_uid=look.resource.uid)
+    assert not plan(owned).steps
+    freed = looks.steps_of(plan(looks.with_spec(owned, volumes=VolumeRetention.RETAIN)), PatchClaim)
+    assert [step.patch for step in freed if isinstance(step, PatchClaim)] == [
+        {"metadata": {"ownerReferences": []}}
+    ] * len(look.claims)
+    paused = looks.with_spec(owned, volumes=VolumeRetention.RETAIN, paused=True)
+    assert not plan(paused).steps
+
+
+def test_a_claim_that_is_going_is_left_alone() -> None:
+    look = looks.with_claim(looks.settled(), 1, founded=False, deleting=True)
+    assert not looks.steps_of(plan(look), PatchClaim)

@@ -1,0 +1,96 @@
+"""A cluster is founded once: when every member is blank and nothing remembers a founding."""
+
+from dataclasses import replace
+
+import pytest
+
+from quorate.control.status import MemberState
+from quorate_kubernetes_model import looks
+from quorate_operator import labels
+from quorate_operator.planning.actions import ApplyChild, Found, WriteIdentity
+from quorate_operator.planning.observed import Observed
+from quorate_operator.planning.plan import plan
+from quorate_operator.reasons import Condition, Reason
+
+
+def unfounded() -> Observed:
+    """Return blank members under a resource that remembers nothing."""
+    look = looks.all_blank(looks.settled())
+    for seat in look.claims:
+        look = looks.with_claim(look, seat, founded=False)
+    assert look.stateful_set is not None
+    body = dict(look.stateful_set.body)
+    metadata = dict(body["metadata"])
+    marks = dict(metadata["annotations"])
+    del marks[labels.FOUNDED_ANNOTATION]
+    live = replace(look.stateful_set, body={**body, "metadata": {**metadata, "annotations": marks}})
+    status = replace(look.resource.status, founded=False)
+    return looks.with_status(replace(look, stateful_set=live), status)
+
+
+def test_blank_members_are_founded_by_the_lowest_seat() -> None:
+    (step,) = looks.steps_of(plan(unfounded()), Found)
+    assert isinstance(step, Found)
+    assert step.seat == 0
+
+
+@pytest.mark.parametrize("seat", [0, 1, 2])
+def test_every_member_must_be_blank_and_heard(seat: int) -> None:
+    look = unfounded()
+    others = (
+        looks.silent(look, seat, 1),
+        looks.without_pod(look, seat),
+        looks.with_word(look, seat, state=MemberState.RECOVERING),
+        looks.with_word(look, seat, cluster_id="f" * 32),
+        looks.with_pod(look, seat, uid="made anew"),
+        looks.with_pod(look, seat, controller_uid="another set"),
+        looks.with_pod(look, seat, deleting=True),
+    )
+    for other in others:
+        assert not looks.steps_of(plan(other), Found)
+
+
+def test_one_claim_that_remembers_is_enough() -> None:
+    made = plan(looks.with_claim(unfounded(), 2, founded=True))
+    assert not looks.steps_of(made, Found)
+    (step,) = looks.steps_of(made, WriteIdentity)
+    assert isinstance(step, WriteIdentity)
+    assert step.founded
+
+
+def test_the_stateful_set_remembers_when_status_and_claims_are_gone() -> None:
+    look = replace(unfounded(), stateful_set=looks.settled().stateful_set)
+    assert not looks.steps_of(plan(look), Found)
+
+
+def test_volumes_that_are_all_lost_are_told_and_left_alone() -> None:
+    made = plan(looks.all_blank(looks.settled()))
+    assert not looks.steps_of(made, Found)
+    assert looks.reason_of(made, Condition.READY) is Reason.ALL_VOLUMES_LOST
+    assert made.status.state == "VolumesLost"
+
+
+def test_a_broken_founding_names_the_seat() -> None:
+    look = looks.with_word(
+        unfounded(), 1, state=MemberState.FOUNDING_BROKEN, reason="seat 2 changed"
+    )
+    made = plan(look)
+    assert not looks.steps_of(made, Found)
+    assert looks.reason_of(made, Condition.DEGRADED) is Reason.FOUNDING_BROKEN
+    assert "seat 2 changed" in looks.message_of(made, Condition.DEGRADED)
+
+
+def test_what_was_founded_is_written_on_every_volume() -> None:
+    look = looks.settled()
+    for seat in look.claims:
+        look = looks.with_claim(look, seat, founded=False)
+    patches = [s for s in plan(look).steps if type(s).__name__ == "PatchClaim"]
+    assert len(patches) == 3
+
+
+def test_the_stateful_set_is_marked() -> None:
+    assert looks.settled().stateful_set is not None
+    look = replace(looks.settled(), stateful_set=unfounded().stateful_set)
+    (step,) = looks.steps_of(plan(look), ApplyChild)
+    assert isinstance(step, ApplyChild)
+    assert step.body["kind"] == "StatefulSet"

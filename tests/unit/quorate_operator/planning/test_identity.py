@@ -1,0 +1,140 @@
+"""A cluster's identity is chosen once, taken over where it is, and never guessed."""
+
+from dataclasses import replace
+
+import pytest
+
+from quorate_kubernetes_model import looks
+from quorate_operator.model import ClusterStatus
+from quorate_operator.planning.actions import (
+    ApplyChild,
+    CreateChild,
+    Found,
+    PatchClaim,
+    Plan,
+    WriteIdentity,
+)
+from quorate_operator.planning.observed import Observed
+from quorate_operator.planning.plan import plan
+from quorate_operator.reasons import Condition, Reason
+
+MAKING = ApplyChild | CreateChild | PatchClaim | Found
+
+
+def wiped(look: Observed) -> Observed:
+    return looks.with_status(look, ClusterStatus())
+
+
+def makes_nothing(made: Plan) -> bool:
+    return not any(isinstance(step, MAKING | WriteIdentity) for step in made.steps)
+
+
+def test_a_first_look_chooses_an_id_and_does_nothing_else() -> None:
+    made = plan(looks.blank())
+    (step,) = made.steps
+    assert isinstance(step, WriteIdentity)
+    assert len(step.cluster_id) == 32
+    assert not step.founded
+
+
+@pytest.mark.parametrize("left", ["claims", "pods", "stateful_set"])
+def test_no_id_is_chosen_while_anything_is_there(left: str) -> None:
+    there = looks.settled()
+    bare = replace(wiped(there), claims={}, pods={}, stateful_set=None, children=())
+    made = plan(replace(bare, **{left: getattr(there, left)}))
+    known = there.resource.status.cluster_id
+    for step in looks.steps_of(made, WriteIdentity):
+        assert isinstance(step, WriteIdentity)
+        assert step.cluster_id == known, "an id was made up over what is there"
+    if left != "claims":
+        assert makes_nothing(made)
+
+
+def test_a_wiped_status_is_taken_over_with_its_founding() -> None:
+    there = looks.settled()
+    made = plan(wiped(there))
+    (step,) = looks.steps_of(made, WriteIdentity)
+    assert isinstance(step, WriteIdentity)
+    assert (step.cluster_id, step.founded) == (there.resource.status.cluster_id, True)
+    assert looks.disruption(made) is None
+
+
+def test_founding_is_learned_from_members_whose_claims_lost_the_mark() -> None:
+    look = looks.settled()
+    status = replace(look.resource.status, founded=False)
+    for seat in look.claims:
+        look = looks.with_claim(look, seat, founded=False)
+    made = plan(looks.with_status(look, status))
+    (step,) = looks.steps_of(made, WriteIdentity)
+    assert isinstance(step, WriteIdentity)
+    assert step.founded
+    assert not looks.steps_of(made, Found)
+
+
+def test_the_epoch_follows_a_majority_and_not_a_single_member() -> None:
+    look = looks.settled()
+    one = looks.with_word(look, 0, epoch=7)
+    assert not looks.steps_of(plan(one), WriteIdentity)
+    (step,) = looks.steps_of(plan(looks.with_word(one, 1, epoch=9)), WriteIdentity)
+    assert isinstance(step, WriteIdentity)
+    assert step.epoch == 7
+
+
+@pytest.mark.parametrize("other", ["", "f" * 32])
+def test_volumes_that_disagree_stop_everything(other: str) -> None:
+    look = wiped(looks.settled())
+    made = plan(looks.with_claim(look, 1, cluster_id=other))
+    assert makes_nothing(made)
+    assert looks.reason_of(made, Condition.RECONCILED) is Reason.VOLUMES_DISAGREE
+    assert "log-orders-1" in looks.message_of(made, Condition.RECONCILED)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"cluster_label": "billing"}, {"owner_uid": "another"}, {"cluster_id": "f" * 32}],
+)
+@pytest.mark.parametrize("is_wiped", [False, True])
+def test_a_foreign_volume_stops_everything(values: dict[str, str], *, is_wiped: bool) -> None:
+    look = looks.outdated(looks.settled(), 0, 1, 2)
+    look = looks.with_claim(wiped(look) if is_wiped else look, 1, **values)
+    made = plan(look)
+    assert makes_nothing(made)
+    assert looks.disruption(made) is None
+    wanted = {Reason.FOREIGN_VOLUME, Reason.VOLUMES_DISAGREE if "cluster_id" in values else None}
+    assert looks.reason_of(made, Condition.RECONCILED) in wanted
+
+
+def again(look: Observed, replicas: int) -> Observed:
+    """Return the look after the resource was deleted and made again, with retained volumes."""
+    made = looks.with_spec(wiped(look), replicas=replicas)
+    resource = replace(made.resource, uid="another resource")
+    return replace(made, resource=resource, stateful_set=None, pods={}, members={}, children=())
+
+
+def test_a_resource_made_again_adopts_its_volumes() -> None:
+    there = looks.settled()
+    made = plan(again(there, 3))
+    (step,) = looks.steps_of(made, WriteIdentity)
+    assert isinstance(step, WriteIdentity)
+    assert (step.cluster_id, step.founded) == (there.resource.status.cluster_id, True)
+
+
+@pytest.mark.parametrize("replicas", [1, 5])
+def test_a_resource_made_again_with_other_replicas_is_refused(replicas: int) -> None:
+    made = plan(again(looks.settled(), replicas))
+    assert not made.steps
+    assert looks.reason_of(made, Condition.RECONCILED) is Reason.REPLICAS_DIFFER
+    words = looks.message_of(made, Condition.RECONCILED)
+    assert str(replicas) in words
+    assert "3 volumes" in words
+
+
+def test_a_status_wiped_while_a_volume_is_missing_is_taken_over() -> None:
+    look = wiped(looks.settled())
+    claims = {seat: claim for seat, claim in look.claims.items() if seat != 1}
+    assert looks.steps_of(plan(replace(look, claims=claims)), WriteIdentity)
+
+
+def test_an_id_that_is_recorded_stays() -> None:
+    made = plan(looks.settled())
+    assert not looks.steps_of(made, WriteIdentity)

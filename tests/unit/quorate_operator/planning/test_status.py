@@ -1,0 +1,218 @@
+"""Status is true, steady and quiet; the leader Service follows the leader; gaps are told."""
+
+from dataclasses import replace
+
+import pytest
+
+from quorate.control.status import MemberState
+from quorate_kubernetes_model import looks
+from quorate_operator import labels
+from quorate_operator.bodies import read_status, write_status
+from quorate_operator.model import ClusterStatus
+from quorate_operator.planning.actions import LabelPod, Plan
+from quorate_operator.planning.observed import Member, Observed
+from quorate_operator.planning.plan import plan
+from quorate_operator.reasons import Condition, Reason
+
+
+def leaderless(look: Observed, gone: int) -> Observed:
+    """Return the look after the pod of the leader was lost."""
+    for seat in look.members:
+        look = looks.with_word(look, seat, leader=None, role="follower", caught_up=False)
+    return looks.without_pod(look, gone)
+
+
+def led_by(look: Observed, seat: int, term: int) -> Observed:
+    """Return the look with another leader of those who are there."""
+    for other in look.members:
+        state = MemberState.LEADER if other == seat else MemberState.FOLLOWER
+        role = "leader" if other == seat else "follower"
+        look = looks.with_word(
+            look, other, leader=seat, role=role, state=state, leadership_term_id=term
+        )
+    return look
+
+
+def test_lag_alone_is_not_written() -> None:
+    look = looks.settled()
+    leader = looks.leader_of(look)
+    word = look.members[leader].status
+    assert word is not None
+    moved = looks.with_word(look, leader, written_position=word.written_position + 5000)
+    assert plan(moved).status == look.resource.status
+    behind = looks.with_word(moved, looks.followers_of(look)[0], caught_up=False)
+    lags = {row.seat: row.lag_bytes for row in plan(behind).status.members}
+    assert lags[looks.followers_of(look)[1]] == 5000
+
+
+def test_the_time_of_a_transition_stays_while_it_holds() -> None:
+    look = looks.settled()
+    seat = looks.followers_of(look)[0]
+    made = plan(looks.dead(look, seat))
+    late = plan(looks.later(looks.dead(look, seat, "ImagePullBackOff"), 50, made))
+    times = {row.type: row.last_transition for row in made.status.conditions}
+    assert {row.type: row.last_transition for row in late.status.conditions} == times
+    healed = plan(looks.later(look, 99, late))
+    after = {row.type: row.last_transition for row in healed.status.conditions}
+    assert after[Condition.READY] > times[Condition.READY]
+    assert after[Condition.QUORATE] == times[Condition.QUORATE]
+
+
+def test_a_status_comes_back_from_its_json_as_it_was() -> None:
+    look = looks.settled()
+    for other in (look, looks.dead(look, 1), looks.outdated(look, 0, 1, 2), leaderless(look, 0)):
+        status = plan(other).status
+        identity = replace(ClusterStatus(), cluster_id=status.cluster_id, founded=True)
+        again = read_status(write_status(status))
+        assert replace(again, cluster_id=identity.cluster_id, founded=True) == status
+
+
+def test_members_that_were_not_asked_yet_change_no_status() -> None:
+    look = looks.settled()
+    just_begun = {
+        seat: Member(seat, pod.uid, None, 0.0, look.now_s) for seat, pod in look.pods.items()
+    }
+    for members in ({}, just_begun):
+        made = plan(replace(looks.outdated(look, 0, 1, 2), members=members))
+        assert not made.steps
+        assert made.status == look.resource.status
+        assert made.look_again_s is not None
+    late = plan(replace(look, members=just_begun, now_s=look.now_s + 6))
+    assert looks.reason_of(late, Condition.READY) is Reason.NO_LEADER
+
+
+def test_a_follower_that_is_not_heard_for_a_moment_is_as_well_as_its_leader_says() -> None:
+    look = looks.settled()
+    seat = looks.followers_of(look)[0]
+    assert plan(looks.silent(look, seat, 5)).status == look.resource.status
+    made = plan(looks.silent(look, seat, 31))
+    assert looks.reason_of(made, Condition.DEGRADED) is Reason.MEMBER_BROKEN
+
+
+def test_a_leader_that_is_not_heard_leads_while_its_followers_say_so() -> None:
+    look = looks.settled()
+    made = plan(looks.silent(look, looks.leader_of(look), 5))
+    assert made.status.leader == look.resource.status.leader
+    assert not made.steps
+
+
+def test_of_two_who_say_they_lead_the_later_term_does() -> None:
+    look = looks.settled()
+    old, new = looks.leader_of(look), looks.followers_of(look)[0]
+    word = look.members[new].status
+    assert word is not None
+    term = word.leadership_term_id + 1
+    both = looks.with_word(
+        look, new, role="leader", state=MemberState.LEADER, leader=new, leadership_term_id=term
+    )
+    made = plan(both)
+    assert made.status.leader is not None
+    assert (made.status.leader.member, made.status.leader.term) == (new, term)
+    # One who follows a later term is enough to doubt the old leader.
+    follower = looks.followers_of(look)[1]
+    doubted = looks.with_word(look, follower, leader=new, leadership_term_id=term)
+    assert plan(doubted).status.leader is None or plan(doubted).status.leader.member != old
+
+
+def label_steps(made: Plan) -> list[LabelPod]:
+    return [step for step in made.steps if isinstance(step, LabelPod)]
+
+
+def test_the_new_leader_is_labelled_before_the_old_one_is_not() -> None:
+    look = looks.settled()
+    old, new = looks.leader_of(look), looks.followers_of(look)[0]
+    first, second = label_steps(plan(led_by(look, new, 9)))
+    assert (first.name, first.labels[labels.ROLE_LABEL]) == (f"orders-{new}", "leader")
+    assert (second.name, second.labels[labels.ROLE_LABEL]) == (f"orders-{old}", None)
+    assert {step.annotations[labels.TERM_ANNOTATION] for step in (first, second)} == {"9"}
+
+
+def test_an_older_term_moves_no_label() -> None:
+    look = looks.settled()
+    new = looks.followers_of(look)[0]
+    stamped = looks.with_pod(look, looks.leader_of(look), term=10)
+    assert not label_steps(plan(led_by(stamped, new, 9)))
+    assert label_steps(plan(led_by(stamped, new, 11)))
+
+
+def test_without_a_leader_labels_stay() -> None:
+    look = looks.settled()
+    assert not label_steps(plan(leaderless(look, looks.followers_of(look)[0])))
+
+
+def test_a_stale_label_goes() -> None:
+    look = looks.settled()
+    seat = looks.followers_of(look)[0]
+    (step,) = label_steps(plan(looks.with_pod(look, seat, role="leader", term=0)))
+    assert step.name == f"orders-{seat}"
+    assert step.labels == {labels.ROLE_LABEL: None}
+
+
+def test_a_lost_leader_is_reported_with_the_time_without_one() -> None:
+    look = looks.settled()
+    old, new = looks.leader_of(look), looks.followers_of(look)[0]
+    gone = plan(leaderless(look, old))
+    assert gone.status.leader is None
+    assert gone.status.lost_leader is not None
+    assert looks.reason_of(gone, Condition.QUORATE) is Reason.NO_LEADER
+    still = plan(looks.later(leaderless(look, old), 2, gone))
+    assert still.status.lost_leader == gone.status.lost_leader
+    back = plan(looks.later(led_by(looks.without_pod(look, old), new, 4), 3, still))
+    (note,) = [note for note in back.notes if note.reason is Reason.LEADER_CHANGED]
+    assert f"orders-{new} leads in term 4" in note.message
+    assert f"orders-{old} in term 1" in note.message
+    assert "3.0 s" in note.message
+    assert back.status.lost_leader is None
+
+
+def test_a_frozen_leader_is_reported_by_its_silence() -> None:
+    look = looks.settled()
+    old, new = looks.leader_of(look), looks.followers_of(look)[0]
+    made = plan(looks.silent(led_by(look, new, 4), old, 7))
+    (note,) = [note for note in made.notes if note.reason is Reason.LEADER_CHANGED]
+    assert "7.0 s" in note.message
+
+
+def test_a_change_for_the_worse_is_told_once() -> None:
+    look = looks.dead(looks.settled(), looks.followers_of(looks.settled())[0])
+    made = plan(look)
+    assert Reason.MEMBER_BROKEN in {note.reason for note in made.notes if note.warning}
+    assert not plan(looks.later(look, 1, made)).notes
+
+
+@pytest.mark.parametrize(
+    ("state", "reason"),
+    [
+        (MemberState.VOLUME_LOST, Reason.VOLUME_LOST),
+        (MemberState.NOT_A_MEMBER, Reason.MEMBER_FOREIGN),
+        (MemberState.RECOVERING, Reason.MEMBER_RECOVERING),
+        (MemberState.DIVERGED, Reason.MEMBER_DIVERGED),
+    ],
+)
+def test_what_is_wrong_with_a_member_is_said(state: MemberState, reason: Reason) -> None:
+    look = looks.settled()
+    seat = looks.followers_of(look)[0]
+    made = plan(looks.with_word(look, seat, state=state, caught_up=False, reason="so it is"))
+    assert looks.reason_of(made, Condition.DEGRADED) is reason
+    assert f"orders-{seat}" in looks.message_of(made, Condition.DEGRADED)
+    assert looks.reason_of(made, Condition.READY) is Reason.MEMBERS_CATCHING_UP
+    assert looks.disruption(made) is None
+
+
+@pytest.mark.parametrize("storage", ["low", "full"])
+def test_a_disk_without_space_is_told(storage: str) -> None:
+    made = plan(looks.with_word(looks.settled(), 0, storage=storage))
+    assert looks.reason_of(made, Condition.DEGRADED) is Reason.STORAGE_LOW
+
+
+@pytest.mark.parametrize(
+    "values", [{"cluster_id": "f" * 32}, {"leadership_term_id": -4}, {"member_id": "f" * 32}]
+)
+def test_a_word_that_cannot_be_ours_counts_for_nothing(values: dict[str, object]) -> None:
+    look = looks.outdated(looks.settled(), *looks.followers_of(looks.settled()))
+    first, second = looks.followers_of(look)
+    look = looks.with_word(look, first, **values)
+    step = looks.disruption(plan(look))
+    # It does not count for a majority, so the other one stays.
+    assert step is None or getattr(step, "seat", None) == first
+    assert getattr(step, "seat", None) != second
