@@ -20,6 +20,7 @@ from quorate.protocol.handshake import (
 from quorate.protocol.log_codec import FRAME_HEADER_LENGTH, decode_frame, decode_frames
 from quorate.protocol.term_codec import decode_founding, decode_term
 from quorate_wire import samples
+from quorate_wire.frames import cut
 
 HERE = Path(__file__).parent
 SEATS = frozenset({samples.HANDSHAKE_OF_DIALLER.seat, samples.HANDSHAKE_OF_ACCEPTOR.seat})
@@ -41,9 +42,9 @@ def handshake_bytes() -> dict[str, bytes]:
         samples.HANDSHAKE_OF_ACCEPTOR, dialled=None, expected_seats=SEATS, secret=samples.SECRET
     )
     opening = dialler.opening()
-    (frame,) = FrameDecoder().feed(opening)
+    (frame,) = cut(FrameDecoder(), opening)
     answer = acceptor.receive(frame)
-    confirmation = b"".join(map(dialler.receive, FrameDecoder().feed(answer)))
+    confirmation = b"".join(map(dialler.receive, cut(FrameDecoder(), answer)))
     assert dialler.is_complete
     return {
         "handshake_opening": opening,
@@ -90,7 +91,7 @@ def test_bodies_of_founding_and_term_frames() -> None:
 def test_messages(name: str) -> None:
     data = golden("messages", name)
     assert b"".join(encode_message(samples.MESSAGES[name])) == data
-    (frame,) = FrameDecoder().feed(data)
+    (frame,) = cut(FrameDecoder(), data)
     assert decode_message(frame) == samples.MESSAGES[name]
 
 

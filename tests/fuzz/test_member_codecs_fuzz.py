@@ -43,6 +43,7 @@ from quorate.protocol.term_codec import (
     encode_term,
 )
 from quorate_wire import samples
+from quorate_wire.frames import cut
 from quorate_wire.mutation import mutated
 
 CORPUS = Path(__file__).parent / "corpus" / "member"
@@ -88,7 +89,7 @@ def same_or_optional(data: bytes, again: bytes) -> None:
 def messages(data: bytes) -> None:
     decoder = FrameDecoder()
     again = b""
-    for wire_frame in decoder.feed(data):
+    for wire_frame in cut(decoder, data):
         again += b"".join(encode_message(decode_message(wire_frame)))
     assert data.startswith(again)
 
@@ -104,7 +105,7 @@ def handshake(data: bytes) -> None:
         )
         decoder = FrameDecoder(payload_bytes_max=HANDSHAKE_PAYLOAD_BYTES_MAX)
         with suppress(RemoteProtocolError):
-            for wire_frame in decoder.feed(data):
+            for wire_frame in cut(decoder, data):
                 exchange.receive(wire_frame)
         assert not exchange.is_complete, "garbage has proved that it knows the secret"
 

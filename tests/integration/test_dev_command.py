@@ -128,6 +128,8 @@ def test_a_whole_day_with_dev(terminal: Terminal) -> None:
     assert (nobody.returncode, nobody.stdout) == (1, "")
     assert "no quorate dev runs" in nobody.stderr
 
+    journal = (terminal.folder / "quorate-dev" / "member-1" / "member.log").read_text()
+    assert "syncs=library" in journal, "the fast way to sync is not there: some thread was early"
     verified = terminal.run("verify", "quorate-dev/member-1")
     assert verified.returncode == 0, verified.stdout
     log = terminal.run("log", "--messages", "quorate-dev/member-1").stdout

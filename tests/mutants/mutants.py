@@ -148,10 +148,17 @@ CONSENSUS = (
         "a token is honoured although the log has gone on",
     ),
     Mutant(
+        "commit-is-no-news",
+        "consensus/core.py",
+        "return bool(self.effects) or self.commit_position > self._commit_told",
+        "return bool(self.effects)",
+        "what a report or a sync commits waits for another reason to look",
+    ),
+    Mutant(
         "append-while-handing-over",
         "consensus/module.py",
-        "if self._transfer.is_running:",
-        "if False:",
+        "if self._transfer.is_running:\n            return Rejection",
+        "if False:\n            return Rejection",
         "the leader appends behind the token",
     ),
     Mutant(
@@ -199,8 +206,8 @@ CONSENSUS = (
     Mutant(
         "wiped-member-counts",
         "consensus/core.py",
-        "return self.member_id_of(peer.seat) == peer.member_id != NO_MEMBER",
-        "return self.member_id_of(peer.seat) != NO_MEMBER",
+        "return self._member_ids.get(peer.seat) == peer.member_id != NO_MEMBER",
+        "return self._member_ids.get(peer.seat) is not None",
         "a wiped directory votes and acknowledges in its old seat",
     ),
     Mutant(
@@ -280,6 +287,20 @@ CONSENSUS = (
         "if granted and self._has_better_claim(peer.seat, canvass.end):",
         "if False:",
         "two that canvass at once refuse each other's ballot",
+    ),
+    Mutant(
+        "late-service-first",
+        "consensus/election.py",
+        " or core.serves_late(core.service_position):",
+        ":",
+        "a member that was just restarted is elected, and answers nobody for seconds",
+    ),
+    Mutant(
+        "late-service-succeeds",
+        "consensus/leader.py",
+        "                late(progress.service_position),\n",
+        "",
+        "leadership is handed to a member that was just restarted",
     ),
     Mutant(
         "everybody-gives-way",
@@ -451,7 +472,7 @@ HOT_PATH = (
     Mutant(
         "written-is-durable",
         "archive/writer.py",
-        "            if self._kernel is None:\n                self._complete(",
+        "            if self._library is None:\n                self._complete(",
         "            if True:\n                self._complete(",
         "a frame counts as durable in fsync when it is in the page cache",
     ),
@@ -479,7 +500,7 @@ HOT_PATH = (
     Mutant(
         "commit-never-published",
         "consensus/leader.py",
-        "        if is_owed and Deadline.PUBLISH not in core.deadlines:\n",
+        "        elif Deadline.PUBLISH not in core.deadlines:\n",
         "        if False:\n",
         "followers of a quiet leader learn of a commit with the heartbeat only",
     ),

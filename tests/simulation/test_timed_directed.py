@@ -53,6 +53,30 @@ def test_a_killed_leader_is_replaced_long_before_an_election_timeout(seed: int) 
     world.finish()
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_a_member_that_still_replays_its_log_takes_no_office_from_one_that_could_serve(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A leader is killed while the member that came back has its log, but not applied it."""
+    world = calm_world(seed)
+    leader = world.await_leader()
+    world.pass_time(3000)
+    late = [member for member in world.members if member is not leader][seed % 2]
+    late.kill(power=False)
+    world.pass_time(300)
+    with monkeypatch.context() as replaying:
+        replaying.setattr(late, "_can_apply", lambda: False)
+        late.start()
+        world.pass_time(1500)
+        leader = world.await_leader()
+        leader.kill(power=False)
+        world.pass_time(200)
+        assert any(member.serving for member in world.members if member is not leader)
+    leader.start()
+    world.pass_time(700)
+    world.finish()
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_batch_with_a_hole_is_ignored_whole_and_the_client_goes_back(seed: int) -> None:
     world = calm_world(seed)

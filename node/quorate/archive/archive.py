@@ -201,11 +201,11 @@ class Archive:
         for effect in effects:
             if not isinstance(effect, AppendToLog):
                 return False
-            frames.extend(effect.frames)
+            frames += effect.frames
         recording = self._recording
         if recording.unsynced_length > UNSYNCED_LENGTH_MAX:
             return False
-        return self._guarded("persisting", lambda: recording.write_at_once(frames))
+        return self._guarded("persisting", recording.write_at_once, frames)
 
     @property
     def sync_descriptor(self) -> int | None:
@@ -281,7 +281,7 @@ class Archive:
             On a sync, where something is due.
 
         """
-        self._guarded("idle work", lambda: self._idle(now_s))
+        self._guarded("idle work", self._idle, now_s)
 
     def _idle(self, now_s: float) -> None:
         self._node_state.finish()
@@ -437,12 +437,12 @@ class Archive:
         """Whether one slot of the node state was bad at the start."""
         return self._node_state.healed
 
-    def _guarded(self, doing: str, action: Callable[[], _Result]) -> _Result:
+    def _guarded(self, doing: str, action: Callable[..., _Result], *arguments: object) -> _Result:
         """Run an action unless one has failed before; remember the first failure for good."""
         if self._failure is not None:
             raise SyncFailed(f"{doing}: the archive has failed before: {self._failure}")
         try:
-            return action()
+            return action(*arguments)
         except OSError as error:
             self._failure = storage_error(error, doing)
             raise self._failure from error

@@ -1,11 +1,12 @@
 """The archive behind an event loop: writes on it, syncs beside it, threads for all that waits.
 
 ``ArchiveWriter`` takes persist effects in order. What is one write into the page cache is
-written on the loop at once; the sync that durability ``fsync`` wants runs in the kernel, one at
-a time, and what is written meanwhile goes into the next (see ``kernel_sync`` for what a thread
-would cost). What may wait for the disk (a new segment, a cut, a vote) goes to the writing
-thread, when everything before it is durable, and everything behind it follows through the
-thread. Nothing here decides; the first failure is handed to the loop once, and the process ends.
+written on the loop at once; the sync that durability ``fsync`` wants runs in a thread of the C
+library, one at a time, and what is written meanwhile goes into the next (see ``library_sync`` for
+what one of Python's would cost). What may wait for the disk (a new segment, a cut, a vote) goes to
+the writing thread, when everything before it is durable, and everything behind it follows through
+the thread. Nothing here decides; the first failure is handed to the loop once, and the process
+ends.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from quorate.archive.archive import Archive, PersistEffect
-from quorate.archive.kernel_sync import KernelSync
+from quorate.archive.library_sync import LibrarySync
 from quorate.config import Durability
 from quorate.consensus.types import LogMark, LogPosition
 from quorate.errors import DiskFull, QuorateError, StorageError
@@ -94,30 +95,31 @@ class ArchiveWriter:
             threading.Thread(target=self._run(self._write), name="archive-write", daemon=True),
             threading.Thread(target=self._run(self._prepare), name="archive-spares", daemon=True),
         ]
-        self._kernel: KernelSync | None = None
+        self._syncs = archive.durability is Durability.FSYNC
+        self._library: LibrarySync | None = None
         if archive.durability is Durability.REPLICATED:
             sync = threading.Thread(target=self._run(self._sync), name="archive-sync", daemon=True)
             self._threads.append(sync)
         else:
-            self._kernel = _kernel_sync()
+            self._library = _library_sync()
 
     @property
     def sync_mode(self) -> str:
         """Where syncs run.
 
-        ``kernel``; ``thread`` where the kernel has no queue for them; or ``background`` in
+        ``library``; ``thread`` where the C library runs none for us; or ``background`` in
         ``replicated``, which waits for none.
         """
         if self.archive.durability is Durability.REPLICATED:
             return "background"
-        return "thread" if self._kernel is None else "kernel"
+        return "thread" if self._library is None else "library"
 
     def start(self) -> None:
         """Start the threads, and watch for the end of syncs."""
         for thread in self._threads:
             thread.start()
-        if self._kernel is not None:
-            self._loop.add_reader(self._kernel.fileno(), self._on_synced)
+        if self._library is not None:
+            self._loop.add_reader(self._library.fileno(), self._on_synced)
 
     def submit(self, effects: Sequence[PersistEffect]) -> None:
         """Have effects carried out behind all earlier ones.
@@ -135,7 +137,6 @@ class ArchiveWriter:
         self._submitted = effects[-1].sequence
         if self._failed or self._has_given_up:
             return
-        self._is_quiet.clear()
         if self._waiting or self._is_in_thread or not self._write_at_once(effects):
             self._waiting += effects
         self._go_on()
@@ -176,9 +177,9 @@ class ArchiveWriter:
                 await self._is_quiet.wait()
         except TimeoutError:
             raise StorageError("a write or sync hangs") from None
-        if self._kernel is not None:
-            self._loop.remove_reader(self._kernel.fileno())
-            self._kernel.close()
+        if self._library is not None:
+            self._loop.remove_reader(self._library.fileno())
+            self._library.close()
         self._queue.put(None)
         self._stopping.set()
         self._spare_wanted.set()
@@ -199,7 +200,7 @@ class ArchiveWriter:
 
     def _write_at_once(self, effects: Sequence[PersistEffect]) -> bool:
         """Write on the loop if that takes no waiting; tell whether it was done."""
-        if self.archive.durability is Durability.FSYNC and self._sync_descriptor is None:
+        if self._syncs and self._sync_descriptor is None:
             return False
         if not self._archive_in_use.acquire(blocking=False):
             return False
@@ -213,48 +214,50 @@ class ArchiveWriter:
             self._archive_in_use.release()
         if is_written:
             self._written = effects[-1].sequence
-            if self._kernel is None:
+            if self._library is None:
                 self._complete(self._written, self._monotonic_ns() - began)
         return is_written
 
     @property
     def _sync_descriptor(self) -> int | None:
-        """What the kernel can sync: the last segment, where there is one on this machine."""
-        return None if self._kernel is None else self.archive.sync_descriptor
+        """What the C library can sync: the last segment, where there is one on this machine."""
+        return None if self._library is None else self.archive.sync_descriptor
 
     def _go_on(self) -> None:
         """Begin whatever may begin now: a sync of what is written, or the thread's next work."""
         if self._syncing is not None or self._is_in_thread or self._failed:
             return
         if self._written > self._completed:
+            self._is_quiet.clear()
             self._begin_sync()
         elif self._waiting:
+            self._is_quiet.clear()
             effects, self._waiting = self._waiting, []
             self._is_in_thread = True
             self._busy_since_ns = self._monotonic_ns()
             self._queue.put(effects)
-        else:
+        elif not self._is_quiet.is_set():
             self._is_quiet.set()
 
     def _begin_sync(self) -> None:
         descriptor = self._sync_descriptor
-        assert self._kernel is not None, (self._written, self._completed)
+        assert self._library is not None, (self._written, self._completed)
         assert descriptor is not None, (self._written, self._completed)
         self._busy_since_ns = self._monotonic_ns()
         try:
             self._syncing = (self._written, self.archive.begin_sync())
-            self._kernel.start(descriptor)
+            self._library.start(descriptor)
         except OSError as error:
             self._fail(self.archive.fail(error))
         except QuorateError as error:
             self._fail(error)
 
     def _on_synced(self) -> None:
-        """Take the end of the sync that ran in the kernel."""
-        assert self._kernel is not None
+        """Take the end of the sync that the C library ran."""
+        assert self._library is not None
         assert self._syncing is not None, "a sync ended that nobody began"
         try:
-            if not self._kernel.finish():
+            if not self._library.finish():
                 return
         except OSError as error:
             self._fail(self.archive.fail(error))
@@ -373,9 +376,9 @@ class ArchiveWriter:
                 self.archive.sync()
 
 
-def _kernel_sync() -> KernelSync | None:
-    """Return the kernel's asynchronous sync, or None where there is none."""
+def _library_sync() -> LibrarySync | None:
+    """Return the C library's asynchronous sync, or None where there is none."""
     try:
-        return KernelSync()
+        return LibrarySync()
     except OSError:
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -17,6 +17,7 @@ from quorate.bench.plan import Plan
 from quorate.bench.rig import LoadFailed, LoadProcess, Rig, rig
 from quorate.config import Durability
 from quorate.consensus.types import Seat
+from quorate.dev.watch import Statuses
 
 RATE = 10_000
 STEADY_S = 0.5
@@ -27,6 +28,8 @@ BLOWS_PER_CLUSTER = 10
 beside the load."""
 SERVED_BYTES = 1024 * 1024
 """Half a second of load or more."""
+LAG_BYTES = 256 * 1024
+"""A tenth of a second of load or so: what the statuses, asked one after the other, differ by."""
 _PERIOD_S = 0.05
 
 
@@ -140,32 +143,57 @@ async def _blow(running: Rig, number: signal.Signals) -> Blow:
     at = time.monotonic()
     cluster.kill(seat, number)
     await cluster.wait_exit(seat)
-    new = await cluster.wait_leader(above_term=leader.leadership_term_id)
+    await cluster.wait_leader(above_term=leader.leadership_term_id)
     await asyncio.sleep(STEADY_S)
     returned_at = time.monotonic()
     await cluster.restart(seat)
-    await _wait_position(running, seat, "service_position", new.commit_position)
+    await _wait_applied(running, seat)
     # The load must be served again, or the next blow would add to this one's gap.
     leader = await cluster.wait_leader()
     served = leader.commit_position + SERVED_BYTES
-    await _wait_position(running, Seat(leader.seat), "commit_position", served)
+    await _wait_committed(running, Seat(leader.seat), served)
     return Blow(at, returned_at, time.monotonic())
 
 
-async def _wait_position(running: Rig, seat: Seat, name: str, position: int) -> None:
-    """Wait until a position of a member has got so far.
+async def _wait_applied(running: Rig, seat: Seat) -> None:
+    """Wait until a member has applied what all have committed by now, but for a moment's worth.
+
+    What was committed when it was started is not enough: it has the load since then still to
+    apply, and elected meanwhile it would answer nobody before it has.
 
     Raises:
         LoadFailed: It has not, in time.
 
     """
+
+    def has_applied(statuses: Statuses) -> bool:
+        status = statuses[seat]
+        committed = max((each.commit_position for each in statuses.values() if each), default=0)
+        return status is not None and committed - status.service_position < LAG_BYTES
+
+    await _wait(running, has_applied, f"seat {seat} has not applied what is committed")
+
+
+async def _wait_committed(running: Rig, seat: Seat, position: int) -> None:
+    """Wait until a member has committed so far.
+
+    Raises:
+        LoadFailed: It has not, in time.
+
+    """
+
+    def has_committed(statuses: Statuses) -> bool:
+        status = statuses[seat]
+        return status is not None and status.commit_position >= position
+
+    await _wait(running, has_committed, f"seat {seat} has not committed up to {position}")
+
+
+async def _wait(running: Rig, reached: Callable[[Statuses], bool], problem: str) -> None:
+    """Wait until the members' statuses are as wanted; raise ``LoadFailed`` if that takes long."""
     try:
         async with asyncio.timeout(CATCH_UP_TIMEOUT_S):
-            while True:
-                status = (await running.cluster.statuses())[seat]
-                if status is not None and getattr(status, name) >= position:
-                    return
+            while not reached(await running.cluster.statuses()):  # noqa: ASYNC110 - asks processes
                 await asyncio.sleep(_PERIOD_S)
     except TimeoutError:
-        text = f"the {name} of seat {seat} has not reached {position} in {CATCH_UP_TIMEOUT_S:g} s"
-        raise LoadFailed(text) from None
+        raise LoadFailed(f"{problem} in {CATCH_UP_TIMEOUT_S:g} s") from None

@@ -189,9 +189,15 @@ class ClusterClient:
             Waits for credit, then for the answer, over reconnects and changes of leader.
 
         """
+        if timeout is None:
+            return await self._request(message)
         async with asyncio.timeout(timeout):
+            return await self._request(message)
+
+    async def _request(self, message: bytes) -> bytes | None:
+        if not self._ingress.can_offer:
             await self.ready()
-            return await self._answers.answer(self.offer(message))
+        return await self._answers.answer(self._ingress.offer(message))
 
     @property
     def can_offer(self) -> bool:

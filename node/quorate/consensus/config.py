@@ -39,6 +39,9 @@ class ConsensusConfig:
     retry_min_ns: int = 20 * MS
     """Random wait between min and max, doubled with each failed canvass or ballot."""
     retry_max_ns: int = 60 * MS
+    service_lag_bytes: int = 1024 * 1024
+    """A member whose service is further behind its log serves late: it stands after the others,
+    and leadership is handed to it last."""
     granted_vote_wait_ns: int = 50 * MS
     """A voter does not stand itself for this long; doubled with each vote that led nowhere."""
     frame_bytes_max: int = 1024 * 1024

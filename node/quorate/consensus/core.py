@@ -92,7 +92,11 @@ class Core:
         self.codec = codec
         self.random = random
         self.now = now
+        self.seat = identity.seat
+        """Our own place in the configured list."""
         self.node_state = recovered.node_state
+        self.term = recovered.node_state.candidate_term_id
+        """The highest term adopted here."""
         self.log = LogView(
             recovered.terms,
             recovered.end,
@@ -132,16 +136,6 @@ class Core:
     # -- who we are ---------------------------------------------------------------------
 
     @property
-    def seat(self) -> Seat:
-        """Our own place in the configured list."""
-        return self.identity.seat
-
-    @property
-    def term(self) -> LeadershipTermId:
-        """The highest term adopted here."""
-        return self.node_state.candidate_term_id
-
-    @property
     def is_recovering(self) -> bool:
         """Whether this member may have lost what it acknowledged: no vote, no acknowledgement."""
         return self.node_state.recovering.reason in LOST_REASONS
@@ -162,6 +156,10 @@ class Core:
             return FoundingState.BROKEN
         return FoundingState.FOUNDING if self.log.end.position else FoundingState.BLANK
 
+    def serves_late(self, service_position: LogPosition) -> bool:
+        """Tell whether a service that has got so far is long behind the end of our log."""
+        return self.log.end.position - service_position > self.config.service_lag_bytes
+
     @property
     def other_voters(self) -> list[Seat]:
         """Seats of all voters but ourselves, in order."""
@@ -173,7 +171,7 @@ class Core:
 
     def knows(self, peer: PeerLife) -> bool:
         """Tell whether the log has this very directory in that seat."""
-        return self.member_id_of(peer.seat) == peer.member_id != NO_MEMBER
+        return self._member_ids.get(peer.seat) == peer.member_id != NO_MEMBER
 
     def _use(self, membership: Membership) -> None:
         self.membership = membership
@@ -184,6 +182,7 @@ class Core:
     def store(self, node_state: NodeState) -> None:
         """Change the node state and have it made durable."""
         self.node_state = node_state
+        self.term = node_state.candidate_term_id
         self.sequence += 1
         self.node_state_sequence = self.sequence
         self.effects.append(StoreNodeState(self.sequence, self.node_state))
@@ -334,6 +333,14 @@ class Core:
         """Raise the commit position; it never falls within a life."""
         assert position <= self.log.end.position, (position, self.log.end)
         self.commit_position = max(self.commit_position, position)
+
+    @property
+    def has_news(self) -> bool:
+        """Whether the outside has something to do: what is asked of it, or a new commit.
+
+        What a leader has appended and not sent yet is asked of it: to write that.
+        """
+        return bool(self.effects) or self.commit_position > self._commit_told
 
     def tell_commit(self) -> None:
         """Let the outside apply up to the commit position."""

@@ -93,8 +93,9 @@ class Election:
             if fast:
                 wait = core.random(0, core.config.canvass_jitter_ns)
                 wait += core.config.canvass_rank_ns * self._rank()
-            if core.room_end != ROOM_UNBOUNDED:
-                # Behind all whose disks have space: a leader elected here would hand over soon.
+            if core.room_end != ROOM_UNBOUNDED or core.serves_late(core.service_position):
+                # Behind all others: a leader elected here would hand over soon, or would serve
+                # nobody before its service has applied what it lacks, seconds after a restart.
                 voters = len(core.membership.voters)
                 wait += core.config.canvass_jitter_ns + core.config.canvass_rank_ns * voters
             self._wait(wait)

@@ -95,10 +95,10 @@ class Follower:
         """Note a valid message of this term's leader."""
         core = self._core
         core.leader_unheard = False
-        core.disarm(Deadline.STAND, Deadline.CAMPAIGN)
         if self._leader == peer and self._leader_term == core.term and core.leader == peer.seat:
-            core.arm(Deadline.ELECTION, self._patience)
+            core.deadlines[Deadline.ELECTION] = core.now.loop + self._patience
             return
+        core.disarm(Deadline.STAND, Deadline.CAMPAIGN)
         self._patience = core.election_timeout()
         core.arm(Deadline.ELECTION, self._patience)
         if self._leader_term == core.term and self._leader is not None:
@@ -226,19 +226,20 @@ class Follower:
             end, terms = self._terms_shown(probed)
         # What was checked against the leader of another term must not count in this one.
         counts = self._follows_this_term
+        durable = self.durable if counts else START_POSITION
         if peer == self._leader:
-            self._reported = self.durable if counts else START_POSITION
+            self._reported = durable
         report = AppendReport(
-            leadership_term_id=core.term,
-            matched=matched,
-            durable=self.durable if counts else START_POSITION,
-            checked=self.checked if counts else START_POSITION,
-            end=end,
-            terms=terms,
-            round=self._round if counts else 0,
-            service_position=core.service_position,
-            recovering=core.node_state.recovering,
-            wall=core.now.wall,
+            core.term,
+            matched,
+            durable,
+            self.checked if counts else START_POSITION,
+            end,
+            terms,
+            self._round if counts else 0,
+            core.service_position,
+            core.node_state.recovering,
+            core.now.wall,
         )
         core.send_durable(peer.seat, report, core.node_state_sequence)
 

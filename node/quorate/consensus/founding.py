@@ -286,5 +286,6 @@ class Founding:
             core.trace("founded", members=len(core.membership.members))
             core.effects.append(FoundingEnded(True, "founded"))
             return True
-        self.on_progress()
+        if not core.node_state.founded:
+            self.on_progress()
         return False

@@ -36,6 +36,8 @@ class Leader:
         self.possible_loss = possible_loss
         self.base = core.log.end.position
         self._round = 0
+        self._has_cures = False
+        """Whether any member that is recovering waits for a target, or may."""
         self._flushed = (LogPosition(-1), LogPosition(-1))
         self._latest: AppendFrames | None = None
         """The last message with frames: followers that are equally far get the same one."""
@@ -117,7 +119,10 @@ class Leader:
         for seat, progress in self.progress.items():
             self._stream(seat, progress)
             is_owed = is_owed or self._owes_commit(progress)
-        if is_owed and Deadline.PUBLISH not in core.deadlines:
+        if not is_owed:
+            # A debt that begins later waits from then on: under load the next frame pays it.
+            core.deadlines.pop(Deadline.PUBLISH, None)
+        elif Deadline.PUBLISH not in core.deadlines:
             core.arm(Deadline.PUBLISH, core.config.publish_delay_ns)
 
     def go_on(self, seat: Seat) -> None:
@@ -273,14 +278,19 @@ class Leader:
         progress.durable = report.durable
         progress.recovering = report.recovering
         core.walls.report(core.now, peer.seat, report.wall)
-        self._note_recovering(progress, report)
+        if report.recovering.reason or progress.cure_round is not None:
+            self._note_recovering(progress, report)
+        before = progress.match
         if not report.matched:
             self._find_agreement(peer.seat, progress, report)
         else:
             self._advance(peer.seat, progress, report)
-        self._maybe_cure()
-        self.maybe_commit()
-        self._stream(peer.seat, progress)
+        if self._has_cures:
+            self._maybe_cure()
+        if before < progress.match > core.commit_position:
+            self.maybe_commit()
+        if progress.next_position < core.log.end.position:
+            self._stream(peer.seat, progress)
 
     def _advance(self, seat: Seat, progress: Progress, report: AppendReport) -> None:
         """Take a report that matched: move the stream on, or repeat what was lost."""
@@ -414,9 +424,11 @@ class Leader:
             progress.match = LogPosition(0)
         if progress.cure_round is None:
             progress.cure_round = self._round + 1
+            self._has_cures = True
 
     def _maybe_cure(self) -> None:
         """Tell recovering members how far they must get, once we are sure that we lead."""
+        self._has_cures = any(p.cure_round is not None for p in self.progress.values())
         for seat, progress in self.progress.items():
             if progress.cure_round is None or progress.cure_position is not None:
                 continue
@@ -432,14 +444,21 @@ class Leader:
     def best_successor(self) -> Seat | None:
         """Return the voter that is heard, sound and most advanced; the lowest seat of equals.
 
-        One whose disk is nearly full comes behind all others.
+        One whose disk is nearly full comes behind all others, and before it one whose service
+        has still to apply much.
         """
+        late = self._core.serves_late
         ranked = [
-            (progress.room_end != ROOM_UNBOUNDED, -progress.match, seat)
+            (
+                progress.room_end != ROOM_UNBOUNDED,
+                late(progress.service_position),
+                -progress.match,
+                seat,
+            )
             for seat, progress in self.progress.items()
             if self.may_succeed(seat)
         ]
-        return min(ranked)[2] if ranked else None
+        return min(ranked)[-1] if ranked else None
 
     def may_succeed(self, seat: Seat) -> bool:
         """Tell whether leadership could be handed to this seat now."""

@@ -347,19 +347,24 @@ class ConsensusModule(Observed):
         """Take one message; one of a life that no link is up with is dropped."""
         if not self._begin(now) or self._core.links.get(peer.seat) != peer:
             return
-        if isinstance(message, AppendFrames | AppendReport):
+        # The two of every frame first.
+        if isinstance(message, AppendFrames):
             if self._is_heard(peer, message):
-                self._dispatch(peer, message)
+                self._on_append(peer, message)
+        elif isinstance(message, AppendReport):
+            if self._is_heard(peer, message):
+                self._on_report(peer, message)
         elif not self._on_founding_message(peer, message) and self._is_heard(peer, message):
             self._dispatch(peer, message)
-        self._settle_outcome()
+        if self._election.won:
+            self._settle_outcome()
 
     def _is_heard(self, peer: PeerLife, message: Message) -> bool:
         """Only members of a founded cluster speak; who lost its log listens to any leader."""
         core = self._core
         if not core.node_state.founded:
             return False
-        if core.membership == NO_MEMBERSHIP:
+        if not core.membership.members:
             return isinstance(message, AppendFrames)
         return core.knows(peer)
 
@@ -385,10 +390,6 @@ class ConsensusModule(Observed):
     def _dispatch(self, peer: PeerLife, message: Message) -> None:  # noqa: C901, PLR0912 (a flat table)
         core = self._core
         match message:
-            case AppendFrames():
-                self._on_append(peer, message)
-            case AppendReport():
-                self._on_report(peer, message)
             case Canvass():
                 self._election.on_canvass(peer, message)
             case CanvassAnswer():
@@ -532,7 +533,8 @@ class ConsensusModule(Observed):
 
     def _hand_over(self) -> None:
         assert self._transfer is not None, "every leader has its transfer"
-        self._transfer.maybe_hand_over()
+        if self._transfer.is_running:
+            self._transfer.maybe_hand_over()
 
     # -- output ---------------------------------------------------------------------------
 

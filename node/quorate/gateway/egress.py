@@ -30,6 +30,8 @@ class EgressPublisher:
         """Batch bytes of ingress that were applied, of all connections."""
         self._awaiting: dict[ClientConnection, bool] = {}
         """True: look at it in the coming turn even if nothing more has been applied."""
+        self._is_urgent = False
+        """Whether any of them is to be looked at so."""
         self._progress = -1
         self._share = 0
         """Batch bytes that one connection may have under way, as of the last turn."""
@@ -37,6 +39,11 @@ class EgressPublisher:
     def expect(self, connection: ClientConnection) -> None:
         """Acknowledge to this connection, and renew its credit, as its ingress is applied."""
         self._awaiting.setdefault(connection, False)
+
+    def look_at(self, connection: ClientConnection) -> None:
+        """Acknowledge and renew credit in the coming turn, whatever is applied until then."""
+        self._awaiting[connection] = True
+        self._is_urgent = True
 
     def forget(self, connection: ClientConnection) -> None:
         """Stop; the connection has no session any more."""
@@ -76,6 +83,10 @@ class EgressPublisher:
             # With the answers: a write of its own would cost as much as they do.
             pieces.append(encode_credit(limit))
         connection.write_pieces(pieces)
+        if connection.credit.is_settled and not connection.is_lagging:
+            # All that it sent is applied and said: nothing is left for the turn's end.
+            connection.resume_reading("overrun")
+            self._awaiting.pop(connection, None)
 
     def catch_up(self, connection: ClientConnection) -> None:
         """Send kept egress until everything is sent or the connection has enough."""
@@ -86,7 +97,7 @@ class EgressPublisher:
             pieces: list[bytes] = []
             self._add(pieces, connection, batch, connection.ingress_said)
             connection.write_pieces(pieces)
-        self._awaiting[connection] = True
+        self.look_at(connection)
 
     def on_turn(self, share: int, service_position: int) -> None:
         """Acknowledge ingress that the service did not answer, and renew credit.
@@ -96,13 +107,16 @@ class EgressPublisher:
             service_position: Up to where the container has applied the log.
 
         """
+        is_new_share = share != self._share
         self._share = share
         if not self._awaiting:
             return
         # A large frame of a slow service takes many turns, and frees credit in each.
         progress = service_position + self._port.container.applied_messages
         has_applied = progress != self._progress
-        self._progress = progress
+        if not (has_applied or is_new_share or self._is_urgent):
+            return
+        self._progress, self._is_urgent = progress, False
         for connection, is_urgent in list(self._awaiting.items()):
             is_said = (has_applied or is_urgent) and self._acknowledge(connection)
             self._renew_credit(connection, share)
@@ -113,17 +127,17 @@ class EgressPublisher:
 
     def _acknowledge(self, connection: ClientConnection) -> bool:
         """Tell whether the client has been told all that is applied of its ingress."""
-        view = self._port.container.session(connection.session_id)
-        if view is None:
+        progress = self._port.container.progress_of(connection.session_id)
+        if progress is None:
             return False
-        applied = view.last_ingress_sequence
+        applied, last_egress, is_flushed = progress
         self.applied_bytes += connection.credit.on_applied(applied)
-        is_sent = view.is_flushed and view.last_egress_sequence <= connection.egress_sent
+        is_sent = is_flushed and last_egress <= connection.egress_sent
         if connection.is_lagging or not is_sent:
             return False
         if applied > connection.ingress_said:
             connection.ingress_said = applied
-            connection.write(egress_header(applied, view.last_egress_sequence, 0, 0))
+            connection.write(egress_header(applied, last_egress, 0, 0))
         return True
 
     def _renew_credit(self, connection: ClientConnection, share: int) -> None:

@@ -249,7 +249,8 @@ class Gateway:
 
         """
         self.now = now_loop_ns
-        self.budget.begin(self._pool.sharers)
+        if self._crowd.all:
+            self.budget.begin(self._pool.sharers)
         if self._retry_at is not None and now_loop_ns >= self._retry_at:
             self._begin_anew()
         if self._serving_term is not None:
@@ -371,13 +372,13 @@ class Gateway:
             return end
         if self._full_log.is_full:
             self._full_log.refuse_ingress(connection, first, len(batch))
-            self._egress.expect(connection)
+            self._egress.look_at(connection)
             return end
         if connection.rewound_to:
             if first > connection.rewound_to:
                 self.refusals.count(Refusal.GAP)
                 connection.credit.on_dropped(len(batch))
-                self._egress.expect(connection)
+                self._egress.look_at(connection)
                 return end
             connection.rewound_to = 0
         self.ingress_messages += count

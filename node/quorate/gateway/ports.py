@@ -22,6 +22,9 @@ class SessionsView(Protocol):
     def session(self, session_id: int) -> SessionView | None:
         """Return a live session."""
 
+    def progress_of(self, session_id: int) -> tuple[int, int, bool] | None:
+        """Return last ingress, last egress and whether all egress is flushed, of a live session."""
+
     def session_ids(self) -> Sequence[int]:
         """Return the ids of all live sessions."""
 

@@ -28,7 +28,7 @@ class Waiting(Protocol):
 class TurnBudget:
     """The present turn's room for messages, and who waits for the next."""
 
-    __slots__ = ("_held", "bytes_each", "each", "left", "turn")
+    __slots__ = ("_active", "_held", "bytes_each", "each", "left", "turn")
 
     def __init__(self) -> None:
         """Begin with nobody waiting."""
@@ -39,6 +39,7 @@ class TurnBudget:
         """Messages that one connection may bring in this turn."""
         self.bytes_each = BYTES_PER_TURN
         self._held: dict[Waiting, None] = {}
+        self._active = 1
 
     def begin(self, active: int) -> None:
         """Begin a turn, which ``active`` connections share: those that wait come first.
@@ -48,8 +49,10 @@ class TurnBudget:
         """
         self.turn += 1
         self.left = MESSAGES_PER_TURN
-        self.each = max(MESSAGES_PER_TURN_EACH, MESSAGES_PER_TURN // active)
-        self.bytes_each = max(BYTES_PER_TURN_EACH, BYTES_PER_TURN // active)
+        if active != self._active:
+            self._active = active
+            self.each = max(MESSAGES_PER_TURN_EACH, MESSAGES_PER_TURN // active)
+            self.bytes_each = max(BYTES_PER_TURN_EACH, BYTES_PER_TURN // active)
         if not self._held:
             return
         waiting, self._held = self._held, {}

@@ -15,7 +15,6 @@ header without the term, see ``session_codec``.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from quorate.errors import LocalProtocolError, RemoteProtocolError
@@ -56,7 +55,7 @@ def encode_header(message_type: int, payload_length: int, *, term: int = 0) -> b
 class FrameDecoder:
     """Cuts what arrives on one connection into messages; holds at most one unfinished one.
 
-    Memory is bounded by ``payload_bytes_max`` plus what is fed at once: a longer message is
+    Memory is bounded by ``payload_bytes_max`` plus what is added at once: a longer message is
     refused when its header is read, before its payload is waited for.
     """
 
@@ -77,19 +76,6 @@ class FrameDecoder:
         """What waits for the rest of a message, ``_wanted`` bytes in all."""
         self._buffered = 0
         self._wanted = 0
-
-    def feed(self, data: bytes) -> Iterator[WireFrame]:
-        """Take what arrived and return an iterator over the messages that are whole now.
-
-        The bytes are kept even when the iterator is not used up; the next call goes on there.
-
-        Raises:
-            RemoteProtocolError: (While iterating) a length, version or flag that is not the
-                protocol. The connection is to be dropped; the decoder is of no more use.
-
-        """
-        self.add(data)
-        return iter(self.next_frame, None)
 
     def add(self, data: bytes) -> None:
         """Take what arrived; ``next_frame`` returns the messages in it."""
@@ -113,11 +99,15 @@ class FrameDecoder:
         """Return the next message, or None when it is not whole yet.
 
         Raises:
-            RemoteProtocolError: As for ``feed``.
+            RemoteProtocolError: A length, version or flag that is not the protocol. The connection
+                is to be dropped; the decoder is of no more use.
 
         """
         data, offset = self._data, self._offset
         available = len(data) - offset
+        if not available:
+            self._data, self._offset = b"", 0
+            return None
         if available < MEMBER_HEADER.size:
             self._keep(MEMBER_HEADER.size)
             return None

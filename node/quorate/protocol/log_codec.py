@@ -12,7 +12,7 @@ The written reference is ``SCHEMA.md`` beside this file; golden bytes are under
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -135,24 +135,6 @@ def encode_frame(  # noqa: PLR0913, PLR0917 (the fields of the header)
         frame_type,
         entry_count,
         data,
-    )
-
-
-def encode_padding(
-    position: LogPosition,
-    leadership_term_id: LeadershipTermId,
-    timestamp: int,
-    previous_chain: Chain,
-    length: int,
-) -> LogFrame:
-    """Build the frame that fills what is left of a segment: ``length`` bytes, header included.
-
-    The padding's body is zeros and is covered by the CRC like any other. ``length`` is a
-    multiple of 64 and at most ``FRAME_BYTES_MAX``: a longer remainder takes several.
-    """
-    body = bytes(length - FRAME_HEADER_LENGTH)
-    return encode_frame(
-        position, leadership_term_id, timestamp, previous_chain, FrameType.PADDING, body
     )
 
 
@@ -301,8 +283,3 @@ def decode_entries(frame: LogFrame) -> Iterator[LogEntry]:
 def entries_length_max(segment_length: int, frame_bytes_max: int = FRAME_BYTES_MAX) -> int:
     """Return how many bytes of entries fit into one frame of a log with these constants."""
     return min(FRAME_BYTES_MAX, frame_bytes_max, segment_length // 4) - FRAME_HEADER_LENGTH
-
-
-def join_entries(entries: Sequence[bytes]) -> bytes:
-    """Return the body of a frame that holds these encoded entries."""
-    return b"".join(entries)

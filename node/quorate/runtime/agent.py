@@ -16,7 +16,7 @@ from typing import Protocol
 from quorate.clock import Clock, LoopTime
 from quorate.config import ClusterConstants
 from quorate.consensus.effects import Alarm, Effect, HaltCode, IngressState
-from quorate.consensus.messages import Message
+from quorate.consensus.messages import AppendReport, Message
 from quorate.consensus.module import ConsensusModule, Rejection
 from quorate.consensus.types import (
     ROOM_UNBOUNDED,
@@ -90,6 +90,7 @@ class ConsensusAgent:
     ) -> None:
         """Own ``module``; ``attach`` completes the wiring before anything arrives."""
         self.module = module
+        self._core = module.core
         self.applier = applier
         self.metrics = metrics
         self.is_stopping = False
@@ -133,64 +134,101 @@ class ConsensusAgent:
         self._loop = loop
         self._carrier = carrier
         self._gateway = gateway
-        self._arm_timer(0)
+        self._arm_timer(self._clock.monotonic(), 0)
 
     # -- turns ----------------------------------------------------------------------------
 
     def begin_turn(self) -> Instant:
         """Return the clocks of the present turn, beginning one if none is under way."""
         if not self._in_turn:
-            self._in_turn = True
-            began = self._clock.monotonic()
-            if self._loop_time.turn(began):
-                self._stall_rounds = STALL_ROUNDS
-                stalled_ms = (began - self._turn_began) // 1_000_000
-                log_event(LOGGER, Event.LOOP_STALLED, seat=self.module.core.seat, ms=stalled_ms)
-            self._turn_began = began
-            self._instant = Instant(self._loop_time.now, self._clock.boottime(), self._clock.wall())
-            self._loop.call_soon(self._end_turn)
+            self._read_clocks()
+            self._open_turn()
         return self._instant
+
+    def _read_clocks(self) -> None:
+        clock = self._clock
+        began = clock.monotonic()
+        if self._loop_time.turn(began):
+            self._stall_rounds = STALL_ROUNDS
+            stalled_ms = (began - self._turn_began) // 1_000_000
+            log_event(LOGGER, Event.LOOP_STALLED, seat=self._core.seat, ms=stalled_ms)
+        self._turn_began = began
+        self._instant = Instant(self._loop_time.now, clock.boottime(), clock.wall())
+
+    def _open_turn(self) -> None:
+        self._in_turn = True
+        self._loop.call_soon(self._end_turn)
+
+    def _now(self) -> Instant:
+        """Return the clocks for an input that may change nothing; ``_settle`` must follow."""
+        if not self._in_turn:
+            self._read_clocks()
+        return self._instant
+
+    def _settle(self) -> None:
+        """Begin a turn if the input before has left something to do.
+
+        Of the reports to each frame the last ones, and of a leader's own syncs those that come
+        behind a quorum's, change nothing that anybody waits for.
+        """
+        if not self._in_turn and (self._core.has_news or self._stall_rounds):
+            self._open_turn()
 
     def wake(self) -> None:
         """Ask for a turn."""
         self.begin_turn()
 
     def _end_turn(self) -> None:
-        self._append_entries()
-        self._carry_out()
-        self._apply()
-        self._fire_timers()
-        self._update_serving()
-        if not self._stall_rounds:
-            core = self.module.core
-            positions = (core.log.end.position, core.commit_position, self.applier.position)
-            self._gateway.on_turn(self._instant.loop, positions)
+        applier = self.applier
+        if self._entries:
             self._append_entries()
         self._carry_out()
+        if applier.is_behind and self.diverged_at is None:
+            self._apply()
+        else:
+            self._update_serving()
+        has_timers = applier.container.next_timer_deadline is not None
+        if has_timers:
+            self._fire_timers()
+        if not self._stall_rounds:
+            core = self._core
+            positions = (core.log.end.position, core.commit_position, applier.container.position)
+            self._gateway.on_turn(self._instant.loop, positions)
+            if self._entries:
+                self._append_entries()
+        if self._core.has_news:
+            self._carry_out()
         self._in_turn = False
-        self.metrics.loop_turn.observe_ns(self._clock.monotonic() - self._turn_began)
-        if self.applier.can_go_on and self.diverged_at is None:
+        ended = self._clock.monotonic()
+        self.metrics.loop_turn.observe_ns(ended - self._turn_began)
+        if applier.can_go_on and self.diverged_at is None:
             self._loop.call_soon(self.wake)
-        self._arm_timer(self._next_delay())
+        self._arm_timer(ended, self._next_delay(has_timers=has_timers))
 
     def _carry_out(self) -> None:
         """Have done what the module decided; a write that needs no sync completes meanwhile."""
-        effects = self.module.drain()
+        module = self.module
+        effects = module.drain()
         while effects:
             self._has_persisted = False
             self._carrier.carry_out(effects)
-            effects = self.module.drain() if self._has_persisted else []
+            effects = module.drain() if self._has_persisted and self._core.has_news else []
 
-    def _next_delay(self) -> int:
+    def _next_delay(self, *, has_timers: bool) -> int:
         """Return after how many nanoseconds time itself is the next input."""
         if self._stall_rounds:
             return 1_000_000
-        delay = min(self.module.next_deadline - self._instant.loop, TICK_MAX_NS)
-        due = self._timer_due_in()
-        return max(0, delay if due is None else min(delay, due))
+        delay = self.module.next_deadline - self._instant.loop
+        if has_timers:
+            due = self._timer_due_in()
+            if due is not None and due < delay:
+                delay = due
+        if delay >= TICK_MAX_NS:
+            return TICK_MAX_NS
+        return max(0, delay)
 
-    def _arm_timer(self, delay_ns: int) -> None:
-        at = self._clock.monotonic() + delay_ns
+    def _arm_timer(self, now_ns: int, delay_ns: int) -> None:
+        at = now_ns + delay_ns
         if self._timer is not None:
             if self._timer_at <= at:
                 return
@@ -221,8 +259,6 @@ class ConsensusAgent:
     def _append_entries(self) -> None:
         """Make the turn's entries frames, as few as the frame limit allows."""
         entries = self._entries
-        if not entries:
-            return
         self._entries = []
         first, size = 0, 0
         for index, entry in enumerate(entries):
@@ -253,9 +289,8 @@ class ConsensusAgent:
     # -- applying -------------------------------------------------------------------------
 
     def _apply(self) -> None:
+        """Apply what is committed and in memory, for about a slice."""
         applier = self.applier
-        if self.diverged_at is not None or not applier.is_behind:
-            return
         before = applier.position
         try:
             applier.apply_slice()
@@ -289,9 +324,9 @@ class ConsensusAgent:
         if self.module.transfer_target is not None:
             # Nothing may be appended now: to wait for it would be to spin until the outcome.
             return None
-        if self.module.core.storage_full:
+        if self._core.storage_full:
             return None
-        log = self.module.core.log
+        log = self._core.log
         if log.end.position > self.applier.position and log.last_timestamp >= deadline:
             return None
         log_time = self.module.log_time(self._instant)
@@ -363,12 +398,17 @@ class ConsensusAgent:
 
     def on_message(self, peer: PeerLife, message: Message) -> None:
         """Pass on a member's message."""
-        self.module.on_message(self.begin_turn(), peer, message)
+        if isinstance(message, AppendReport):
+            self.module.on_message(self._now(), peer, message)
+            self._settle()
+        else:
+            self.module.on_message(self.begin_turn(), peer, message)
 
     def on_persisted(self, sequence: int) -> None:
         """Pass on that everything up to ``sequence`` is durable."""
         self._has_persisted = True
-        self.module.on_persisted(self.begin_turn(), sequence)
+        self.module.on_persisted(self._now(), sequence)
+        self._settle()
 
     def on_log_read(self, seat: Seat, frames: tuple[LogFrame, ...], *, more: bool = False) -> None:
         """Pass on frames that were read for a follower."""

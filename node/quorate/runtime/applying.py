@@ -82,7 +82,7 @@ class Applier:
     @property
     def can_go_on(self) -> bool:
         """Whether another slice would find a frame in memory."""
-        return self.is_behind and not self._reading
+        return self.container.position < self._commit and not self._reading
 
     def commit_to(self, position: LogPosition) -> None:
         """Allow applying up to here."""
@@ -92,8 +92,9 @@ class Applier:
         """Apply what is committed for about ``SLICE_NS``, whole frames or parts of one."""
         began = self._clock.monotonic()
         before = began
-        while self.is_behind and self._take_frame():
-            finished = self.container.step(self._step_messages)
+        container = self.container
+        while container.position < self._commit and self._take_frame():
+            finished = container.step(self._step_messages)
             if finished:
                 self._current = None
             after = self._clock.monotonic()

@@ -10,6 +10,7 @@ from collections.abc import Coroutine
 
 import uvloop
 
+from quorate.archive.library_sync import hold_sync_signal
 from quorate.clock import SystemClock
 from quorate.config import NodeConfig
 from quorate.consensus.effects import HaltCode
@@ -48,6 +49,7 @@ def run_member(config: NodeConfig) -> int:
 
     """
     sys.setswitchinterval(SWITCH_INTERVAL_S)
+    hold_sync_signal()
     exit_when_asked()
     try:
         log_event(LOGGER, Event.MEMBER_STARTED, seat=config.member.seat)

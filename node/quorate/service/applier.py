@@ -58,13 +58,14 @@ class FrameApplier:
         if self._state.timers.begin_frame(frame.timestamp):
             yield from self._fire_timers(frame)
         if frame.frame_type is FrameType.ENTRIES:
+            runner = self._runner
             for entry in decode_entries(frame):
-                self._runner.cluster.position = entry.position
-                if entry.entry_type is EntryType.SESSION_INGRESS:
-                    yield from self._apply_ingress(entry)
-                else:
+                runner.cluster.position = entry.position
+                if entry.entry_type is not EntryType.SESSION_INGRESS:
                     self._apply_other(entry)
-                if self._runner.budget <= 0:
+                elif (rest := self._apply_ingress(entry)) is not None:
+                    yield from rest
+                if runner.budget <= 0:
                     yield
         elif frame.frame_type is FrameType.FOUNDING:
             self._found(frame)
@@ -106,8 +107,8 @@ class FrameApplier:
         call = partial(self._service.on_new_leadership_term, term)
         self._runner.run_bare("on_new_leadership_term", call)
 
-    def _apply_ingress(self, entry: LogEntry) -> Iterator[None]:
-        """Apply what of a batch is new; yields where the budget of a slice is used up."""
+    def _apply_ingress(self, entry: LogEntry) -> Iterator[None] | None:
+        """Apply what of a batch is new, if it is short; else return what does so in slices."""
         session = self._state.sessions.get(entry.cluster_session_id)
         if session is None:
             self._runner.counters["ingress_of_ended_sessions"] += 1
@@ -116,7 +117,18 @@ class FrameApplier:
             first = self._first_new(entry, session)
             messages = None if first is None else self._split(entry, session)
             if first is not None and messages is not None:
-                yield from self._run(session, messages, first)
+                if first == 0 and len(messages) < min(JUDGED_EVERY, self._runner.budget):
+                    first = self._runner.run_messages(session, messages)
+                if first < len(messages) and session.is_open:
+                    return self._apply_rest(entry, session, messages, first)
+        self._end_unit(UnitKind.SESSION_INGRESS, entry.cluster_session_id, session)
+        return None
+
+    def _apply_rest(
+        self, entry: LogEntry, session: Session, messages: list[bytes], first: int
+    ) -> Iterator[None]:
+        """Apply a batch from ``first`` on; yields where the budget of a slice is used up."""
+        yield from self._run(session, messages, first)
         self._end_unit(UnitKind.SESSION_INGRESS, entry.cluster_session_id, session)
 
     def _apply_other(self, entry: LogEntry) -> None:

@@ -202,17 +202,20 @@ class CallbackRunner:
 
     def end_unit(self, digest: bytes, head: UnitHead) -> bytes:
         """Judge, number and keep the egress of a unit, and return the digest behind it."""
-        touched, batches = self._touched, self._batches
-        pending = sum([session.pending_bytes() for session in touched.values()])
-        if self._sessions.kept_bytes + pending > self._kept_bytes_free:
+        touched, batches, sessions = self._touched, self._batches, self._sessions
+        pending = sessions.kept_bytes
+        for session in touched.values():
+            pending += session.pending_bytes()
+        if pending > self._kept_bytes_free:
             self.judge_egress()
-        flushed = len(batches)
         for session_id in sorted(touched) if len(touched) > 1 else touched:
-            batches += self._sessions.flush(touched[session_id])
-        self.outbox += batches[flushed:]
+            fresh = sessions.flush(touched[session_id])
+            batches += fresh
+            self.outbox += fresh
         digest = chain_digest(digest, head, batches, (self._timer_log, self._ends), self._failures)
         if batches:
-            self.counters["egress_messages"] += sum([batch.message_count for batch in batches])
+            for batch in batches:
+                self.counters["egress_messages"] += batch.message_count
             self._batches = []
         touched.clear()
         if self._timer_log or self._ends or self._failures:

@@ -230,11 +230,6 @@ class ServiceContainer:
     # ------------------------------------------------------------------ what is
 
     @property
-    def position(self) -> LogPosition:
-        """End of the last frame that is applied whole."""
-        return self._state.position
-
-    @property
     def time(self) -> int:
         """Cluster time: the timestamp of that frame, in nanoseconds."""
         return self._state.timestamp
@@ -297,6 +292,17 @@ class ServiceContainer:
         """Return an open session."""
         return self._view(self._state.sessions.get(session_id))
 
+    def progress_of(self, session_id: int) -> tuple[int, int, bool] | None:
+        """Return three fields of an open session's view: how far its two streams have come.
+
+        Those are ``last_ingress_sequence``, ``last_egress_sequence`` and ``is_flushed``. The
+        whole view would be made for every connection in every turn.
+        """
+        session = self._state.sessions.get(session_id)
+        if session is None:
+            return None
+        return session.last_ingress_sequence, session.last_egress_sequence, not session.parts
+
     def find_session(self, key_hash: bytes) -> SessionView | None:
         """Return the open session whose client holds the key with this hash."""
         return self._view(self._state.sessions.by_key(key_hash))
@@ -311,6 +317,8 @@ class ServiceContainer:
     def _use(self, state: ReplicatedState) -> None:
         """Go on from this state."""
         self._state = state
+        self.position = state.position
+        """End of the last frame that is applied whole."""
         self._runner = CallbackRunner(
             self._service, state.sessions, state.timers, self._collector, self._on_failure
         )
@@ -326,7 +334,7 @@ class ServiceContainer:
         state = self._state
         interval = state.settings.digest_interval_bytes
         crossed = interval > 0 and self._frame_end // interval > state.position // interval
-        state.position = self._runner.cluster.position = self._frame_end
+        state.position = self.position = self._runner.cluster.position = self._frame_end
         state.timestamp = self._runner.cluster.now
         if crossed:
             self._digests.append((state.position, state.digest))

@@ -225,28 +225,31 @@ class SessionTable:
         acknowledged = min(egress_sequence, session.last_egress_sequence)
         session.egress_acknowledged = acknowledged
         kept = session.kept
+        dropped = 0
         while kept and kept[0].last_egress_sequence <= acknowledged:
-            dropped = kept_cost(kept.popleft())
-            session.kept_bytes -= dropped
-            self.kept_bytes -= dropped
+            dropped += kept_cost(kept.popleft())
+        session.kept_bytes -= dropped
+        self.kept_bytes -= dropped
 
     def flush(self, session: Session) -> list[EgressBatch]:
         """Number what was offered to a session since the last flush, keep it, and return it."""
         batches: list[EgressBatch] = []
+        cost = 0
         for parts in _cut(session.parts, session.pending_bytes()):
+            count = len(parts) // 2
             batch = EgressBatch(
                 session.session_id,
                 session.last_ingress_sequence,
                 session.last_egress_sequence + 1,
-                len(parts) // 2,
+                count,
                 b"".join(parts),
             )
-            session.last_egress_sequence = batch.last_egress_sequence
-            session.kept.append(batch)
-            cost = kept_cost(batch)
-            session.kept_bytes += cost
-            self.kept_bytes += cost
+            session.last_egress_sequence += count
+            cost += kept_cost(batch)
             batches.append(batch)
+        session.kept += batches
+        session.kept_bytes += cost
+        self.kept_bytes += cost
         session.forget_pending()
         return batches
 

@@ -65,6 +65,8 @@ class TimerQueue:
         """Take aside what is due by ``timestamp``, to be fired with ``pop_due``; tell if any is."""
         assert not self._due, f"{len(self._due)} timers of an earlier frame have not fired"
         heap, pending = self._heap, self._pending
+        if not heap or heap[0][0] > timestamp:
+            return False
         self._due_order.clear()
         while heap and heap[0][0] <= timestamp:
             deadline, timer_id = heapq.heappop(heap)

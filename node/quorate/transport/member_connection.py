@@ -11,7 +11,7 @@ import asyncio
 from typing import Protocol, cast
 
 from quorate.consensus.messages import Message
-from quorate.consensus.types import Seat
+from quorate.consensus.types import PeerLife, Seat
 from quorate.errors import RemoteProtocolError
 from quorate.protocol.consensus_codec import decode_message
 from quorate.protocol.framing import PAYLOAD_BYTES_MAX, FrameDecoder, WireFrame
@@ -82,6 +82,8 @@ class MemberConnection(asyncio.Protocol):
         """
         self.dialled = dialled
         self.is_established = False
+        self.life: PeerLife | None = None
+        """Whose life the other end is, once established: made once, not for each message."""
         self.is_closed = False
         self.settled = asyncio.Event()
         """Set when the handshake has an outcome: established or closed."""
@@ -102,6 +104,11 @@ class MemberConnection(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._outbox: list[bytes] = []
         self._outbox_bytes = 0
+
+    @property
+    def has_queued(self) -> bool:
+        """Whether something waits for ``flush``."""
+        return bool(self._outbox)
 
     @property
     def peer(self) -> Handshake | None:
@@ -127,12 +134,21 @@ class MemberConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Cut what arrived into messages and deliver each one."""
         self.silence_s = 0.0
-        self._decoder.add(data)
-        while not self.is_closed and (frame := self._next_frame()) is not None:
-            if not self.is_established:
+        decoder, owner = self._decoder, self._owner
+        decoder.add(data)
+        while not self.is_closed:
+            try:
+                frame = decoder.next_frame()
+                if frame is None:
+                    return
+                message = self._message_in(frame) if self.is_established else None
+            except RemoteProtocolError as error:
+                self._fail(error)
+                return
+            if message is not None:
+                owner.on_message(self, message)
+            elif not self.is_established:
                 self._shake_hands(frame)
-            elif frame.message_type != KEEP_ALIVE_TYPE:
-                self._deliver(frame)
 
     def connection_lost(self, _exc: Exception | None) -> None:
         """Let go; whoever closed first has told the owner already."""
@@ -144,8 +160,6 @@ class MemberConnection(asyncio.Protocol):
 
     def send(self, buffers: list[bytes]) -> bool:
         """Queue one message; all that is queued leaves in one write, with ``flush``.
-
-        Without a flush it leaves when the loop comes round.
 
         Returns:
             False when the send buffer is full or the connection closed: the message is dropped.
@@ -159,8 +173,6 @@ class MemberConnection(asyncio.Protocol):
         if waiting + length > self._settings.send_buffer_bytes_max:
             self.dropped_count += 1
             return False
-        if not self._outbox:
-            self._loop.call_soon(self.flush)
         self._outbox += buffers
         self._outbox_bytes += length
         return True
@@ -168,6 +180,7 @@ class MemberConnection(asyncio.Protocol):
     def keep_alive(self) -> None:
         """Show the peer that this member lives, and find out whether the connection does."""
         self.send([KEEP_ALIVE])
+        self.flush()
 
     def refuse(self, reason: LinkRefusal, detail: str) -> None:
         """Tell the peer why, then close."""
@@ -192,13 +205,6 @@ class MemberConnection(asyncio.Protocol):
             self.released.set()
             self._owner.on_released(self)
 
-    def _next_frame(self) -> WireFrame | None:
-        try:
-            return self._decoder.next_frame()
-        except RemoteProtocolError as error:
-            self._fail(error)
-            return None
-
     def _shake_hands(self, frame: WireFrame) -> None:
         exchange = self._exchange
         was_known = exchange.peer is not None
@@ -212,21 +218,22 @@ class MemberConnection(asyncio.Protocol):
         if answer and self._transport is not None:
             self._transport.write(answer)
         if exchange.is_complete:
+            assert exchange.peer is not None, "a complete handshake has a peer"
+            self.life = exchange.peer.life
             self.is_established = True
             self._decoder.payload_bytes_max = PAYLOAD_BYTES_MAX
             self._cancel_timer()
             self.settled.set()
             self._owner.on_established(self)
 
-    def _deliver(self, frame: WireFrame) -> None:
-        try:
-            if frame.message_type == REFUSAL_TYPE:
-                raise decode_refusal(frame)
-            message = decode_message(frame)
-        except RemoteProtocolError as error:
-            self._fail(error)
-            return
-        self._owner.on_message(self, message)
+    @staticmethod
+    def _message_in(frame: WireFrame) -> Message | None:
+        """Return what an established peer says to the owner; None for a keep-alive."""
+        if frame.message_type == KEEP_ALIVE_TYPE:
+            return None
+        if frame.message_type == REFUSAL_TYPE:
+            raise decode_refusal(frame)
+        return decode_message(frame)
 
     def _fail(self, error: RemoteProtocolError) -> None:
         match error:

@@ -92,6 +92,8 @@ class MemberLinks:
         self._swept_at = 0.0
         self._sweeps = 0
         self._is_closing = False
+        self._queued: list[MemberConnection] = []
+        """Links with messages that wait for ``flush``."""
         self._encoded: Message | None = None
         self._buffers: list[bytes] = []
 
@@ -151,7 +153,7 @@ class MemberLinks:
         self._term = leadership_term_id
 
     def send(self, seat: Seat, message: Message) -> bool:
-        """Send a message, together with all others of this turn of the loop.
+        """Queue a message; it leaves with all others in ``flush``.
 
         Returns:
             False when it was dropped: no link stands, or its send buffer is full.
@@ -166,14 +168,17 @@ class MemberLinks:
         if message is not self._encoded:
             # The leader sends one message to all followers that are equally far.
             self._encoded, self._buffers = message, encode_message(message)
+        if not link.has_queued:
+            self._queued.append(link)
         is_sent = link.send(self._buffers)
         if not is_sent and not link.is_closed:
             self.dropped_messages_count += 1
         return is_sent
 
     def flush(self) -> None:
-        """Write now what was queued, instead of when the loop comes round."""
-        for link in self._links.values():
+        """Write what was queued, in one write for each link."""
+        queued, self._queued = self._queued, []
+        for link in queued:
             link.flush()
 
     def close_link(self, seat: Seat, detail: str) -> None:
@@ -228,7 +233,8 @@ class MemberLinks:
     def on_message(self, connection: MemberConnection, message: Message) -> None:
         """Pass a message on with the life that sent it."""
         if not self._is_closing:
-            self._listener.on_message(_proved(connection).life, message)
+            assert connection.life is not None, "established before it is heard"
+            self._listener.on_message(connection.life, message)
 
     def on_closed(
         self, connection: MemberConnection, reason: LinkRefusal | None, *, by_peer: bool

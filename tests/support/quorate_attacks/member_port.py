@@ -38,6 +38,7 @@ from quorate.protocol.handshake import (
 )
 from quorate_attacks.streams import noise
 from quorate_attacks.victim import Victim
+from quorate_wire.frames import cut
 
 PATIENCE_S = 60.0
 
@@ -69,7 +70,7 @@ class RawMember:
         frames: list[WireFrame] = []
         async with asyncio.timeout(PATIENCE_S):
             while data := await self._read():
-                frames += self._decoder.feed(data)
+                frames += cut(self._decoder, data)
         return frames
 
     async def frames(self, count: int) -> list[WireFrame]:
@@ -77,7 +78,7 @@ class RawMember:
         found: list[WireFrame] = []
         async with asyncio.timeout(PATIENCE_S):
             while len(found) < count and (data := await self._read()):
-                found += self._decoder.feed(data)
+                found += cut(self._decoder, data)
         return found
 
     async def _read(self) -> bytes:

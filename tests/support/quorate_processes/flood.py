@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from types import TracebackType
-from typing import Self
 
 from quorate.client.cluster_client import ClusterClient
 from quorate.errors import IngressBackPressure
+from quorate_processes.sending import OPEN_TIMEOUT_S, Sending
 
 BURST = 256
 MESSAGE_BYTES = 100
@@ -15,38 +14,22 @@ FLOOD_SERVICE = "quorate.examples.echo:Echo"
 """What the cluster has to run: each message is answered with itself."""
 
 
-class Flood:
+class Flood(Sending):
     """A closed loop inside its block; counts what was answered, each once and in order."""
 
     def __init__(self, addresses: tuple[str, ...]) -> None:
         """Send to the cluster at these client addresses."""
+        super().__init__(addresses)
         self.answered = 0
         self.wrong: bytes | None = None
         """The first answer that was not the next one due."""
-        self._addresses = addresses
-        self._client: ClusterClient
-        self._is_sending = True
-        self._sender: asyncio.Task[None]
         self._wanted = 0
         self._reached = asyncio.Event()
 
-    async def __aenter__(self) -> Self:
-        """Open the session and begin to send."""
-        self._client = await ClusterClient.connect(
-            self._addresses, name="flood", on_egress=self._on_egress, timeout=30.0
+    async def _connect(self) -> ClusterClient:
+        return await ClusterClient.connect(
+            self._addresses, name="flood", on_egress=self._on_egress, timeout=OPEN_TIMEOUT_S
         )
-        self._sender = asyncio.create_task(self._send(), name="flood sends")
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Stop sending and close the session."""
-        self._sender.cancel()
-        await self._client.close()
 
     def _on_egress(self, sequence: int, message: bytes) -> None:
         self.answered += 1
@@ -78,10 +61,7 @@ class Flood:
 
     async def finish(self, timeout_s: float = 60.0) -> None:
         """Stop sending, wait for every answer, and see that each was the one due."""
-        self._is_sending = False
-        await self._sender
-        async with asyncio.timeout(timeout_s):
-            await self._client.flush()
+        await self._stop(timeout_s)
         assert self.wrong is None, self.wrong[:20]
         assert self.answered == self._client.last_sequence
 

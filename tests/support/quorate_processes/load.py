@@ -6,35 +6,31 @@ import asyncio
 from types import TracebackType
 from typing import Self
 
-from quorate.client.cluster_client import ClusterClient
 from quorate_processes.journal import expected_answers
+from quorate_processes.sending import Sending
 
 RATE_PER_S = 2_000
 TURN_S = 0.005
 
 
-class Load:
+class Load(Sending):
     """Offers messages at a steady rate inside its block; knows what was answered."""
 
     def __init__(
         self, addresses: tuple[str, ...], rate_per_s: int = RATE_PER_S, message_bytes: int = 0
     ) -> None:
         """Send messages of at least so many bytes to the cluster at these client addresses."""
+        super().__init__(addresses)
         self.answers: list[bytes] = []
         self.sent: list[bytes] = []
         self._per_turn = max(1, int(rate_per_s * TURN_S))
         self._message_bytes = message_bytes
-        self._addresses = addresses
-        self._client: ClusterClient
-        self._sending = True
-        self._sender: asyncio.Task[None]
         self._receiver: asyncio.Task[None]
         self._progress = asyncio.Condition()
 
     async def __aenter__(self) -> Self:
         """Open the session and begin to send."""
-        self._client = await ClusterClient.connect(self._addresses, name="load", timeout=30.0)
-        self._sender = asyncio.create_task(self._send(), name="load sends")
+        await super().__aenter__()
         self._receiver = asyncio.create_task(self._receive(), name="load receives")
         return self
 
@@ -45,13 +41,12 @@ class Load:
         traceback: TracebackType | None,
     ) -> None:
         """Stop sending and close the session."""
-        self._sender.cancel()
         self._receiver.cancel()
-        await self._client.close()
+        await super().__aexit__(kind, error, traceback)
 
     async def _send(self) -> None:
         # Pacing, not waiting for something: the rate is the input of the test.
-        while self._sending:
+        while self._is_sending:
             for _ in range(self._per_turn):
                 if not self._client.can_offer:
                     await self._client.ready()
@@ -64,7 +59,7 @@ class Load:
         async for received in self._client.receive():
             assert received.error is None, received
             self.answers.append(received.message)
-            if len(self.answers) % self._per_turn == 0 or not self._sending:
+            if len(self.answers) % self._per_turn == 0 or not self._is_sending:
                 async with self._progress:
                     self._progress.notify_all()
 
@@ -76,10 +71,7 @@ class Load:
 
     async def finish(self, timeout_s: float = 30.0) -> None:
         """Stop sending, wait for every answer, and compare all with what they must be."""
-        self._sending = False
-        await self._sender
-        async with asyncio.timeout(timeout_s):
-            await self._client.flush()
+        await self._stop(timeout_s)
         await self.answered(len(self.sent) - len(self.answers), timeout_s)
         expected = list(expected_answers(self.sent))
         assert len(self.answers) == len(expected), (len(self.answers), len(expected))

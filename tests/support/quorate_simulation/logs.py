@@ -10,7 +10,8 @@ from quorate.consensus.types import (
     LogMark,
     LogPosition,
 )
-from quorate.protocol.log_codec import FRAME_HEADER_LENGTH, aligned, encode_frame, encode_padding
+from quorate.protocol.log_codec import FRAME_HEADER_LENGTH, aligned, encode_frame
+from quorate_wire.frames import padding
 
 
 class LogBuilder:
@@ -31,9 +32,7 @@ class LogBuilder:
         term_id = LeadershipTermId(max(term, self.end.leadership_term_id))
         if length > self.left:
             frames.append(
-                encode_padding(
-                    self.end.position, term_id, self.timestamp, self.end.chain, self.left
-                )
+                padding(self.end.position, term_id, self.timestamp, self.end.chain, self.left)
             )
             self._go_to(frames[-1])
         self.timestamp += 1

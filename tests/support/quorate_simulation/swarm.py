@@ -83,6 +83,7 @@ def draw_swarm(seed: int) -> Swarm:
         election_timeout_max_ns=800 * MS,
         frame_bytes_max=frame_max,
         segment_length=segment,
+        service_lag_bytes=segment // 4,
         append_bytes_max=append_max,
         read_bytes_max=append_max,
         window_bytes=random.choice((append_max, append_max * 2, 1 << 23)),

@@ -289,6 +289,7 @@ def _draw_config(random: Random, *, replicated: bool) -> ConsensusConfig:
         heartbeat_interval_ns=random.choice((50, 50, 100)) * MS // scale,
         frame_bytes_max=frame_max,
         segment_length=segment,
+        service_lag_bytes=segment // 4,
         append_bytes_max=random.choice((frame_max, 1 << 20)),
         read_bytes_max=random.choice((frame_max, 1 << 22)),
         window_bytes=random.choice((1 << 20, 1 << 23)),

@@ -24,6 +24,7 @@ from quorate.protocol.framing import FrameDecoder
 from quorate.protocol.handshake import Handshake, HandshakeExchange, LinkRefusal
 from quorate.transport.interfaces import LinkIdentity, LinkInfo, LinkSettings
 from quorate.transport.member_links import MemberLinks
+from quorate_wire.frames import cut
 
 Run: TypeAlias = Callable[[Coroutine[None, None, None]], None]
 """Runs a test's coroutine on a loop of its own."""
@@ -131,6 +132,12 @@ class LinkedMember:
         """Listen and dial."""
         await self.links.start(self.host, self.port, tasks)
 
+    def say(self, seat: Seat, message: Message) -> bool:
+        """Send one message by itself."""
+        is_sent = self.links.send(seat, message)
+        self.links.flush()
+        return is_sent
+
 
 @asynccontextmanager
 async def running(*members: LinkedMember) -> AsyncIterator[None]:
@@ -153,9 +160,9 @@ async def settled(*members: LinkedMember) -> None:
     """
     pairs = [(a, b) for a in members for b in members if a is not b]
     for sender, _ in pairs:
-        sender.listener.greet = partial(sender.links.send, message=Founded(1))
+        sender.listener.greet = partial(sender.say, message=Founded(1))
     for sender, receiver in pairs:
-        sender.links.send(receiver.seat, Founded(1))
+        sender.say(receiver.seat, Founded(1))
     for sender, receiver in pairs:
         await receiver.listener.until(partial(_has_heard, receiver.listener, sender.seat))
     for member in members:
@@ -208,7 +215,7 @@ class RawPeer:
             except ConnectionResetError:
                 data = b""
         await self.close()
-        return [(frame.message_type, frame.payload) for frame in self._decoder.feed(data)]
+        return [(frame.message_type, frame.payload) for frame in cut(self._decoder, data)]
 
     async def close(self) -> None:
         """Close, and wait until the socket is gone."""
@@ -223,7 +230,7 @@ class RawPeer:
         )
         await self.send(exchange.opening())
         while not exchange.is_complete:
-            for frame in self._decoder.feed(await self.reader.read(65536)):
+            for frame in cut(self._decoder, await self.reader.read(65536)):
                 await self.send(exchange.receive(frame))
 
 

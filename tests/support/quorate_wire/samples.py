@@ -31,10 +31,9 @@ from quorate.protocol.log_codec import (
     EntryType,
     encode_entry,
     encode_frame,
-    encode_padding,
-    join_entries,
 )
 from quorate.protocol.term_codec import FoundingBody, TermBody, encode_founding, encode_term
+from quorate_wire.frames import padding
 
 CLUSTER = ClusterId(bytes(range(16)))
 MEMBERS = tuple(
@@ -91,7 +90,7 @@ ENTRIES = encode_frame(
     WALL + 1,
     TERM.chain,
     FrameType.ENTRIES,
-    join_entries(
+    b"".join(
         [
             encode_entry(EntryType.SESSION_OPEN, 0, b"an open"),
             encode_entry(
@@ -108,7 +107,7 @@ ENTRIES = encode_frame(
     entry_count=3,
 )
 EMPTY = encode_frame(ENTRIES.end, LeadershipTermId(3), WALL + 2, ENTRIES.chain, FrameType.EMPTY)
-PADDING = encode_padding(EMPTY.end, LeadershipTermId(3), WALL + 2, EMPTY.chain, 128)
+PADDING = padding(EMPTY.end, LeadershipTermId(3), WALL + 2, EMPTY.chain, 128)
 
 FRAMES: dict[str, LogFrame] = {
     "founding": FOUNDING,

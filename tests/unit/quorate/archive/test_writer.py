@@ -12,12 +12,13 @@ import pytest
 
 from quorate.archive.archive import Archive
 from quorate.archive.files import FileSystem, SystemFiles
-from quorate.archive.kernel_sync import KernelSync
+from quorate.archive.library_sync import LibrarySync, hold_sync_signal
 from quorate.archive.writer import ArchiveWriter
 from quorate.config import ClusterConstants, Durability
 from quorate.consensus.effects import AppendToLog, StoreNodeState
 from quorate.consensus.types import ClusterId, LogPosition, MemberId
 from quorate.errors import SyncFailed
+from quorate_forked.forked import forked
 from quorate_simulation.disk import Operation, SimulatedDisk
 from quorate_simulation.logs import LogBuilder
 
@@ -93,7 +94,11 @@ def run(test: Callable[[], Awaitable[None]]) -> None:
     async def main() -> None:
         await test()
 
-    asyncio.run(main())
+    def part() -> None:
+        hold_sync_signal()
+        asyncio.run(main())
+
+    forked(part)
 
 
 @pytest.mark.parametrize("durability", list(Durability))
@@ -157,14 +162,14 @@ def test_what_fits_into_the_segment_is_written_before_submit_returns(
     run(test)
 
 
-def test_without_a_queue_in_the_kernel_a_thread_syncs(
+def test_without_a_sync_of_the_c_library_a_thread_of_ours_syncs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def forbidden() -> KernelSync:
-        raise PermissionError(errno.EPERM, "a sandbox forbids io_setup")
+    def forbidden() -> LibrarySync:
+        raise PermissionError(errno.EPERM, "another C library")
 
     async def test() -> None:
-        monkeypatch.setattr("quorate.archive.writer.KernelSync", forbidden)
+        monkeypatch.setattr("quorate.archive.writer.LibrarySync", forbidden)
         member = Member(SystemFiles(str(tmp_path)))
         assert member.writer.sync_mode == "thread"
         for _ in range(20):
@@ -176,7 +181,7 @@ def test_without_a_queue_in_the_kernel_a_thread_syncs(
     run(test)
 
 
-def test_a_sync_that_fails_in_the_kernel_ends_the_archive(
+def test_a_sync_that_fails_in_the_c_library_ends_the_archive(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def test() -> None:
@@ -184,10 +189,10 @@ def test_a_sync_that_fails_in_the_kernel_ends_the_archive(
         member.submit(b"founding")
         await member.until(lambda: member.completed == [1])
 
-        def broken(_sync: KernelSync) -> bool:
+        def broken(_sync: LibrarySync) -> bool:
             raise OSError(errno.EIO, "the disk is gone")
 
-        monkeypatch.setattr(KernelSync, "finish", broken)
+        monkeypatch.setattr(LibrarySync, "finish", broken)
         member.submit(b"second")
         await member.until(lambda: len(member.failures) == 1)
         assert isinstance(member.failures[0], SyncFailed)

@@ -7,7 +7,7 @@ import json
 from quorate.cli.log import _lines, describe_frame
 from quorate.consensus.types import Chain, FrameType, LeadershipTermId, LogPosition
 from quorate.protocol.batch import encode_ingress_batch
-from quorate.protocol.log_codec import EntryType, encode_entry, encode_frame, join_entries
+from quorate.protocol.log_codec import EntryType, encode_entry, encode_frame
 
 BATCH = encode_ingress_batch([b"8", b"\xff"])
 ENTRIES = [
@@ -20,7 +20,7 @@ FRAME = encode_frame(
     1_700_000_000_123_456_789,
     Chain(7),
     FrameType.ENTRIES,
-    join_entries(ENTRIES),
+    b"".join(ENTRIES),
     entry_count=2,
 )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from quorate.consensus.config import ConsensusConfig
 from quorate.consensus.core import Deadline
 from quorate.consensus.effects import StoreNodeState
 from quorate.consensus.election import ElectionState
@@ -483,6 +484,27 @@ def test_a_fast_canvass_waits_for_its_rank(own: int, others: dict[int, int], ran
     member.receive(leader, append(1))
     member.refuse(leader)
     assert wait_left(member) == 5 * rank
+
+
+@pytest.mark.parametrize("fast", [True, False])
+@pytest.mark.parametrize(("beyond", "applied"), [(0, False), (1, False), (1, True)])
+def test_who_would_serve_late_stands_behind_all_others(
+    beyond: int, *, applied: bool, fast: bool
+) -> None:
+    """A member that was just restarted holds the log long before its service has applied it."""
+    log = HandLog()
+    log.begin_term(1)
+    end = log.end.position
+    member = linked(log, config=ConsensusConfig(service_lag_bytes=end - beyond))
+    member.receive(1, append(1, log.end, commit=end))
+    if applied:
+        member.module.on_service_position(member.now, end)
+    if fast:
+        member.refuse(1)
+    else:
+        member.fire(Deadline.ELECTION)
+    is_late = beyond and not applied
+    assert wait_left(member) == (15 + 3 * 5 if is_late else 0)
 
 
 def test_a_wait_that_ends_after_the_leader_is_heard_is_over() -> None:

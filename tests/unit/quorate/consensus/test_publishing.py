@@ -47,6 +47,22 @@ def test_waiting_for_frames_does_not_put_off_a_commit_position_for_ever() -> Non
     assert leader.sent(AppendFrames, 2)
 
 
+def test_what_frames_have_told_does_not_hasten_what_is_committed_behind_them() -> None:
+    leader = streaming()
+    leader.propose()
+    leader.accept(1)
+    leader.tick(4)
+    leader.propose()
+    leader.accept(1)
+    leader.clear()
+    leader.tick(4.9)
+    assert not leader.sent(AppendFrames, 2), "the next frame would have brought it"
+    leader.tick(0.1)
+    assert [m.commit_position for m in leader.sent(AppendFrames, 2)] == [
+        leader.core.log.end.position
+    ]
+
+
 def test_no_commit_position_is_published_by_who_leads_no_more() -> None:
     leader = streaming()
     leader.propose()

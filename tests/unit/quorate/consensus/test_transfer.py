@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from quorate.consensus.config import ConsensusConfig
 from quorate.consensus.core import Deadline
 from quorate.consensus.effects import (
     AppendToLog,
@@ -12,7 +15,14 @@ from quorate.consensus.effects import (
     StoreNodeState,
     TransferEnded,
 )
-from quorate.consensus.messages import AppendReport, RequestVote, StandNow, TransferToken, Vote
+from quorate.consensus.messages import (
+    AppendReport,
+    RequestVote,
+    RoomReport,
+    StandNow,
+    TransferToken,
+    Vote,
+)
 from quorate.consensus.module import Rejection
 from quorate.consensus.types import (
     FrameType,
@@ -30,8 +40,8 @@ from quorate_consensus.logs import HandLog, node_state
 LOST = Recovering(RecoveringReason.DAMAGED, LeadershipTermId(1), LogPosition(64))
 
 
-def leading(*, seats: int = 3) -> Driven:
-    leader = Driven(seats=seats)
+def leading(*, seats: int = 3, config: ConsensusConfig | None = None) -> Driven:
+    leader = Driven(seats=seats, config=config)
     leader.be_elected(1, 2)
     leader.accept(1, 2)
     leader.clear()
@@ -88,6 +98,23 @@ def test_the_best_successor_is_the_most_advanced_then_the_lowest_seat() -> None:
     assert leader.leader.best_successor() == 1
     hand_over(leader, None)
     assert leader.module.transfer_target == 1
+
+
+def test_the_best_successor_serves_at_once_even_if_another_is_further() -> None:
+    leader = leading(config=ConsensusConfig(service_lag_bytes=64))
+    held = leader.leader.term_frame_end
+    leader.propose()
+    end = leader.core.log.end.position
+    late, prompt = LogPosition(end - 65), LogPosition(end - 64)
+    further, other = report(leader), report(leader, checked=held)
+    leader.receive(1, replace(further, service_position=late))
+    leader.receive(2, replace(other, service_position=prompt))
+    assert leader.leader.best_successor() == 2
+    leader.receive(2, replace(other, service_position=late))
+    assert leader.leader.best_successor() == 1
+    leader.receive(2, replace(other, service_position=prompt))
+    leader.receive(2, RoomReport(leader.module.term, LogPosition(end + (1 << 30))))
+    assert leader.leader.best_successor() == 1
 
 
 @pytest.mark.parametrize(

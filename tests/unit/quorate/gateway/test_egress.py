@@ -72,6 +72,10 @@ class FakeContainer:
     def session(self, session_id: int) -> SessionView | None:
         return self.view
 
+    def progress_of(self, session_id: int) -> tuple[int, int, bool] | None:
+        view = self.view
+        return view.last_ingress_sequence, view.last_egress_sequence, view.is_flushed
+
     def session_ids(self) -> Sequence[int]:
         return [self.view.session_id]
 

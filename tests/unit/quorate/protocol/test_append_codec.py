@@ -19,6 +19,7 @@ from quorate.protocol.append_codec import (
 )
 from quorate.protocol.consensus_codec import _BY_CLASS
 from quorate.protocol.framing import FrameDecoder, WireFrame
+from quorate_wire.frames import cut
 from quorate_wire.strategies import BY_CLASS
 
 FRAMES = BY_CLASS[AppendFrames]
@@ -27,7 +28,7 @@ TABLE = {AppendFrames: _BY_CLASS[AppendFrames], AppendReport: _BY_CLASS[AppendRe
 
 
 def on_the_wire(buffers: list[bytes]) -> WireFrame:
-    (frame,) = FrameDecoder().feed(b"".join(buffers))
+    (frame,) = cut(FrameDecoder(), b"".join(buffers))
     return frame
 
 

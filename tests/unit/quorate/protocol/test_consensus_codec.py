@@ -29,6 +29,7 @@ from quorate.protocol import consensus_codec
 from quorate.protocol.consensus_codec import TERMS_MAX, decode_message, encode_message
 from quorate.protocol.framing import PAYLOAD_BYTES_MAX, FrameDecoder, WireFrame
 from quorate.protocol.log_codec import encode_frame
+from quorate_wire.frames import cut
 from quorate_wire.strategies import BY_CLASS, MESSAGES, append_frames
 
 FIRST = encode_frame(LogPosition(0), LeadershipTermId(0), 0, Chain(0), FrameType.FOUNDING, b"first")
@@ -53,7 +54,7 @@ REPORT = messages.AppendReport(
 
 
 def on_the_wire(message: Message) -> WireFrame:
-    (frame,) = FrameDecoder().feed(b"".join(encode_message(message)))
+    (frame,) = cut(FrameDecoder(), b"".join(encode_message(message)))
     return frame
 
 

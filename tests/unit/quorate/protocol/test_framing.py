@@ -16,6 +16,7 @@ from quorate.protocol.framing import (
     WireFrame,
     encode_header,
 )
+from quorate_wire.frames import cut
 
 FRAMES = st.lists(
     st.builds(
@@ -42,7 +43,7 @@ def test_should_cut_messages_however_the_stream_is_sliced(
     decoder = FrameDecoder()
     cut_out: list[WireFrame] = []
     for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True):
-        cut_out += decoder.feed(stream[start:end])
+        cut_out += cut(decoder, stream[start:end])
     assert cut_out == frames
 
 
@@ -51,7 +52,7 @@ def test_should_cut_messages_that_arrive_byte_by_byte() -> None:
     decoder = FrameDecoder()
     cut_out = []
     for byte in b"".join(map(encode, frames)):
-        cut_out += decoder.feed(bytes([byte]))
+        cut_out += cut(decoder, bytes([byte]))
     assert cut_out == frames
 
 
@@ -59,23 +60,23 @@ def test_should_not_keep_an_object_for_every_byte() -> None:
     decoder = FrameDecoder()
     stream = encode(WireFrame(16, 0, bytes(60_000)))
     for byte in stream[:-1]:
-        assert not list(decoder.feed(bytes([byte])))
+        assert not list(cut(decoder, bytes([byte])))
     assert len(decoder._pieces) <= 60_000 // 2048
 
 
 def test_should_keep_bytes_of_an_iterator_that_was_not_used_up() -> None:
     frames = [WireFrame(16, 1, b"first"), WireFrame(17, 2, b"second")]
     decoder = FrameDecoder()
-    messages = decoder.feed(b"".join(map(encode, frames)))
+    messages = cut(decoder, b"".join(map(encode, frames)))
     assert next(messages) == frames[0]
-    assert list(decoder.feed(b"")) == [frames[1]]
+    assert list(cut(decoder, b"")) == [frames[1]]
 
 
 def test_should_apply_a_new_limit_from_the_next_message_on() -> None:
     frames = [WireFrame(1, 0, bytes(10)), WireFrame(16, 0, bytes(100))]
     decoder = FrameDecoder(payload_bytes_max=10)
     cut_out = []
-    for frame in decoder.feed(b"".join(map(encode, frames))):
+    for frame in cut(decoder, b"".join(map(encode, frames))):
         cut_out.append(frame)
         decoder.payload_bytes_max = 100
     assert cut_out == frames
@@ -84,20 +85,20 @@ def test_should_apply_a_new_limit_from_the_next_message_on() -> None:
 def test_should_refuse_a_message_beyond_the_limit_before_its_payload_comes() -> None:
     decoder = FrameDecoder(payload_bytes_max=99)
     with pytest.raises(RemoteProtocolError, match="116 bytes"):
-        list(decoder.feed(encode_header(16, 100)))
+        list(cut(decoder, encode_header(16, 100)))
 
 
 @pytest.mark.parametrize("length", [0, 15, 2**32 - 1])
 def test_should_refuse_a_length_that_no_message_has(length: int) -> None:
     with pytest.raises(RemoteProtocolError, match=str(length)):
-        list(FrameDecoder().feed(MEMBER_HEADER.pack(length, 16, 1, 0, 0)))
+        list(cut(FrameDecoder(), MEMBER_HEADER.pack(length, 16, 1, 0, 0)))
 
 
 @pytest.mark.parametrize(("version", "flags"), [(0, 0), (2, 0), (1, 1), (1, 0x8000)])
 def test_should_refuse_an_unknown_version_or_flag(version: int, flags: int) -> None:
     header = MEMBER_HEADER.pack(16, 16, version, flags, 0)
     with pytest.raises(RemoteProtocolError, match=f"version {version} and flags {flags}"):
-        list(FrameDecoder().feed(header))
+        list(cut(FrameDecoder(), header))
 
 
 def test_should_not_write_a_payload_that_no_one_would_read() -> None:
@@ -111,4 +112,4 @@ def test_should_raise_nothing_but_protocol_errors_for_garbage(chunks: list[bytes
     decoder = FrameDecoder()
     with suppress(RemoteProtocolError):
         for chunk in chunks:
-            list(decoder.feed(chunk))
+            list(cut(decoder, chunk))

@@ -35,6 +35,7 @@ from quorate.protocol.handshake import (
     encode_refusal,
 )
 from quorate.protocol.log_codec import UnknownFormat
+from quorate_wire import frames
 
 SEATS = frozenset({Seat(0), Seat(1), Seat(2)})
 SECRET = b"the cluster's secret"
@@ -76,7 +77,7 @@ HANDSHAKES = st.builds(
 
 
 def cut(data: bytes) -> list[WireFrame]:
-    return list(FrameDecoder(payload_bytes_max=HANDSHAKE_PAYLOAD_BYTES_MAX).feed(data))
+    return list(frames.cut(FrameDecoder(payload_bytes_max=HANDSHAKE_PAYLOAD_BYTES_MAX), data))
 
 
 def exchange(

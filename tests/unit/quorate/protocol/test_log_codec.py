@@ -31,11 +31,10 @@ from quorate.protocol.log_codec import (
     decode_frames,
     encode_entry,
     encode_frame,
-    encode_padding,
     entries_length_max,
     follows,
-    join_entries,
 )
+from quorate_wire.frames import padding
 from quorate_wire.strategies import log_frames
 
 U64 = st.integers(0, 2**64 - 1)
@@ -157,10 +156,10 @@ def test_a_frame_should_be_at_most_as_long_as_allowed() -> None:
 
 def test_padding_should_fill_exactly_what_is_left() -> None:
     for length in (64, 128, 4096):
-        padding = encode_padding(LogPosition(64), LeadershipTermId(1), 5, Chain(6), length)
-        assert len(padding.data) == length
-        assert decode_frame(padding.data) == padding
-        assert padding.frame_type is FrameType.PADDING
+        filler = padding(LogPosition(64), LeadershipTermId(1), 5, Chain(6), length)
+        assert len(filler.data) == length
+        assert decode_frame(filler.data) == filler
+        assert filler.frame_type is FrameType.PADDING
 
 
 def behind(before: LogFrame, **changes: int) -> LogFrame:
@@ -212,7 +211,7 @@ def test_should_read_back_entries(
         )
         for kind, session, body, first, count, acknowledged in entries
     ]
-    frame = frame_of(join_entries(encoded), count=len(entries))
+    frame = frame_of(b"".join(encoded), count=len(entries))
     decoded = list(decode_entries(frame))
     assert [
         (
@@ -233,7 +232,7 @@ def test_should_read_back_entries(
 
 
 def test_should_refuse_a_count_that_does_not_fit_the_body() -> None:
-    body = join_entries([encode_entry(EntryType.SESSION_INGRESS, 1, b"ab")] * 2)
+    body = b"".join([encode_entry(EntryType.SESSION_INGRESS, 1, b"ab")] * 2)
     for count in (0, 1):
         with pytest.raises(RemoteProtocolError, match=f"more than {count} entries"):
             list(decode_entries(frame_of(body, count=count)))

@@ -208,6 +208,31 @@ def test_clocks_are_read_once_a_turn() -> None:
     run(scenario)
 
 
+def test_an_input_that_changes_nothing_costs_no_turn_and_one_that_commits_begins_one() -> None:
+    async def scenario(bench: AgentBench, _: Timing) -> None:
+        session = await open_session(bench)
+        before = len(bench.gateway.turns)
+        bench.agent.on_persisted(bench.module.core.sequence)
+        await bench.turns()
+        assert len(bench.gateway.turns) == before
+        now = bench.agent.begin_turn().loop
+        await bench.turns()
+        bench.agent.on_persisted(bench.module.core.sequence)
+        bench.clock.now += 10 * MS
+        assert bench.agent.begin_turn().loop == now + 10 * MS, "the clocks are read anew"
+        await bench.turns()
+        bench.agent.append_entry(ingress(session, 1, [b"x"]))
+        await bench.turns()
+        before = len(bench.gateway.turns)
+        bench.agent.on_persisted(bench.module.core.sequence)
+        await bench.turns()
+        assert len(bench.gateway.turns) == before + 1
+        written, committed, applied = bench.gateway.turns[-1]
+        assert written == committed == applied
+
+    run(scenario)
+
+
 def test_failing_callback_is_told_here_and_the_next_message_is_applied() -> None:
     async def scenario(bench: AgentBench, service: Timing) -> None:
         session = await open_session(bench)

@@ -142,6 +142,7 @@ def test_should_write_what_one_turn_sends_at_once(run: Run) -> None:
             link._transport = Spy()  # type: ignore[assignment]
             for number in range(5):
                 alice.links.send(Seat(1), Founded(number))
+            alice.links.flush()
             await bob.listener.until(lambda: len(bob.listener.messages) == 5)
             assert writes[0] == 5
             link._transport = transport
@@ -166,7 +167,7 @@ def test_should_carry_messages_of_full_length_once_the_peer_has_proved_itself(ru
         async with running(alice, bob):
             await settled(alice, bob)
             for _ in range(3):
-                assert alice.links.send(Seat(1), message)
+                assert alice.say(Seat(1), message)
             await bob.listener.until(lambda: len(bob.listener.messages) >= 3)
             assert bob.listener.messages[-1][1] == message
 

@@ -16,6 +16,7 @@ from quorate.protocol.handshake import (
     LinkRefusal,
     encode_handshake,
 )
+from quorate_wire.frames import cut
 from quorate_wire.member_links import (
     PATIENCE_S,
     LinkedMember,
@@ -53,9 +54,9 @@ def test_should_bring_up_one_link_and_carry_messages_both_ways(
             assert alice.links.connected_seats == {Seat(1)}
 
             await settled(alice, bob)
-            assert alice.links.send(Seat(1), Founded(5))
-            assert alice.links.send(Seat(1), FoundRequest(discard=True))
-            assert bob.links.send(Seat(0), Founded(6))
+            assert alice.say(Seat(1), Founded(5))
+            assert alice.say(Seat(1), FoundRequest(discard=True))
+            assert bob.say(Seat(0), Founded(6))
             await bob.listener.until(lambda: len(bob.listener.messages) == 2)
             await alice.listener.until(lambda: len(alice.listener.messages) == 1)
             assert [m for _, m in bob.listener.messages] == [Founded(5), FoundRequest(discard=True)]
@@ -151,7 +152,7 @@ def test_the_connection_of_the_higher_seat_should_lose_within_one_life(run: Run)
                 peers.append(RawPeer(reader, writer))
                 decoder = FrameDecoder()
                 while data := await reader.read(65536):
-                    for frame in decoder.feed(data):
+                    for frame in cut(decoder, data):
                         if not exchange.is_complete:
                             writer.write(exchange.receive(frame))
                         if frame.message_type == 4:

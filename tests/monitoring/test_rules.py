@@ -1,0 +1,166 @@
+"""The alerts: each fires for its fault and not for a healthy cluster, by Prometheus' own tool."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from quorate_monitoring.programs import program
+from quorate_monitoring.queries import ALERTS
+
+RUNBOOKS = ALERTS.parents[3] / "docs" / "how-to" / "runbooks"
+RULES = {
+    rule["alert"]: rule
+    for group in yaml.safe_load(ALERTS.read_text())["groups"]
+    for rule in group["rules"]
+}
+AT = 'namespace="shop",cluster="counter",pod="counter-1"'
+HEALTHY = {
+    "up{%s}": "1x240",
+    "quorate_is_leader{%s}": "1x240",
+    "quorate_recovering{%s}": "0x240",
+    "quorate_possible_loss{%s}": "0x240",
+    "quorate_storage_low{%s}": "0x240",
+    "quorate_storage_full{%s}": "0x240",
+    'quorate_member_lag_bytes{%s,seat="2"}': "4096x240",
+    'quorate_member_last_contact_seconds{%s,seat="2"}': "0.05x240",
+    'quorate_member_info{%s,state="leader"}': "1x240",
+    "quorate_elections_total{%s}": "1x240",
+    "quorate_loop_turn_duration_seconds_count{%s}": "0+15000x240",
+    'quorate_loop_turn_duration_seconds_bucket{%s,le="0.5"}': "0+15000x240",
+    'quorate_sync_duration_seconds_bucket{%s,le="0.001"}': "0+1000x240",
+    'quorate_sync_duration_seconds_bucket{%s,le="+Inf"}': "0+1000x240",
+    "quorate_operator_is_leader": "1x240",
+    'quorate_operator_reconcile_total{result="unchanged"}': "0+1x240",
+}
+"""One sample in 15 s, for an hour: constant, or rising by so much each time."""
+MEMBER = {"namespace": "shop", "cluster": "counter", "pod": "counter-1"}
+CLUSTER = {"namespace": "shop", "cluster": "counter"}
+SEAT = CLUSTER | {"seat": "2"}
+FAULTS = [
+    ("QuorateNoLeader", {"quorate_is_leader{%s}": "0x240"}, CLUSTER),
+    # All members down: the last that is known of them is half an hour old.
+    (
+        "QuorateNoLeader",
+        {"quorate_is_leader{%s}": "1x120 stale", "up{%s}": "1x120 0x120"},
+        CLUSTER,
+    ),
+    (
+        "QuorateMemberDown",
+        {'quorate_member_last_contact_seconds{%s,seat="2"}': "0+15x240"},
+        SEAT,
+    ),
+    ("QuorateMemberDown", {'quorate_member_last_contact_seconds{%s,seat="2"}': "-1x240"}, SEAT),
+    ("QuorateMemberRecovering", {"quorate_recovering{%s}": "1x240"}, MEMBER),
+    (
+        "QuorateVolumeLost",
+        {'quorate_member_info{%s,state="volume-lost"}': "1x240"},
+        MEMBER | {"state": "volume-lost"},
+    ),
+    ("QuoratePossibleLoss", {"quorate_possible_loss{%s}": "1x240"}, CLUSTER),
+    ("QuorateStorageLow", {"quorate_storage_low{%s}": "1x240"}, MEMBER),
+    ("QuorateStorageFull", {"quorate_storage_full{%s}": "1x240"}, MEMBER),
+    ("QuorateFollowerLagging", {'quorate_member_lag_bytes{%s,seat="2"}': "0+1000000x240"}, SEAT),
+    ("QuorateServiceDiverged", {'quorate_member_info{%s,state="diverged"}': "1x240"}, MEMBER),
+    ("QuorateElectionsFlapping", {"quorate_elections_total{%s}": "0+1x240"}, CLUSTER),
+    (
+        "QuorateLoopStalled",
+        {'quorate_loop_turn_duration_seconds_bucket{%s,le="0.5"}': "0+14999x240"},
+        MEMBER,
+    ),
+    (
+        "QuorateSyncSlow",
+        {
+            'quorate_sync_duration_seconds_bucket{%s,le="0.001"}': "0+980x240",
+            'quorate_sync_duration_seconds_bucket{%s,le="0.5"}': "0+1000x240",
+        },
+        MEMBER,
+    ),
+    (
+        "QuorateAlarmRaised",
+        {'quorate_alarm{%s,name="service_slow"}': "1x240"},
+        MEMBER | {"name": "service_slow"},
+    ),
+    ("QuorateOperatorAbsent", {"quorate_operator_is_leader": "0x240"}, {}),
+    ("QuorateOperatorAbsent", {"quorate_operator_is_leader": "stale"}, {}),
+    (
+        "QuorateOperatorFailing",
+        {'quorate_operator_reconcile_total{result="bug"}': "0+1x240"},
+        {"result": "bug"},
+    ),
+]
+
+
+def case(name: str, changes: dict[str, str], fired: dict[str, dict[str, str]]) -> dict[str, object]:
+    """One case for promtool: at the end of an hour just these alerts fire, with these labels."""
+    series = [
+        {"series": key.replace("%s", AT), "values": values}
+        for key, values in (HEALTHY | changes).items()
+    ]
+    expected = []
+    for alert, labels in fired.items():
+        known = {"alertname": alert, "alertstate": "firing", **RULES[alert]["labels"], **labels}
+        pairs = ",".join(f'{label}="{value}"' for label, value in known.items())
+        expected.append({"labels": f"ALERTS{{{pairs}}}", "value": 1})
+    query = {"expr": 'ALERTS{alertstate="firing"}', "eval_time": "1h", "exp_samples": expected}
+    return {"name": name, "interval": "15s", "input_series": series, "promql_expr_test": [query]}
+
+
+def promtool(folder: Path, cases: list[dict[str, object]]) -> subprocess.CompletedProcess[str]:
+    body = {"rule_files": [str(ALERTS)], "evaluation_interval": "15s", "tests": cases}
+    (folder / "cases.yaml").write_text(yaml.safe_dump(body))
+    return subprocess.run(
+        [program("promtool"), "test", "rules", str(folder / "cases.yaml")],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+
+
+def test_each_alert_fires_for_its_fault_and_for_no_other(tmp_path: Path) -> None:
+    cases = [
+        case(f"{alert} {number}", changes, {alert: labels})
+        for number, (alert, changes, labels) in enumerate(FAULTS)
+    ]
+    ended = promtool(tmp_path, [case("healthy", {}, {}), *cases])
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert {alert for alert, _, _ in FAULTS} == set(RULES), "an alert that no case makes fire"
+
+
+def test_an_alert_waits_as_long_as_it_says(tmp_path: Path) -> None:
+    """A leader that is missing for less than a minute is an election, and no alert."""
+    short = {"quorate_is_leader{%s}": "1x236 0x3"}
+    long = {"quorate_is_leader{%s}": "1x232 0x7"}
+    fired = {"QuorateNoLeader": CLUSTER}
+    ended = promtool(tmp_path, [case("short", short, {}), case("long", long, fired)])
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+def test_prometheus_takes_the_file() -> None:
+    ended = subprocess.run(
+        [program("promtool"), "check", "rules", str(ALERTS)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+@pytest.mark.parametrize("alert", RULES)
+def test_each_alert_has_what_its_reader_needs(alert: str) -> None:
+    rule = RULES[alert]
+    assert rule["labels"]["severity"] in ("critical", "warning")
+    assert rule["for"]
+    assert rule["annotations"]["runbook"] == f"docs/how-to/runbooks/{alert}.md"
+    page = (RUNBOOKS / f"{alert}.md").read_text()
+    assert page.startswith(f"# {alert}\n")
+    assert all(f"## {part}\n" in page for part in ("Meaning", "Look", "Act"))
+
+
+def test_no_runbook_is_left_over() -> None:
+    assert {page.stem for page in RUNBOOKS.glob("*.md")} == set(RULES)
