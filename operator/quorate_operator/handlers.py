@@ -200,6 +200,8 @@ class Watcher:
             clusterwide=True,
             standalone=True,
             stop_flag=stop,
+            # Else kopf looks its user up, and the image's is a number without a name.
+            identity=f"{labels.GROUP}/operator",  # type: ignore[arg-type] # its NewType is private
         )
 
 

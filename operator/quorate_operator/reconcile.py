@@ -74,6 +74,8 @@ class Reconciler:
     is_schema_current: Callable[[], bool] = lambda: True
     _busy: dict[Key, int] = field(default_factory=dict)
     """Passes in a row that did something."""
+    _to_ask: set[Key] = field(default_factory=set)
+    """Whose plan wanted the members' present word at its next look."""
 
     async def reconcile(self, key: Key) -> Verdict:
         """Reconcile one key; return when to look again.
@@ -100,13 +102,16 @@ class Reconciler:
         return verdict
 
     async def _pass(self, key: Key) -> tuple[Verdict, str]:
-        observed = await self._observe(key)
+        observed = await self._observe(key, live=key in self._to_ask)
+        self._to_ask.discard(key)
         if observed is None:
             self._busy.pop(key, None)
             return Verdict(forget=True), "absent"
         if not self.is_schema_current():
             return await self._refuse(observed)
         plan = self.planner(observed)
+        if plan.ask_members:
+            self._to_ask.add(key)
         done, error = await self._carry_out(key, observed, plan)
         status = plan.status
         if isinstance(error, Refused):

@@ -61,6 +61,11 @@ def pod(body: Body, seat: int) -> Pod:
         role=text(marks.get(labels.ROLE_LABEL)),
         term=_term(annotations.get(labels.TERM_ANNOTATION)),
         not_running_since_s=None if running else _since(meta, status, conditions, ended),
+        config_maps=frozenset(
+            text(mapping(volume.get("configMap")).get("name"))
+            for volume in rows(spec.get("volumes"))
+            if "configMap" in volume
+        ),
     )
 
 

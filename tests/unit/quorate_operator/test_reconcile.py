@@ -213,6 +213,12 @@ def test_a_pass_with_nothing_to_do_waits_to_be_woken() -> None:
     assert world.count("reconcile_total", result="unchanged") == 1
 
 
+def test_a_plan_that_wants_the_members_present_word_gets_it_at_the_next_look() -> None:
+    world = World(deque([replace(plan_of(), ask_members=True), plan_of(), plan_of()]))
+    reconciled(world, passes=3)
+    assert world.log == ["observe", "plan", "observe", "ask", "plan", "observe", "plan"]
+
+
 def test_a_deadline_of_the_plan_is_kept() -> None:
     assert reconciled(World(deque([plan_of(again=7.5)]))) == Verdict(7.5)
 

@@ -73,6 +73,7 @@ def pod_body(**status: Any) -> dict[str, object]:  # noqa: ANN401 - JSON
         "spec": {
             "nodeName": "n1",
             "containers": [{"name": "x", "image": "no"}, {"name": "member", "image": "i"}],
+            "volumes": [{"name": "log"}, {"name": "c", "configMap": {"name": "bank-config-1"}}],
         },
         "status": {"phase": "Running", "podIP": "10.0.0.1", **status},
     }
@@ -99,6 +100,7 @@ def test_a_pod_that_runs() -> None:
     assert (pod.role, pod.term, pod.input_hash) == ("leader", 7, "h")
     assert (pod.node, pod.ip, pod.image, pod.controller_uid) == ("n1", "10.0.0.1", "i", "set")
     assert (pod.not_running_since_s, pod.reason) == (None, "")
+    assert pod.config_maps == {"bank-config-1"}
 
 
 @pytest.mark.parametrize(
