@@ -12,8 +12,9 @@ from hypothesis import HealthCheck, settings
 TESTS = Path(__file__).resolve().parent
 
 # No deadline: a loaded machine is not a wrong program. Not derandomised: every run looks at new
-# examples, and `print_blob` gives the line that repeats a failure.
+# examples, and `print_blob` gives the line that repeats a failure. `.ci/run` takes the fixed ones.
 settings.register_profile("quick", deadline=None, derandomize=False, print_blob=True)
+settings.register_profile("fixed", settings.get_profile("quick"), derandomize=True)
 settings.register_profile(
     "nightly",
     settings.get_profile("quick"),
