@@ -223,6 +223,19 @@ def test_a_long_term_table_is_shown_in_pieces() -> None:
     assert told.end == log.mark(7)
 
 
+def test_progress_is_told_once() -> None:
+    log = leaders_log(1)
+    member = linked(by_hand=True)
+    member.receive(1, append(1, log.mark(1), log.frames[1:]))
+    member.persist()
+    assert last_report(member).durable == log.end.position
+    member.clear()
+    for told in (0, 1):
+        member.persist()
+        assert len(member.sent(AppendReport)) == told
+        member.receive(1, append(1, log.end))
+
+
 # -- conflicts --------------------------------------------------------------------------------
 
 
@@ -285,13 +298,15 @@ def test_frames_that_do_not_follow_close_the_link_and_write_nothing(
     log = leaders_log(1, 3)
     log.add(3)
     held = leaders_log(1, 2) if conflict else leaders_log(1)
-    member = linked(held)
+    member = linked(held, term=3)
     frames = spoil(log.frames[3:])  # type: ignore[operator]
-    member.receive(1, append(3, log.mark(3), frames))
+    member.receive(1, append(3, log.mark(3), frames, commit=log.mark(1).position))
     assert [closed.seat for closed in member.of(CloseLink)] == [1]
     assert not member.of(AppendToLog)
     assert not member.of(TruncateLog)
     assert member.core.log.end == held.end
+    assert not member.sent(AppendReport), "nothing of the message is answered"
+    assert member.module.commit_position == 0, "nor its commit position followed"
 
 
 def test_frames_that_leave_out_what_is_not_checked_close_the_link() -> None:

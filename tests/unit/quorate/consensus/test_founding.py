@@ -378,6 +378,7 @@ def test_the_frame_is_reported_when_it_is_durable_and_never_before() -> None:
     assert not member.sent(FoundingStored)
     member.persist()
     assert member.sent(FoundingStored, 0) == [FoundingStored(frame.chain)]
+    assert member.hears_a_leader(), "there is no leader to miss before there is a cluster"
 
 
 def holding(*, by_hand: bool = False) -> Driven:
@@ -472,3 +473,29 @@ def test_a_marked_member_is_never_blank_again() -> None:
     assert lost.core.log.end == LOG_START
     lost.receive(1, request_vote(5, HandLog().end))
     assert not told_by(lost)
+
+
+def test_the_founded_stand_at_random_moments() -> None:
+    """All learn it at once, and would else split the first ballot."""
+    member = Driven(HandLog(), 1, state=BLANK, random=lambda _low, high: high)
+    member.link(0, 2)
+    member.receive(0, Founded(chain()))
+    wait = member.module.deadlines()[Deadline.STAND] - member.now.loop
+    assert wait >= member.core.config.canvass_jitter_ns
+
+
+def test_a_discarded_founding_has_to_be_asked_for_again() -> None:
+    together = all_blank()
+    maker = together.members[0]
+    together.lost = lambda _a, _b, message: isinstance(message, FoundingStored)
+    found(maker)
+    together.settle()
+    assert found(maker, discard=True) is None
+    together.settle()
+    together.lost = lambda _a, _b, _message: False
+    restored = HandLog().frames[0]
+    maker.core.append((restored,))
+    maker.drain()
+    maker.receive(1, FoundingStored(restored.chain))
+    maker.receive(2, FoundingStored(restored.chain))
+    assert maker.founding() is FoundingState.FOUNDING
