@@ -12,6 +12,7 @@ from random import Random
 import pytest
 
 from quorate.archive.segment import FRAMES_OFFSET, PAGE_LENGTH
+from quorate.archive.verify import FindingSeverity, verify_directory
 from quorate.config import Durability
 from quorate.consensus.types import LeadershipTermId, RecoveringReason
 from quorate.errors import CorruptRecord, ForeignData
@@ -65,6 +66,9 @@ def outcome(driver: ArchiveDriver, disk: SimulatedDisk, *, knows_how_far: bool =
         assert kept >= driver.synced_count, f"lost {driver.synced_count - kept} frames silently"
         return "healed"
     assert recovering.reason is RecoveringReason.DAMAGED
+    # What is gone is gone, and once said: the next start must not find the same damage again.
+    damaged = [f for f in verify_directory(disk) if f.severity is FindingSeverity.DAMAGE]
+    assert not [finding for finding in damaged if finding.name.startswith("log-")]
     if knows_how_far:
         assert recovering.position >= driver.mark(driver.synced_count).position
     del changed.frames[kept:]

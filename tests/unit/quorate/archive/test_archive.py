@@ -177,6 +177,19 @@ def test_truncation_goes_in_the_order_that_a_cut_cannot_harm() -> None:
     driver.reopen(power_was_cut=True)
 
 
+def test_what_was_cut_off_says_nothing_of_the_terms_that_follow() -> None:
+    """A leader's log may go on with an older term than ours had in that place."""
+    driver = started()
+    driver.append([b"founding"], term=1)
+    driver.append([b"ours"] * 2, term=5)
+    driver.truncate(1)
+    driver.append([b"theirs"] * 2, term=2)
+    driver.append([b"more"], term=6)
+    driver.truncate(2)
+    driver.append([b"again"], term=7)
+    assert driver.read_all() == b"".join(frame.data for frame in driver.frames)
+
+
 def test_truncation_to_the_present_end_changes_nothing() -> None:
     driver = started()
     driver.append([b"first"])
@@ -404,6 +417,16 @@ def test_a_start_that_cannot_write_says_so(kind: str, number: int) -> None:
     open_again(disk)
 
 
+def test_a_founding_frame_is_never_left_to_a_later_sync() -> None:
+    """Not even behind a founding that was discarded: the founded mark stands on it."""
+    driver = started(Durability.REPLICATED)
+    driver.append([b"founding"])
+    driver.truncate(0)
+    assert driver.archive._recording.current is not None, "a file to write to is open"
+    (frame,) = driver.builder.frame(b"another")
+    assert not driver.archive.write_at_once([AppendToLog(9, (frame,))])
+
+
 # -------------------------------------------------------------------------------------- start
 
 
@@ -427,6 +450,14 @@ def test_the_root_of_an_ext4_volume_is_empty() -> None:
     disk.put("lost+found", b"")
     assert open_again(disk).formatted
     assert "lost+found" in disk.names()
+
+
+@pytest.mark.parametrize("name", ["spare-1.seg", "spare-1.tmp"])
+def test_spares_without_a_node_state_are_nothing_foreign(name: str) -> None:
+    disk = SimulatedDisk(Random(1))
+    disk.put(name, bytes(100))
+    assert open_again(disk).formatted
+    assert name not in disk.names()
 
 
 def test_segments_without_a_node_state_are_refused() -> None:
