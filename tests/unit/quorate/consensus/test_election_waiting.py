@@ -212,3 +212,16 @@ def test_a_ballot_has_a_whole_time_out_and_is_the_only_thing_waited_for(*, by_to
     assert state_of(member) is ElectionState.BALLOT
     until = member.now.loop + member.core.config.election_timeout_min_ns
     assert member.module.deadlines() == {Deadline.CAMPAIGN: until}
+
+
+def test_failures_before_a_leader_was_heard_make_no_later_wait_longer() -> None:
+    member = linked()
+    waits = []
+    for _ in range(2):
+        for _ in range(4):
+            member.canvass()
+            member.fire(Deadline.CAMPAIGN)
+            waits.append(wait_left(member))
+        member.receive(1, append(1, member.core.log.end))
+    assert waits[:4] == sorted(set(waits[:4]))
+    assert waits[4:] == waits[:4]
