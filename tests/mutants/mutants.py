@@ -268,6 +268,13 @@ CONSENSUS = (
         "a term that was cut stays in the term table",
     ),
     Mutant(
+        "founded-alike",
+        "consensus/founding.py",
+        "core.codec.founding_body(members, core.random(1, ATTEMPT_MAX))",
+        "core.codec.founding_body(members, 1)",
+        "answers for a discarded founding count for the next one",
+    ),
+    Mutant(
         "waits-for-the-dead",
         "consensus/election.py",
         "lost = (self._no | unreachable) - self._yes",
