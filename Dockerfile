@@ -39,8 +39,10 @@ RUN rm -rf /usr/lib/python3/dist-packages/* /usr/local/lib/python3*/site-package
     && chown 65532:65532 /var/lib/quorate && chmod 0750 /var/lib/quorate
 COPY --from=build /opt/quorate /opt/quorate
 # The service's own code is looked for in /etc/quorate/code: copied there by an image built on this
-# one, or mounted. Nothing is ever imported from the working directory.
-ENV PATH=/opt/quorate/bin:/usr/local/bin:/usr/bin:/bin \
+# one, or mounted. Nothing is ever imported from the working directory. The user has no line in
+# /etc/passwd, and the Kubernetes client wants a home at its import, although it finds nothing there.
+ENV HOME=/ \
+    PATH=/opt/quorate/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONPATH=/etc/quorate/code \
     PYTHONSAFEPATH=1 \
     PYTHONDONTWRITEBYTECODE=1 \

@@ -57,7 +57,7 @@ e2e: e2e-images ## stories on a real Kubernetes cluster here, as root; STORIES=p
 	$(BIN)/pytest -m kubernetes --junit-xml=$(REPORTS)/kubernetes/stories.xml $(STORIES)
 
 e2e-figures: e2e-images ## how long clients wait when that cluster loses a leader, a node, a link
-	@$(KUBERNETES) figures $(OPTIONS)
+	@QUORATE_KUBERNETES_VOLUMES=disk $(KUBERNETES) figures $(OPTIONS)
 
 # What these two make is kept outside of the tree and made anew only when its sources change.
 e2e-tools: e2e-check ## the cluster's binaries: 6 minutes the first time

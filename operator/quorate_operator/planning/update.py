@@ -125,7 +125,8 @@ def _stage(view: View, outdated: list[Seat]) -> _Stage | None:
         return _deletion(dead[0], f"outdated and broken ({_why(dead[0])})")
     diverged = _diverged(view, outdated)
     away = _away(view)
-    if diverged is not None and not _is_healing(view, outdated):
+    is_healing = diverged is not None and _is_healing(view, outdated)
+    if diverged is not None and not is_healing:
         return diverged
     if away is not None:
         return _recovery(view, away)
@@ -135,17 +136,18 @@ def _stage(view: View, outdated: list[Seat]) -> _Stage | None:
         return _Stage(
             outdated[0], "replace", Reason.WAITING_FOR_MAJORITY, "no leader that has caught up"
         )
-    return _next(view, outdated)
+    odd = [seat for seat in outdated if is_healing and _differs(view, seat)]
+    return _next(view, outdated, odd)
 
 
-def _next(view: View, outdated: list[Seat]) -> _Stage | None:
+def _next(view: View, outdated: list[Seat], odd: list[Seat]) -> _Stage | None:
     comparing = _comparison(view)
     if not outdated:
         return comparing
-    victim = _victim(view, outdated)
+    victim = odd[0] if odd else _victim(view, outdated)
     # A member that is of no use as it is may be healed by what its user wants now, so it does not
     # wait for others to agree.
-    if comparing is not None and view.has_caught_up(victim):
+    if comparing is not None and not odd and view.has_caught_up(victim):
         return comparing
     stage = _turn(view, victim)
     last = _last_updated(view)
@@ -287,8 +289,19 @@ def _differs(view: View, seat: Seat) -> bool:
 
 
 def _is_healing(view: View, outdated: list[Seat]) -> bool:
-    """Tell whether the one that is outdated is the odd one out: its turn heals the cluster."""
-    return any(seat.state is MemberState.DIVERGED for seat in outdated) and view.leader is not None
+    """Tell whether the one that is outdated is the odd one out: its turn heals the cluster.
+
+    The members find that out by themselves each few MiB of log; before they have, it is so if the
+    leader and a majority with it run what is wanted and answer alike.
+    """
+    leader = view.leader
+    if leader is None:
+        return False
+    if any(seat.state is MemberState.DIVERGED for seat in outdated):
+        return True
+    others = (seat for seat in view.seats if seat is not leader and view.has_caught_up(seat))
+    alike = sum(view.is_updated(seat) and not _differs(view, seat) for seat in others)
+    return view.is_updated(leader) and alike + 1 >= view.required
 
 
 def _hand_over(view: View, leader: Seat) -> _Stage:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
 import shutil
@@ -28,30 +29,29 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
     report = yield
-    item.stash.setdefault(FAILED, False)
-    item.stash[FAILED] |= report.failed
-    item.session.stash.setdefault(FAILED, False)
-    item.session.stash[FAILED] |= report.failed
+    item.stash.setdefault(evidence.FAILED, False)
+    item.stash[evidence.FAILED] |= report.failed
+    item.session.stash.setdefault(evidence.FAILED, False)
+    item.session.stash[evidence.FAILED] |= report.failed
     return report
-
-
-FAILED = pytest.StashKey[bool]()
 
 
 @pytest.fixture(scope="session")
 def running_cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     # As Ctrl-C, so that a run which is told to end leaves nothing behind.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    keep = os.environ.get("QUORATE_KUBERNETES_KEEP") == "1"
     with reserved():
         shutil.rmtree(REPORTS / "evidence", ignore_errors=True)
         try:
-            cluster = Cluster.up()
+            cluster = Cluster.attach() if keep else Cluster.up()
             with network.entered():
                 yield cluster
         finally:
-            if request.session.stash.get(FAILED, True):
+            if request.session.stash.get(evidence.FAILED, True):
                 evidence.collect_cluster(REPORTS / "evidence" / "cluster")
-            down()
+            if not keep:
+                down()
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def kubectl(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[Kubect
     cluster.kubectl.run("create", "namespace", namespace)
     kubectl = cluster.kubectl.within(namespace)
     yield kubectl
-    if request.node.stash.get(FAILED, False):
+    if request.node.stash.get(evidence.FAILED, False):
         evidence.collect_namespace(kubectl, REPORTS / "evidence" / story)
     cluster.kubectl.delete("namespace", namespace)
 

@@ -35,7 +35,7 @@ def main() -> int:
         if options.verb == "enter":
             _enter(options.node)
         if options.verb == "figures":
-            figures.measure(options.rounds)
+            figures.measure(options.rounds, options.handovers)
         else:
             with reserved():
                 _act(options)
@@ -62,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     loading.add_argument("archive", type=Path)
     measuring = verbs.add_parser("figures", help="how long clients wait when a part is lost")
     measuring.add_argument("--rounds", type=int, default=figures.ROUNDS)
+    measuring.add_argument("--handovers", type=int, default=figures.HANDOVERS)
     command = verbs.add_parser("run", help="run a command that reaches the API server and pods")
     command.add_argument("command", nargs=argparse.REMAINDER)
     return parser

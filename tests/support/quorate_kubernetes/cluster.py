@@ -6,8 +6,9 @@ import fcntl
 import logging
 import os
 import shutil
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from quorate_kubernetes import (
     processes,
     tools,
 )
+from quorate_kubernetes.archives import write_image_on
 from quorate_kubernetes.failures import BedFailure
 from quorate_kubernetes.kubectl import Kubectl, Object, is_ready
 from quorate_kubernetes.layout import IMAGE_STORES, IMAGES, LOCK, LOGS, NODES, PKI, RECORDS, STATE
@@ -129,8 +131,42 @@ class Cluster:
             if nodes.is_on(node):
                 nodes.load_image(node, archive)
 
+    def tag_image(self, name: str) -> str:
+        """Give the product's image another name on every node, and return that."""
+        for node in NODES:
+            nodes.tag_image(node, self.image, name)
+        return name
+
+    def image_with(self, name: str, files: Mapping[str, str]) -> str:
+        """Give every node an image of this name: the product's, with these files; return the name.
+
+        Args:
+            name: Name and tag.
+            files: Text by absolute path.
+
+        """
+        with tempfile.TemporaryDirectory(prefix="quorate-image-", dir=STATE) as scratch:
+            archive = Path(scratch, "image.tar")
+            write_image_on(images.product_archive(), archive, name, files)
+            self.load_image(archive)
+        return name
+
+    def cache_names(self, seconds: int) -> None:
+        """Let DNS answers, also that there is no such name, be kept for so long."""
+        control_plane.restart_dns(self.tools, seconds)
+
+    def stop_api_server(self) -> None:
+        """Take the API server away."""
+        control_plane.stop_api_server()
+
+    def start_api_server(self) -> None:
+        """Give it back."""
+        control_plane.start_api_server(self.tools, self.kubectl)
+
     def make_whole(self) -> None:
         """Undo every fault: power, cables, dropped packets, cordons; wait until nodes are ready."""
+        if processes.pid_of("apiserver") is None:
+            self.start_api_server()
         for node in NODES:
             if not nodes.is_on(node):
                 self.power_on(node)

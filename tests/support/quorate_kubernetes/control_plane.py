@@ -24,6 +24,8 @@ from quorate_kubernetes.layout import (
 from quorate_kubernetes.waiting import wait_until
 
 READY_TIMEOUT_S = 90.0
+NAMES_KEPT_S = 1
+"""How long DNS answers are kept; production has 30 s."""
 ETCD = "http://127.0.0.1:2379"
 COMPONENTS = ("provisioner", "coredns", "scheduler", "controller-manager", "apiserver", "etcd")
 # Short, so that stories about lost nodes do not wait: a node is NotReady after 10 s of silence,
@@ -41,9 +43,9 @@ _COREFILE = """
     kubernetes cluster.local in-addr.arpa {{
         kubeconfig {kubeconfig}
         pods insecure
-        ttl 1
+        ttl {seconds}
     }}
-    cache 1
+    cache {seconds}
 }}
 """
 
@@ -52,14 +54,10 @@ def start(tools: Path, kubectl: Kubectl) -> None:
     """Start every component; returns when the API server, DNS and the controllers work."""
     _start_etcd(tools)
     _start_api_server(tools)
-    wait_until(
-        "the API server is ready",
-        lambda: kubectl.attempt("get", "--raw", "/readyz").returncode == 0,
-        READY_TIMEOUT_S,
-    )
+    _wait_api_server(kubectl)
     _start_controllers(tools)
     kubectl.apply_file(BED / "cluster" / "base.yaml")
-    _start_dns(tools)
+    _start_dns(tools, NAMES_KEPT_S)
     command = (sys.executable, "-m", "quorate_kubernetes.provisioner")
     processes.start("provisioner", command)
 
@@ -76,6 +74,24 @@ def wait_ready(kubectl: Kubectl) -> None:
     for name in COMPONENTS:
         if processes.pid_of(name) is None:
             raise BedFailure(f"{name} has ended: {LOGS / name}.log says why")
+
+
+def stop_api_server() -> None:
+    """Take the API server away; everything else stays."""
+    processes.kill("apiserver")
+
+
+def start_api_server(tools: Path, kubectl: Kubectl) -> None:
+    """Give it back, and wait until it answers."""
+    _start_api_server(tools)
+    _wait_api_server(kubectl)
+
+
+def restart_dns(tools: Path, seconds: int) -> None:
+    """Answer names anew, and let the answers be kept for so many seconds."""
+    processes.kill("coredns")
+    _start_dns(tools, seconds)
+    wait_until("DNS is ready", _dns_is_ready, READY_TIMEOUT_S)
 
 
 def stop() -> None:
@@ -158,12 +174,25 @@ def _start_controllers(tools: Path) -> None:
     )
 
 
-def _start_dns(tools: Path) -> None:
+def _start_dns(tools: Path, seconds: int) -> None:
     corefile = STATE / "Corefile"
     corefile.write_text(
-        _COREFILE.format(host=HOST, ready_port=DNS_READY_PORT, kubeconfig=kubeconfig("coredns"))
+        _COREFILE.format(
+            host=HOST,
+            ready_port=DNS_READY_PORT,
+            kubeconfig=kubeconfig("coredns"),
+            seconds=seconds,
+        )
     )
     processes.start("coredns", (tools / "coredns", "-conf", corefile))
+
+
+def _wait_api_server(kubectl: Kubectl) -> None:
+    wait_until(
+        "the API server is ready",
+        lambda: kubectl.attempt("get", "--raw", "/readyz").returncode == 0,
+        READY_TIMEOUT_S,
+    )
 
 
 def _dns_is_ready() -> bool:

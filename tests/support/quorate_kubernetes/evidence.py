@@ -5,9 +5,13 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import pytest
+
 from quorate_kubernetes.kubectl import Kubectl
 from quorate_kubernetes.layout import LOGS, NODE_DISKS
 
+FAILED = pytest.StashKey[bool]()
+"""Of a story and of the whole run."""
 _KINDS = (
     "pods,statefulsets,services,endpointslices,configmaps,persistentvolumeclaims,"
     "poddisruptionbudgets,leases,deployments,jobs"
@@ -24,6 +28,8 @@ def collect_namespace(kubectl: Kubectl, place: Path) -> None:
     _write(place / "events.txt", kubectl, "get", "events", "--sort-by=.lastTimestamp")
     _write(place / "overview.txt", kubectl, "get", f"nodes,{_KINDS}", "-o", "wide")
     _write(place / "objects.yaml", kubectl, "get", _KINDS, "-o", "yaml")
+    # Apart: a cluster without the operator does not know the kind.
+    _write(place / "clusterservices.yaml", kubectl, "get", "clusterservices", "-o", "yaml")
     for pod in kubectl.list("pods"):
         name = pod["metadata"]["name"]
         options = ("--all-containers", "--timestamps")

@@ -12,15 +12,17 @@ import statistics
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from quorate_kubernetes import network
+from quorate_kubernetes import network, operator_figures
 from quorate_kubernetes.cluster import Cluster, down, reserved
 from quorate_kubernetes.kubectl import Kubectl
 from quorate_kubernetes.layout import NODES, REPORTS
 from quorate_kubernetes.load import Figures, Load
-from quorate_kubernetes.members import ECHO_SERVICE, Member, Members
+from quorate_kubernetes.member_pods import Member
+from quorate_kubernetes.members import ECHO_SERVICE, Members
 
 NAMESPACE = "figures"
 ROUNDS = 5
+HANDOVERS = 100
 QUIET_MESSAGES = 3_000
 """Answered before a fault and after its repair, so that no gap belongs to two faults."""
 
@@ -95,21 +97,23 @@ FAULTS: dict[str, Callable[[Rig, Member], None]] = {
 }
 
 
-def measure(rounds: int = ROUNDS) -> None:
+def measure(rounds: int = ROUNDS, handovers: int = HANDOVERS) -> None:
     """Bring a cluster up, strike its leaders, and write a table and a file of the figures."""
     with reserved():
         cluster = Cluster.up()
         try:
             with network.entered():
                 rows = _measure(cluster, rounds)
+                of_operator = operator_figures.measure(cluster, handovers, rounds)
         finally:
             down()
     REPORTS.mkdir(parents=True, exist_ok=True)
-    content = {row.name: row.gaps_s for row in rows}
+    content = {row.name: row.gaps_s for row in rows} | of_operator
     (REPORTS / "figures.json").write_text(json.dumps(content, indent=1))
     print(f"{'longest time without an answer':32} {'min':>7} {'median':>7} {'max':>7}  ms")
     for row in rows:
         print(row.shown())
+    print(*operator_figures.shown(of_operator), sep="\n")
 
 
 def _measure(cluster: Cluster, rounds: int) -> list[Row]:

@@ -23,6 +23,8 @@ from quorate_kubernetes.layout import CACHE, ROOT
 BASE = "localhost/quorate-base:12"
 BASE_RELEASE = "bookworm"
 BASE_PACKAGES = ("ca-certificates", "python3", "python3-pip", "python3-venv")
+SITE_PACKAGES = "/opt/quorate/lib/python3.11/site-packages"
+"""Where the product's modules are in its image, with the Python of that release."""
 PAUSE = "localhost/pause:1"
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 KEPT = 2

@@ -33,6 +33,8 @@ class Figures:
     answered: int
     longest_gap_s: float
     """Longest time without an answer."""
+    lap_gap_s: float
+    """The same since the last lap."""
     gaps: list[list[float]]
     """When each one above 50 ms began, and how long it was."""
     connections: int
@@ -98,6 +100,12 @@ class Load:
     def figures(self) -> Figures:
         """Return how it stands; fails if something has gone wrong already."""
         figures = self._ask("GET", "/progress", ANSWER_TIMEOUT_S)
+        figures.check()
+        return figures
+
+    def lap(self) -> Figures:
+        """Return how it stands, and let it measure the longest gap anew."""
+        figures = self._ask("POST", "/lap", ANSWER_TIMEOUT_S)
         figures.check()
         return figures
 

@@ -9,6 +9,7 @@ share a cluster.
 
 =================  ============================================================================
 ``GET /progress``  the figures so far, as JSON; a line with the same is printed each second
+``POST /lap``      the same, and ``lap_gap_s`` is measured from here on
 ``POST /finish``   stop sending, wait for every answer, and return the figures
 =================  ============================================================================
 """
@@ -68,6 +69,7 @@ class CheckedLoad:
         self._answered = 0
         self._last_answer = self._began
         self._longest_gap_s = 0.0
+        self._lap_gap_s = 0.0
         self._gaps: list[tuple[float, float]] = []
         self._wrong = ""
         self._lost = ""
@@ -112,6 +114,7 @@ class CheckedLoad:
         now = self._loop.time()
         gap_s, self._last_answer = now - self._last_answer, now
         self._longest_gap_s = max(self._longest_gap_s, gap_s)
+        self._lap_gap_s = max(self._lap_gap_s, gap_s)
         if gap_s >= GAP_S and len(self._gaps) < GAPS_MAX:
             self._gaps.append((round(now - gap_s - self._began, 3), round(gap_s, 3)))
         self._answered += 1
@@ -134,6 +137,7 @@ class CheckedLoad:
             "sent": self._sent,
             "answered": self._answered,
             "longest_gap_s": round(self._longest_gap_s, 3),
+            "lap_gap_s": round(self._lap_gap_s, 3),
             "gaps": self._gaps,
             "connections": counters.connections if counters else 0,
             "resumptions": counters.resumptions if counters else 0,
@@ -142,6 +146,12 @@ class CheckedLoad:
             "lost": self._lost,
             "ended": self._ended.is_set(),
         }
+
+    def lap(self) -> dict[str, object]:
+        """Return the figures and measure the longest gap anew."""
+        figures = self.figures()
+        self._lap_gap_s = 0.0
+        return figures
 
     async def finish(self) -> dict[str, object]:
         """Stop sending, wait for what is outstanding, and return the figures."""
@@ -154,11 +164,15 @@ def _application(load: CheckedLoad) -> web.Application:
     async def progress(_: web.Request) -> web.Response:
         return web.json_response(load.figures())
 
+    async def lap(_: web.Request) -> web.Response:
+        return web.json_response(load.lap())
+
     async def finish(_: web.Request) -> web.Response:
         return web.json_response(await load.finish())
 
     application = web.Application()
     application.router.add_get("/progress", progress)
+    application.router.add_post("/lap", lap)
     application.router.add_post("/finish", finish)
     return application
 

@@ -8,16 +8,11 @@ headless service that also names pods that are not ready, and one ``quorate foun
 from __future__ import annotations
 
 import secrets
-import urllib.error
-import urllib.request
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from quorate.config import CLIENT_PORT, CONTROL_PORT, MEMBER_PORT
-from quorate.control.status import MemberStatus, decode_status
-from quorate.errors import RemoteProtocolError
 from quorate_kubernetes.kubectl import Kubectl, Object
+from quorate_kubernetes.member_pods import MemberPods
 from quorate_kubernetes.pods import (
     NON_ROOT,
     RESTRICTED,
@@ -32,34 +27,21 @@ JOURNAL_SERVICE = "quorate_processes.journal:Journal"
 """Its answers prove the whole history, if there is one client."""
 ECHO_SERVICE = "quorate.examples.echo:Echo"
 """For many clients: each answer proves its own message."""
-STATUS_TIMEOUT_S = 2.0
 SEGMENT_BYTES = 4 << 20
 """Small: a member writes two spare segments before anything else, and three share this disk."""
 _LABELS = {"app": NAME}
-_SETTLE_TIMEOUT_S = 60.0
 
 
-@dataclass(frozen=True)
-class Member:
-    """A pod and what its member says."""
-
-    pod: str
-    node: str
-    address: str
-    status: MemberStatus
-
-
-class Members:
+class Members(MemberPods):
     """A StatefulSet of members in a namespace."""
 
     def __init__(
         self, kubectl: Kubectl, image: str, *, count: int = 3, service: str = JOURNAL_SERVICE
     ) -> None:
         """Prepare; ``start`` makes the objects."""
+        super().__init__(kubectl, f"app={NAME}", count)
         self._service = service
-        self._kubectl = kubectl
         self._image = image
-        self._count = count
 
     @property
     def pods(self) -> tuple[str, ...]:
@@ -82,72 +64,6 @@ class Members:
         self._kubectl.execute(self.pods[0], "quorate", "found", "--address", here, *token)
         for pod in self.pods:
             self._kubectl.wait_ready(pod)
-
-    def statuses(self) -> dict[str, Member]:
-        """Return what the members say that answer, by pod."""
-        found = {}
-        for pod in self._kubectl.list("pods", f"app={NAME}"):
-            name, address = pod["metadata"]["name"], pod["status"].get("podIP")
-            status = _ask_status(address) if address else None
-            if status is not None:
-                found[name] = Member(name, pod["spec"]["nodeName"], address, status)
-        return found
-
-    def wait_status(
-        self, pod: str, what: str, condition: Callable[[MemberStatus], bool], timeout_s: float = 60
-    ) -> Member:
-        """Wait until a member answers with a status for which ``condition`` holds.
-
-        Args:
-            pod: Name of its pod.
-            what: The condition in words: ``follows``.
-            condition: Asked of each status.
-            timeout_s: How long at most.
-
-        """
-
-        def found() -> Member | None:
-            member = self.statuses().get(pod)
-            return member if member is not None and condition(member.status) else None
-
-        return wait_until(f"member {pod} {what}", found, timeout_s)
-
-    def leader(self, *, above_term: int = 0, timeout_s: float = 60.0) -> Member:
-        """Wait for a leader of a term above this one, and return it."""
-
-        def found() -> Member | None:
-            leading = [
-                member
-                for member in self.statuses().values()
-                if member.status.role == "leader" and member.status.leadership_term_id > above_term
-            ]
-            return max(leading, key=lambda row: row.status.leadership_term_id, default=None)
-
-        return wait_until(f"a leader above term {above_term}", found, timeout_s)
-
-    def settled(self, timeout_s: float = _SETTLE_TIMEOUT_S) -> dict[str, Member]:
-        """Wait until all members have applied everything of one log, and return what they say.
-
-        Fails unless their digests of it agree.
-        """
-
-        def same() -> dict[str, Member] | None:
-            found = self.statuses()
-            positions = {
-                position
-                for member in found.values()
-                for position in (
-                    member.status.written_position,
-                    member.status.append_position,
-                    member.status.service_position,
-                )
-            }
-            return found if len(found) == self._count and len(positions) == 1 else None
-
-        found = wait_until("all members have applied the same log", same, timeout_s)
-        digests = {member.status.digests[-1] for member in found.values() if member.status.digests}
-        assert len(digests) <= 1, f"the members computed different things: {digests}"
-        return found
 
     def _host(self, pod: str) -> str:
         # The dot at the end: a name without it is first tried under every search domain.
@@ -286,13 +202,3 @@ def _service() -> Object:
             ],
         },
     }
-
-
-def _ask_status(address: str) -> MemberStatus | None:
-    """Return the status of the member there; None if nothing answers."""
-    url = f"http://{address}:{CONTROL_PORT}/status"
-    try:
-        with urllib.request.urlopen(url, timeout=STATUS_TIMEOUT_S) as response:
-            return decode_status(response.read())
-    except (OSError, RemoteProtocolError):
-        return None

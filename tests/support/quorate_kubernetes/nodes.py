@@ -17,6 +17,7 @@ from quorate_kubernetes.layout import (
     IMAGE_STORES_BYTES,
     IMAGES,
     PKI,
+    VOLUMES_IN_MEMORY,
     kubeconfig,
     node_address,
     node_disk,
@@ -90,9 +91,12 @@ def power_off(node: str) -> None:
 
 def load_image(node: str, archive: Path) -> None:
     """Import an image into a node that runs."""
-    init = init_of(node)
-    socket = f"/proc/{init}/root/run/containerd/containerd.sock"
-    run("ctr", "-a", socket, "-n", "k8s.io", "images", "import", archive.resolve(), timeout_s=300)
+    _images(node, "import", archive.resolve())
+
+
+def tag_image(node: str, image: str, name: str) -> None:
+    """Give an image that a running node has another name."""
+    _images(node, "tag", "--force", image, name)
 
 
 def init_of(node: str) -> int:
@@ -109,14 +113,20 @@ def init_of(node: str) -> int:
     return int(children[0])
 
 
+def _images(node: str, *arguments: object) -> None:
+    socket = f"/proc/{init_of(node)}/root/run/containerd/containerd.sock"
+    run("ctr", "-a", socket, "-n", "k8s.io", "images", *arguments, timeout_s=300)
+
+
 def _make_disk(node: str, disk: Path) -> None:
     for folder in MOUNT_POINTS:
         (disk / folder).mkdir(parents=True)
     if _has_memory_for_images():
-        store = IMAGE_STORES / node
-        store.mkdir(parents=True)
-        (disk / "containerd").rmdir()
-        (disk / "containerd").symlink_to(store)
+        for folder in ("containerd", *(("volumes",) if VOLUMES_IN_MEMORY else ())):
+            store = IMAGE_STORES / node / folder
+            store.mkdir(parents=True)
+            (disk / folder).rmdir()
+            (disk / folder).symlink_to(store)
 
 
 def _has_memory_for_images() -> bool:

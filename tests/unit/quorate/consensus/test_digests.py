@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from quorate.consensus.core import Deadline
 from quorate.consensus.digests import POSITIONS_KEPT, DigestLedger
 from quorate.consensus.effects import Alarm, ServiceDiverged
 from quorate.consensus.messages import DigestReport, DigestVerdict
 from quorate.consensus.module import Rejection
-from quorate.consensus.types import LogPosition, Seat
+from quorate.consensus.types import LogPosition, Role, Seat
 from quorate_consensus.driven import Driven, append, report
 from quorate_consensus.logs import HandLog
 
@@ -89,10 +90,10 @@ def test_the_leader_has_no_more_weight_than_any() -> None:
 
 def test_without_a_majority_nobody_stops_and_ingress_is_refused() -> None:
     leader = leading()
-    for seat, digest in ((1, B), (2, C)):
-        leader.receive(seat, DigestReport(AT, digest))
-    leader.module.on_digest(leader.now, AT, A)
-    leader.module.on_digest(leader.now, LogPosition(AT + 64), A)
+    for position in (AT, LogPosition(AT + 64)):
+        for seat, digest in ((1, B), (2, C)):
+            leader.receive(seat, DigestReport(position, digest))
+        leader.module.on_digest(leader.now, position, A)
     leader.drain()
     assert [alarm.name for alarm in leader.of(Alarm)] == ["services_disagree"]
     assert leader.module.is_undecided
@@ -148,3 +149,33 @@ def test_a_report_of_a_later_term_ends_the_comparison() -> None:
     leader.drain()
     assert not leader.sent(DigestVerdict)
     assert not leader.sent(DigestReport)
+
+
+def elected_again(leader: Driven) -> None:
+    leader.wait(2000)
+    leader.fire(Deadline.CHECK_QUORUM)
+    assert not leader.has_role(Role.LEADER)
+    leader.be_elected(1, 2)
+    leader.clear()
+
+
+def test_a_new_term_of_the_same_leader_decides_for_itself() -> None:
+    """Members may have been restarted meanwhile, and their services be well again."""
+    leader = leading()
+    for seat, digest in ((1, B), (2, C)):
+        leader.receive(seat, DigestReport(AT, digest))
+    leader.module.on_digest(leader.now, AT, A)
+    assert leader.module.is_undecided
+    elected_again(leader)
+    assert not leader.module.is_undecided
+    assert isinstance(leader.module.propose(leader.now, b"", 0), int)
+
+
+def test_what_was_reported_in_an_earlier_term_counts_no_more() -> None:
+    leader = leading()
+    leader.receive(1, DigestReport(AT, B))
+    elected_again(leader)
+    leader.receive(2, DigestReport(AT, A))
+    leader.module.on_digest(leader.now, AT, A)
+    leader.drain()
+    assert not leader.sent(DigestVerdict)

@@ -223,6 +223,36 @@ def test_a_long_term_table_is_shown_in_pieces() -> None:
     assert told.end == log.mark(7)
 
 
+def test_progress_is_told_once() -> None:
+    log = leaders_log(1)
+    member = linked(by_hand=True)
+    member.receive(1, append(1, log.mark(1), log.frames[1:]))
+    member.persist()
+    assert last_report(member).durable == log.end.position
+    member.clear()
+    for told in (0, 1):
+        member.persist()
+        assert len(member.sent(AppendReport)) == told
+        member.receive(1, append(1, log.end))
+
+
+def test_a_new_leader_is_told_what_it_asked_and_nothing_that_another_was_told() -> None:
+    """A round that it has not begun would confirm to it that it leads."""
+    held, log = leaders_log(1, 1), leaders_log(1, 2)
+    member = linked(by_hand=True)
+    member.receive(1, append(1, held.mark(1), held.frames[1:], round_number=9))
+    member.persist()
+    assert (last_report(member).durable, last_report(member).round) == (held.end.position, 9)
+    assert log.end.position > held.mark(3).position
+    shorter = log.mark(4)
+    assert shorter.position < held.end.position
+    member.receive(2, append(2, log.mark(3), log.frames[3:4], round_number=1))
+    member.clear()
+    member.persist()
+    told = last_report(member, 2)
+    assert (told.durable, told.round) == (shorter.position, 1)
+
+
 # -- conflicts --------------------------------------------------------------------------------
 
 
@@ -285,13 +315,15 @@ def test_frames_that_do_not_follow_close_the_link_and_write_nothing(
     log = leaders_log(1, 3)
     log.add(3)
     held = leaders_log(1, 2) if conflict else leaders_log(1)
-    member = linked(held)
+    member = linked(held, term=3)
     frames = spoil(log.frames[3:])  # type: ignore[operator]
-    member.receive(1, append(3, log.mark(3), frames))
+    member.receive(1, append(3, log.mark(3), frames, commit=log.mark(1).position))
     assert [closed.seat for closed in member.of(CloseLink)] == [1]
     assert not member.of(AppendToLog)
     assert not member.of(TruncateLog)
     assert member.core.log.end == held.end
+    assert not member.sent(AppendReport), "nothing of the message is answered"
+    assert member.module.commit_position == 0, "nor its commit position followed"
 
 
 def test_frames_that_leave_out_what_is_not_checked_close_the_link() -> None:

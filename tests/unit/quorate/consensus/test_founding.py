@@ -378,6 +378,7 @@ def test_the_frame_is_reported_when_it_is_durable_and_never_before() -> None:
     assert not member.sent(FoundingStored)
     member.persist()
     assert member.sent(FoundingStored, 0) == [FoundingStored(frame.chain)]
+    assert member.hears_a_leader(), "there is no leader to miss before there is a cluster"
 
 
 def holding(*, by_hand: bool = False) -> Driven:
@@ -418,6 +419,19 @@ def test_a_blank_member_takes_no_mark_and_counts_no_answer() -> None:
     member.link(1)
     member.receive(1, Founded(chain()), FoundingStored(chain()))
     assert not member.core.node_state.founded
+
+
+def test_the_answer_of_a_directory_that_the_frame_does_not_list_does_not_count() -> None:
+    together = all_blank()
+    maker = together.members[0]
+    together.lost = lambda _a, _b, message: isinstance(message, FoundingStored)
+    found(maker)
+    together.settle()
+    frame = HandLog().frames[0]
+    maker.link(1, formatting=1)
+    maker.receive(1, FoundingStored(frame.chain))
+    maker.receive(2, FoundingStored(frame.chain))
+    assert maker.founding() is not FoundingState.FOUNDED
 
 
 def test_answers_for_another_frame_do_not_count() -> None:
@@ -472,3 +486,29 @@ def test_a_marked_member_is_never_blank_again() -> None:
     assert lost.core.log.end == LOG_START
     lost.receive(1, request_vote(5, HandLog().end))
     assert not told_by(lost)
+
+
+def test_the_founded_stand_at_random_moments() -> None:
+    """All learn it at once, and would else split the first ballot."""
+    member = Driven(HandLog(), 1, state=BLANK, random=lambda _low, high: high)
+    member.link(0, 2)
+    member.receive(0, Founded(chain()))
+    wait = member.module.deadlines()[Deadline.STAND] - member.now.loop
+    assert wait >= member.core.config.canvass_jitter_ns
+
+
+def test_a_discarded_founding_has_to_be_asked_for_again() -> None:
+    together = all_blank()
+    maker = together.members[0]
+    together.lost = lambda _a, _b, message: isinstance(message, FoundingStored)
+    found(maker)
+    together.settle()
+    assert found(maker, discard=True) is None
+    together.settle()
+    together.lost = lambda _a, _b, _message: False
+    restored = HandLog().frames[0]
+    maker.core.append((restored,))
+    maker.drain()
+    maker.receive(1, FoundingStored(restored.chain))
+    maker.receive(2, FoundingStored(restored.chain))
+    assert maker.founding() is FoundingState.FOUNDING

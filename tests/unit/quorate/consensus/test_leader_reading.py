@@ -7,8 +7,9 @@ import pytest
 from quorate.consensus.config import ConsensusConfig
 from quorate.consensus.core import Deadline
 from quorate.consensus.effects import Alarm, ReadLog
-from quorate.consensus.messages import AppendFrames
+from quorate.consensus.messages import AppendFrames, RoomReport
 from quorate.consensus.types import (
+    ROOM_UNBOUNDED,
     Chain,
     FrameType,
     LeadershipTermId,
@@ -110,8 +111,7 @@ def test_a_member_whose_end_proves_nothing_is_sent_all_of_the_term(case: str) ->
 
 def test_a_follower_is_sent_no_more_than_its_memory_may_hold_of_a_slow_disk() -> None:
     config = ConsensusConfig(
-        frame_bytes_max=1024, segment_length=4096, append_bytes_max=1024, window_bytes=2048,
-        unsynced_bytes_max=4096,
+        frame_bytes_max=1024, append_bytes_max=1024, window_bytes=2048, unsynced_bytes_max=4096,
     )  # fmt: skip
     leader = streaming(config=config)
     durable = leader.core.log.end.position
@@ -119,7 +119,7 @@ def test_a_follower_is_sent_no_more_than_its_memory_may_hold_of_a_slow_disk() ->
         leader.propose(448)
         leader.receive(1, report(leader, checked=sent_to(leader, 1), durable=durable))
         leader.accept(2)
-    assert 4096 <= sent_to(leader, 1) - durable < 4096 + 1024
+    assert sent_to(leader, 1) - durable == 4096, "eight frames of 512 bytes, and not one more"
     assert leader.module.commit_position == leader.core.log.end.position
     leader.receive(1, report(leader, checked=sent_to(leader, 1)))
     assert sent_to(leader, 1) - durable > 4096 + 1024
@@ -218,5 +218,45 @@ def test_term_tables_that_contradict_ours_stop_the_stream_until_the_next_link(wh
     assert not frames_to(leader, 1)
     leader.link(1)
     leader.accept(1)
+    leader.propose()
+    assert frames_to(leader, 1)
+
+
+def test_nothing_is_read_for_a_member_that_is_gone_or_has_no_room() -> None:
+    leader, log, asked = reading()
+    answer_read(leader, log.frames[3:])
+    leader.clear()
+    progress = leader.leader.progress[Seat(1)]
+    progress.next_position = asked.position
+    progress.reading = False
+    leader.receive(1, RoomReport(leader.module.term, asked.position))
+    for _ in range(3):
+        leader.propose()
+    leader.receive(1, RoomReport(leader.module.term, ROOM_UNBOUNDED))
+    assert len(leader.of(ReadLog)) == 1, "when there is room again, and not before"
+    leader.unlink(1)
+    leader.clear()
+    for _ in range(3):
+        leader.propose()
+    assert not leader.of(ReadLog)
+
+
+def test_a_frame_that_has_no_room_is_read_once_until_the_room_changes() -> None:
+    leader, log, asked = reading()
+    end = LogPosition(log.frames[3].end - 32)
+    leader.receive(1, RoomReport(leader.module.term, end))
+    answer_read(leader, log.frames[3:])
+    for _ in range(3):
+        leader.propose()
+        leader.receive(1, report(leader, checked=asked.position))
+    assert not leader.of(ReadLog)
+    assert not frames_to(leader, 1)
+    leader.receive(1, RoomReport(leader.module.term, ROOM_UNBOUNDED))
+    assert leader.of(ReadLog) == [asked]
+
+
+def test_an_answer_to_a_read_of_an_earlier_link_does_not_stop_the_stream() -> None:
+    leader = streaming()
+    answer_read(leader, [])
     leader.propose()
     assert frames_to(leader, 1)

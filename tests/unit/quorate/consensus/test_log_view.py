@@ -177,3 +177,24 @@ def test_durable_is_what_the_disk_holds_of_the_present_log(steps: list[tuple[str
         assert (view.founding is None) == (not log.frames)
     view.persisted(sequence)
     assert view.durable == log.end.position
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=12), st.data())
+def test_what_was_cut_off_is_as_if_it_had_never_been_there(
+    terms: list[int], data: st.DataObject
+) -> None:
+    log = HandLog()
+    term = 1
+    for more in terms:
+        term += more
+        log.begin_term(term)
+    view = log.view()
+    keep = data.draw(st.integers(1, len(log.frames)))
+    shorter = HandLog(3, tuple(log.frames[:keep]))
+    view.truncate(shorter.end)
+    expected = shorter.view()
+    for frame in log.frames:
+        assert view.frame_at(frame.position) == expected.frame_at(frame.position)
+        assert view.chain_before(frame.position) == expected.chain_before(frame.position)
+    assert view.tail_start == expected.tail_start
+    assert view.frames_from(LogPosition(0), 1 << 20) == tuple(shorter.frames)

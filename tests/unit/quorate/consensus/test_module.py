@@ -96,6 +96,7 @@ def test_strangers_are_refused_by_name_and_heard_by_nobody() -> None:
     assert not member.sent(Hello)
     assert member.module.term == 0
     assert member.module.is_not_a_member
+    assert [trace.event for trace in member.of(Trace)][:1] == ["refused_by_member"]
 
 
 def report_of(member: Driven, term: int = 9) -> AppendReport:
@@ -208,13 +209,20 @@ def test_what_one_deadline_disarms_does_not_fire_in_the_same_tick() -> None:
 # -- a stopped module -------------------------------------------------------------------------
 
 
-def test_a_stopped_module_does_nothing_any_more() -> None:
+@pytest.mark.parametrize("leads", [True, False])
+def test_a_stopped_module_does_nothing_any_more(*, leads: bool) -> None:
     leader = linked()
-    leader.be_elected(1)
+    if leads:
+        leader.be_elected(1)
+    else:
+        leader.receive(1, append(1))
+        leader.unlink(1)
     leader.core.halt(HaltCode.DAMAGED, "test")
     leader.drain()
     leader.clear()
+    leader.wait(10)
     module, now = leader.module, leader.now
+    before = (module.role, module.leader, module.term, module.deadlines(), leader.core.room_end)
     module.on_tick(now)
     module.on_deadline(now, Deadline.HEARTBEAT)
     module.on_persisted(now, leader.sequence + 9)
@@ -226,12 +234,16 @@ def test_a_stopped_module_does_nothing_any_more() -> None:
     module.on_reconnect_refused(now, Seat(1))
     module.on_message(now, leader.lives[1], append(9))
     module.on_digest(now, LogPosition(0), b"")
+    module.on_room(now, LogPosition(0))
+    module.publish_commit(now)
     assert module.propose(now, b"", 0) is Rejection.HALTED
     assert module.propose_empty(now) is Rejection.HALTED
     assert module.request_found(now) == Rejection.HALTED.value
     assert module.request_transfer(now, None) == Rejection.HALTED.value
     assert module.log_time(now) is None
     assert module.drain() == []
+    after = (module.role, module.leader, module.term, module.deadlines(), leader.core.room_end)
+    assert after == before
 
 
 # -- what the outside sees --------------------------------------------------------------------

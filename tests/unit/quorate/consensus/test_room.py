@@ -223,6 +223,27 @@ def test_a_follower_that_says_nothing_more_has_space_again() -> None:
     assert ingress(leader) == [IngressState.OPEN]
 
 
+def test_the_reserve_itself_is_room_enough() -> None:
+    leader = leading()
+    for seat in (1, 2):
+        reported(leader, seat, RESERVE)
+    assert not ingress(leader)
+    for seat in (1, 2):
+        reported(leader, seat, RESERVE - 1)
+    assert ingress(leader) == [IngressState.STORAGE_FULL]
+
+
+def test_only_a_frame_that_was_refused_makes_the_log_full_above_the_reserve() -> None:
+    leader = alone_with_room(2 * RESERVE)
+    leader.propose(64)
+    assert not ingress(leader)
+    body = bytes(CONFIG.frame_bytes_max - 64)
+    leader = alone_with_room(RESERVE + 64)
+    assert leader.module.propose(leader.now, body, 1) is Rejection.STORAGE_FULL
+    leader.drain()
+    assert ingress(leader) == [IngressState.STORAGE_FULL]
+
+
 def test_a_report_of_another_term_counts_for_nothing() -> None:
     leader = leading()
     for seat in (1, 2):

@@ -253,6 +253,33 @@ def test_setting_the_image_back_heals() -> None:
     assert step.seat == first
 
 
+@pytest.mark.parametrize("replicas", [3, 5])
+@pytest.mark.parametrize("which", [0, 1])
+def test_setting_code_back_heals_before_the_members_have_compared(
+    replicas: int, which: int
+) -> None:
+    look = looks.settled(replicas)
+    odd = looks.followers_of(look)[which]
+    for seat in range(replicas):
+        digest = "bb" if seat == odd else "aa"
+        look = answering(look, seat, digest=digest, position=1 << 30)
+    step = looks.disruption(plan(looks.outdated(look, odd)))
+    assert isinstance(step, EvictPod)
+    assert step.seat == odd
+
+
+def test_an_outdated_leader_is_never_the_odd_one_out() -> None:
+    look = looks.settled()
+    leader, updated = looks.leader_of(look), looks.followers_of(look)[0]
+    for seat in range(3):
+        digest = "bb" if seat == updated else "aa"
+        look = answering(look, seat, digest=digest, position=1 << 30)
+    others = (seat for seat in range(3) if seat != updated)
+    made = plan(looks.outdated(look, *others))
+    assert looks.disruption(made) is None, f"the leader {leader} runs the old code"
+    assert looks.reason_of(made, Condition.PROGRESSING) is Reason.SERVICE_DIVERGED
+
+
 def test_a_step_without_progress_is_told_and_creation_goes_on() -> None:
     look = looks.settled()
     first, second = looks.followers_of(look)

@@ -1,0 +1,58 @@
+"""Objects that belong to a cluster are deleted by hand under load, and come back."""
+
+from quorate_kubernetes.cluster import Cluster
+from quorate_kubernetes.cluster_service import ClusterService
+from quorate_kubernetes.kubectl import Kubectl
+from quorate_kubernetes.load import Load
+from quorate_kubernetes.waiting import wait_until
+
+MESSAGES = 2_000
+
+
+def test_stateful_set_is_made_again_around_its_pods(
+    cluster: Cluster, kubectl: Kubectl, service: ClusterService
+) -> None:
+    load = Load.start(kubectl, cluster.image, [service.address])
+    load.answered(MESSAGES)
+    before, uids = kubectl.get("statefulset", service.name), service.uids()
+
+    kubectl.delete("statefulset", service.name, "--cascade=orphan")
+
+    _wait_made_again(kubectl, "statefulset", service.name, before["metadata"]["uid"])
+    service.wait_settled()
+    assert service.uids() == uids, "no pod was touched"
+    load.answered(MESSAGES)
+
+    for kind, name in (("service", service.name), ("pdb", service.name)):
+        uid = kubectl.get(kind, name)["metadata"]["uid"]
+        kubectl.delete(kind, name)
+        _wait_made_again(kubectl, kind, name, uid, timeout_s=90)
+    load.answered(MESSAGES)
+    load.finish()
+    service.settled()
+
+
+def test_cluster_survives_the_end_of_all_its_pods(
+    cluster: Cluster, kubectl: Kubectl, service: ClusterService
+) -> None:
+    load = Load.start(kubectl, cluster.image, [service.address])
+    load.answered(MESSAGES)
+    before = kubectl.get("statefulset", service.name)
+
+    kubectl.delete("statefulset", service.name)
+
+    _wait_made_again(kubectl, "statefulset", service.name, before["metadata"]["uid"])
+    service.wait_settled()
+    load.answered(MESSAGES)
+    load.finish()
+    service.settled()
+
+
+def _wait_made_again(
+    kubectl: Kubectl, kind: str, name: str, uid: str, timeout_s: float = 60
+) -> None:
+    def made() -> bool:
+        found = kubectl.find(kind, name)
+        return found is not None and found["metadata"]["uid"] != uid
+
+    wait_until(f"{kind} {name} is made again", made, timeout_s, poll_s=0.3)
