@@ -520,4 +520,84 @@ HOT_PATH = (
     ),
 )
 
-ALL = (*CONSENSUS, *ARCHIVE, *SERVICE, *ROOM, *HOT_PATH)
+LEFT_BEHIND = (
+    Mutant(
+        "round-of-another-leader",
+        "consensus/follower.py",
+        "        self._reported = LogPosition(0)\n        self._round = 0\n        self._cure",
+        "        self._reported = LogPosition(0)\n        self._cure",
+        "a new leader takes for confirmed what it has not asked yet",
+    ),
+    Mutant(
+        "ledger-of-another-term",
+        "consensus/module.py",
+        "            self._digests.begin_term()\n",
+        "",
+        "a leader refuses ingress for a disagreement of a term that is over",
+    ),
+    Mutant(
+        "ballot-without-end",
+        "consensus/election.py",
+        "core.disarm(Deadline.ELECTION, Deadline.STAND)\n        for seat",
+        "core.disarm(Deadline.ELECTION, Deadline.STAND, Deadline.CAMPAIGN)\n        for seat",
+        "a candidate whose votes are lost waits for ever",
+    ),
+    Mutant(
+        "stalled-for-ever",
+        "consensus/election.py",
+        '            self._fail("the disk is stalled")\n',
+        "",
+        "a member whose disk was slow once never stands again",
+    ),
+    Mutant(
+        "founded-by-a-stranger",
+        "consensus/founding.py",
+        "if founding is None or not core.knows(peer) or message.chain",
+        "if founding is None or message.chain",
+        "the answer of a directory that the frame does not list founds the cluster",
+    ),
+    Mutant(
+        "written-beside-a-sync",
+        "archive/recording.py",
+        "            self.synced = end\n",
+        "            self.synced = self.end\n",
+        "what was written while a sync ran counts as covered by it (replicated)",
+    ),
+    Mutant(
+        "seen-no-further",
+        "archive/loading.py",
+        "            _sight(files, by_base, segment_length, scan.watermark.mark),\n",
+        "            scan.watermark.mark,\n",
+        "a damaged member says that it may have acknowledged less than it has",
+    ),
+    Mutant(
+        "closing-for-ever",
+        "gateway/doorkeeper.py",
+        "        self._waiting.clear()\n        self.closing.clear()\n",
+        "        self._waiting.clear()\n",
+        "a session whose close was lost with its leader is never ended",
+    ),
+    Mutant(
+        "overrun-of-another-term",
+        "gateway/doorkeeper.py",
+        '            connection.resume_reading("overrun")\n',
+        "",
+        "who had used up its credit is not heard when it asks for its session again",
+    ),
+    Mutant(
+        "let-in-while-paused",
+        "gateway/gateway.py",
+        '        if self._is_paused:\n            connection.pause_reading("paused")\n',
+        "",
+        "a client that connects during a hand-over has entries appended",
+    ),
+    Mutant(
+        "half-a-message-kept",
+        "client/session.py",
+        "self._splitter = MessageSplitter(EGRESS_MESSAGE_BYTES_MAX)\n        self._leaderless",
+        "self._leaderless",
+        "bytes of a lost connection are read as the beginning of the next one's",
+    ),
+)
+
+ALL = (*CONSENSUS, *ARCHIVE, *SERVICE, *ROOM, *HOT_PATH, *LEFT_BEHIND)
