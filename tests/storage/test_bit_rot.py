@@ -11,7 +11,9 @@ from random import Random
 
 import pytest
 
+from quorate.archive.loading import find_segments, scan_recording
 from quorate.archive.segment import FRAMES_OFFSET, PAGE_LENGTH
+from quorate.archive.verify import FindingSeverity, verify_directory
 from quorate.config import Durability
 from quorate.consensus.types import LeadershipTermId, RecoveringReason
 from quorate.errors import CorruptRecord, ForeignData
@@ -65,6 +67,9 @@ def outcome(driver: ArchiveDriver, disk: SimulatedDisk, *, knows_how_far: bool =
         assert kept >= driver.synced_count, f"lost {driver.synced_count - kept} frames silently"
         return "healed"
     assert recovering.reason is RecoveringReason.DAMAGED
+    # What is gone is gone, and once said: the next start must not find the same damage again.
+    damaged = [f for f in verify_directory(disk) if f.severity is FindingSeverity.DAMAGE]
+    assert not [finding for finding in damaged if finding.name.startswith("log-")]
     if knows_how_far:
         assert recovering.position >= driver.mark(driver.synced_count).position
     del changed.frames[kept:]
@@ -109,6 +114,20 @@ def test_rot_of_the_last_batch_beside_a_crash_may_look_torn_but_nothing_below_it
         disk = driver.disk.copy()
         disk.flip(name, offset)
         outcome(driver, disk)
+
+
+def test_rot_in_an_old_segment_beside_a_crash_hides_nothing_that_was_acknowledged() -> None:
+    """The watermark on the disk lies behind what was synced: good frames beyond it count."""
+    driver = member(clean=False)
+    name = next(name for name in driver.disk.names() if name.startswith("log-"))
+    scan = driver.disk.copy()
+    segments = find_segments(scan, SEGMENT_LENGTH)
+    watermark = scan_recording(scan, segments, SEGMENT_LENGTH).watermark.mark
+    assert watermark.position < driver.mark(driver.synced_count).position
+    for frame in driver.frames[:3]:
+        disk = driver.disk.copy()
+        disk.flip(name, FRAMES_OFFSET + frame.position + 40)
+        assert outcome(driver, disk) == "recovering"
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -5,6 +5,7 @@ from random import Random
 
 import pytest
 
+from quorate.archive import archive as archive_module
 from quorate.archive.archive import UNSYNCED_LENGTH_MAX, Archive
 from quorate.config import ClusterConstants, Durability
 from quorate.consensus.effects import AppendToLog, StoreNodeState, TruncateLog
@@ -177,6 +178,19 @@ def test_truncation_goes_in_the_order_that_a_cut_cannot_harm() -> None:
     driver.reopen(power_was_cut=True)
 
 
+def test_what_was_cut_off_says_nothing_of_the_terms_that_follow() -> None:
+    """A leader's log may go on with an older term than ours had in that place."""
+    driver = started()
+    driver.append([b"founding"], term=1)
+    driver.append([b"ours"] * 2, term=5)
+    driver.truncate(1)
+    driver.append([b"theirs"] * 2, term=2)
+    driver.append([b"more"], term=6)
+    driver.truncate(2)
+    driver.append([b"again"], term=7)
+    assert driver.read_all() == b"".join(frame.data for frame in driver.frames)
+
+
 def test_truncation_to_the_present_end_changes_nothing() -> None:
     driver = started()
     driver.append([b"first"])
@@ -254,6 +268,42 @@ def test_replicated_syncs_after_a_second() -> None:
     assert driver.archive.synced == driver.mark(2)
     driver.append([b"two"])
     assert driver.archive.watermark.mark == driver.mark(2)
+
+
+def test_no_more_is_written_at_once_than_may_wait_for_a_sync(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    driver = started(Durability.REPLICATED)
+    driver.append([b"founding"])
+    driver.archive.sync()
+    monkeypatch.setattr(archive_module, "UNSYNCED_LENGTH_MAX", 300)
+    taken = 0
+    for number in range(20):
+        frames = driver.builder.frame(b"small")
+        if not driver.archive.write_at_once([AppendToLog(number, frames)]):
+            break
+        taken += sum(len(frame.data) for frame in frames)
+        assert driver.archive._recording.end.position < SEGMENT_LENGTH // 2
+    assert 300 < taken <= 300 + len(frames[0].data)
+
+
+def test_what_is_written_beside_a_sync_waits_for_the_next_one() -> None:
+    driver = started(Durability.REPLICATED)
+    driver.append([b"founding"])
+    driver.append([b"before"])
+    late = driver.builder.frame(b"beside")
+    archive = driver.archive
+
+    def write(operation: Operation) -> None:
+        if operation.kind == "sync" and operation.name.startswith("log"):
+            driver.disk.fault = None
+            archive.persist([AppendToLog(99, late)])
+
+    driver.disk.fault = write
+    archive.sync()
+    assert archive._recording.unsynced_length == sum(len(frame.data) for frame in late)
+    archive.sync()
+    assert archive._recording.unsynced_length == 0
 
 
 def test_replicated_syncs_by_itself_when_the_disk_cannot_keep_up() -> None:
@@ -404,6 +454,16 @@ def test_a_start_that_cannot_write_says_so(kind: str, number: int) -> None:
     open_again(disk)
 
 
+def test_a_founding_frame_is_never_left_to_a_later_sync() -> None:
+    """Not even behind a founding that was discarded: the founded mark stands on it."""
+    driver = started(Durability.REPLICATED)
+    driver.append([b"founding"])
+    driver.truncate(0)
+    assert driver.archive._recording.current is not None, "a file to write to is open"
+    (frame,) = driver.builder.frame(b"another")
+    assert not driver.archive.write_at_once([AppendToLog(9, (frame,))])
+
+
 # -------------------------------------------------------------------------------------- start
 
 
@@ -427,6 +487,24 @@ def test_the_root_of_an_ext4_volume_is_empty() -> None:
     disk.put("lost+found", b"")
     assert open_again(disk).formatted
     assert "lost+found" in disk.names()
+
+
+@pytest.mark.parametrize("seed", range(16))
+def test_a_member_that_was_formatted_stays_so_through_a_power_cut(seed: int) -> None:
+    """What it votes next is synced into the file, which must not lose its name then."""
+    disk = SimulatedDisk(Random(1))
+    first = open_again(disk)
+    disk.power_cut(Random(seed))
+    assert first.formatted
+    assert not open_again(disk).formatted
+
+
+@pytest.mark.parametrize("name", ["spare-1.seg", "spare-1.tmp"])
+def test_spares_without_a_node_state_are_nothing_foreign(name: str) -> None:
+    disk = SimulatedDisk(Random(1))
+    disk.put(name, bytes(100))
+    assert open_again(disk).formatted
+    assert name not in disk.names()
 
 
 def test_segments_without_a_node_state_are_refused() -> None:

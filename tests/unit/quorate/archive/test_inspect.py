@@ -30,6 +30,12 @@ def test_a_start_need_not_be_a_boundary(start: int) -> None:
     assert list(iterate_frames(driver.disk, LogPosition(start))) == expected
 
 
+def test_a_start_at_a_boundary_begins_with_the_frame_behind_it() -> None:
+    driver = started()
+    for index, frame in enumerate(driver.frames):
+        assert list(iterate_frames(driver.disk, frame.position)) == driver.frames[index:]
+
+
 def test_what_is_appended_meanwhile_is_seen_over_segments() -> None:
     driver = started()
     frames = iterate_frames(driver.disk)

@@ -70,6 +70,15 @@ def test_a_missing_log_beside_the_founded_mark_is_damage() -> None:
     assert ("node-state", FindingSeverity.DAMAGE) in severities(disk)
 
 
+def test_a_log_without_a_frame_beside_the_founded_mark_is_damage_of_both() -> None:
+    disk = stopped()
+    disk.remove(SECOND)
+    content = disk.content(FIRST)
+    disk.put(FIRST, content[:FRAMES_OFFSET] + bytes(len(content) - FRAMES_OFFSET))
+    damaged = {name for name, severity in severities(disk) if severity is FindingSeverity.DAMAGE}
+    assert damaged == {FIRST, "node-state"}
+
+
 def test_a_missing_node_state_is_damage_beside_a_log_and_nothing_alone() -> None:
     disk = stopped()
     disk.remove("node-state")

@@ -393,3 +393,67 @@ def test_nothing_happens_without_a_connection() -> None:
     assert session.data_to_send(0) == []
     session.on_disconnected()
     assert session.state is SessionState.DETACHED
+
+
+def test_a_member_that_has_opened_the_session_is_not_leaderless_any_more() -> None:
+    session = asking()
+    said(session)
+    hear(session, Redirect(""), OPENED)
+    assert session.on_tick(SETTINGS.leaderless_max_ns) == []
+
+
+def test_each_connection_has_the_whole_time_to_find_a_leader() -> None:
+    session = asking()
+    said(session)
+    hear(session, Redirect(""))
+    session.on_disconnected()
+    later = SETTINGS.leaderless_max_ns - MS
+    session.on_connected(later)
+    assert session.next_deadline == later + SETTINGS.ping_after_ns
+    hear(session, Redirect(""), now=later)
+    assert session.on_tick(later + SETTINGS.leaderless_max_ns - 1) == []
+    assert session.on_tick(later + SETTINGS.leaderless_max_ns) == [MemberLeaderless()]
+
+
+def test_what_a_connection_has_brought_in_part_is_lost_with_it() -> None:
+    session = opened()
+    whole = encode_message(egress(1, b"a"))
+    assert session.receive(whole[:-1], 0) == []
+    reconnect(session)
+    (event,) = hear(session, egress(1, b"a"))
+    assert isinstance(event, EgressReceived)
+
+
+def test_what_is_acknowledged_is_not_acknowledged_again() -> None:
+    session = opened()
+    hear(session, egress(1, b"a"))
+    session.on_tick(SETTINGS.acknowledge_after_ns)
+    assert said(session) == [EgressAcknowledge(4096, 1)]
+    hear(session, egress(1, b"a"), now=SETTINGS.acknowledge_after_ns)
+    session.on_tick(2 * SETTINGS.acknowledge_after_ns)
+    assert said(session) == []
+    hear(session, egress(2, b"b"), now=0)
+    assert said(session) == [], "the time until the next begins anew"
+
+
+def test_bytes_that_are_acknowledged_do_not_hurry_the_next_acknowledgement() -> None:
+    session = opened()
+    half = bytes(SETTINGS.acknowledge_after_bytes * 2 // 3)
+    for sequence in (1, 2):
+        hear(session, egress(sequence, half))
+        session.on_tick(sequence * SETTINGS.acknowledge_after_ns)
+    assert len(said(session)) == 2
+    hear(session, egress(3, half), now=3 * SETTINGS.acknowledge_after_ns)
+    assert said(session) == []
+
+
+def test_a_sign_of_life_asked_for_on_a_former_connection_is_not_owed_on_the_next() -> None:
+    session = opened()
+    session.on_tick(10_000 * MS)
+    assert said(session, now=10_000 * MS) == [KeepAlive()]
+    session.on_disconnected()
+    now = 10_500 * MS
+    session.on_connected(now)
+    said(session, now)
+    hear(session, OPENED, now=now)
+    assert session.on_tick(now + 2 * SETTINGS.silence_max_ns) == []

@@ -27,7 +27,7 @@ from quorate.consensus.types import (
     LogPosition,
     Role,
 )
-from quorate_consensus.driven import WALL, Driven, append, hello, request_vote
+from quorate_consensus.driven import WALL, Driven, append, canvass_answer, hello, request_vote
 from quorate_consensus.elections import (
     LOST,
     REPLICATED,
@@ -170,3 +170,58 @@ def test_a_write_that_ends_says_nothing_of_the_leader() -> None:
     member.persist()
     assert member.hears_a_leader()
     assert member.module.deadlines() == waits_until
+
+
+def test_a_leader_that_is_heard_ends_what_failures_have_added_to_the_waits() -> None:
+    """The next election begins as quickly as the first one did, whatever went before."""
+    waits = []
+    member = linked()
+    for _ in range(2):
+        for _ in range(4):
+            member.canvass()
+            member.fire(Deadline.CAMPAIGN)
+            member.receive(2, request_vote(member.module.term + 1, member.core.log.end))
+            waits.append(wait_left(member))
+        member.receive(1, append(member.module.term, member.core.log.end))
+    assert waits[:4] == waits[4:]
+    assert waits == sorted(waits[:4]) * 2
+
+
+def test_who_was_voted_for_and_is_gone_again_holds_nobody_back() -> None:
+    member = linked()
+    member.fire(Deadline.ELECTION)
+    member.receive(1, request_vote(1, member.core.log.end))
+    member.receive(1, append(1, member.core.log.end))
+    member.refuse(1)
+    assert wait_left(member) == 0
+
+
+@pytest.mark.parametrize("by_token", [False, True])
+def test_a_ballot_has_a_whole_time_out_and_is_the_only_thing_waited_for(*, by_token: bool) -> None:
+    log = HandLog()
+    log.begin_term(1)
+    member = linked(log)
+    if by_token:
+        member.receive(1, append(1, log.end))
+        token = TransferToken(LeadershipTermId(1), log.end.position)
+        member.receive(1, StandNow(token))
+    else:
+        asked = member.canvass()
+        member.wait(100)
+        member.receive(1, canvass_answer(asked, term=1))
+    assert state_of(member) is ElectionState.BALLOT
+    until = member.now.loop + member.core.config.election_timeout_min_ns
+    assert member.module.deadlines() == {Deadline.CAMPAIGN: until}
+
+
+def test_failures_before_a_leader_was_heard_make_no_later_wait_longer() -> None:
+    member = linked()
+    waits = []
+    for _ in range(2):
+        for _ in range(4):
+            member.canvass()
+            member.fire(Deadline.CAMPAIGN)
+            waits.append(wait_left(member))
+        member.receive(1, append(1, member.core.log.end))
+    assert waits[:4] == sorted(set(waits[:4]))
+    assert waits[4:] == waits[:4]

@@ -236,6 +236,23 @@ def test_progress_is_told_once() -> None:
         member.receive(1, append(1, log.end))
 
 
+def test_a_new_leader_is_told_what_it_asked_and_nothing_that_another_was_told() -> None:
+    """A round that it has not begun would confirm to it that it leads."""
+    held, log = leaders_log(1, 1), leaders_log(1, 2)
+    member = linked(by_hand=True)
+    member.receive(1, append(1, held.mark(1), held.frames[1:], round_number=9))
+    member.persist()
+    assert (last_report(member).durable, last_report(member).round) == (held.end.position, 9)
+    assert log.end.position > held.mark(3).position
+    shorter = log.mark(4)
+    assert shorter.position < held.end.position
+    member.receive(2, append(2, log.mark(3), log.frames[3:4], round_number=1))
+    member.clear()
+    member.persist()
+    told = last_report(member, 2)
+    assert (told.durable, told.round) == (shorter.position, 1)
+
+
 # -- conflicts --------------------------------------------------------------------------------
 
 

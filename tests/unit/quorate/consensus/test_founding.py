@@ -421,6 +421,19 @@ def test_a_blank_member_takes_no_mark_and_counts_no_answer() -> None:
     assert not member.core.node_state.founded
 
 
+def test_the_answer_of_a_directory_that_the_frame_does_not_list_does_not_count() -> None:
+    together = all_blank()
+    maker = together.members[0]
+    together.lost = lambda _a, _b, message: isinstance(message, FoundingStored)
+    found(maker)
+    together.settle()
+    frame = HandLog().frames[0]
+    maker.link(1, formatting=1)
+    maker.receive(1, FoundingStored(frame.chain))
+    maker.receive(2, FoundingStored(frame.chain))
+    assert maker.founding() is not FoundingState.FOUNDED
+
+
 def test_answers_for_another_frame_do_not_count() -> None:
     together = interrupted()
     together.members[0].receive(2, FoundingStored(chain() ^ 1))

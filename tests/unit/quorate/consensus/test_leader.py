@@ -386,3 +386,13 @@ def test_no_frame_crosses_the_end_of_a_segment() -> None:
     padding = [frame for frame in frames if frame.frame_type is FrameType.PADDING]
     assert padding
     assert all(frame.end % 4096 == 0 for frame in padding)
+
+
+def test_a_report_that_knows_of_no_round_takes_no_confirmation_back() -> None:
+    leader = streaming()
+    leader.fire(Deadline.HEARTBEAT)
+    begun = leader.leader._round
+    leader.accept(1)
+    assert leader.leader.confirmed_round(begun)
+    leader.receive(1, report(leader, round_number=0))
+    assert leader.leader.confirmed_round(begun)

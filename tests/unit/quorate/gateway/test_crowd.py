@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
+from typing import cast
 
 import pytest
 
 from quorate.config import ClusterSettings, GatewayConfig
 from quorate.gateway import crowd as module
-from quorate.gateway.connection import ASIDES_PER_S
+from quorate.gateway.connection import ASIDES_PER_S, ClientConnection, ConnectionState
+from quorate.gateway.crowd import Crowd
 from quorate.protocol.entry_bodies import CloseReason
 from quorate.protocol.session_codec import encode_keep_alive, ingress_header
 from quorate.protocol.session_messages import Closed, Error, LinkError, Opened
@@ -157,3 +159,39 @@ def test_a_flood_of_signs_of_life_is_read_again_after_a_second() -> None:
         assert refused(loopback, "flood") == 1
 
     led(test)
+
+
+class Reader:
+    """A connection as the crowd sees it."""
+
+    state = ConnectionState.ATTACHED
+    address = ""
+    incomplete_bytes = 0
+    write_limit = 0
+
+    def limit_writing(self, limit: int) -> None:
+        self.write_limit = limit
+
+
+def joined(crowd: Crowd, count: int) -> list[ClientConnection]:
+    readers = [cast("ClientConnection", Reader()) for _ in range(count)]
+    for reader in readers:
+        assert crowd.add(reader) is None
+    return readers
+
+
+@pytest.mark.parametrize("count", [1, 100, 1_000, 3_000])
+def test_the_more_there_are_the_less_is_buffered_for_one_that_does_not_read(count: int) -> None:
+    last = joined(Crowd(GatewayConfig(connections_max=10_000)), count)[-1]
+    assert module.LAGGING_BYTES_MIN <= last.write_limit <= module.LAGGING_BYTES
+    assert last.write_limit * count <= max(
+        module.LAGGING_TOTAL_BYTES, count * module.LAGGING_BYTES_MIN
+    )
+
+
+def test_those_that_are_gone_buffer_nothing() -> None:
+    crowd = Crowd(GatewayConfig())
+    for _ in range(2 * module.LAGGING_TOTAL_BYTES // module.LAGGING_BYTES):
+        (reader,) = joined(crowd, 1)
+        assert crowd.on_lagging(reader) is None
+        crowd.remove(reader)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from quorate.config import ClusterSettings
+from quorate.config import ClusterSettings, GatewayConfig
 from quorate.protocol.entry_bodies import CloseReason
 from quorate.protocol.session_codec import (
     ANY_CLUSTER,
@@ -156,5 +156,68 @@ def test_the_right_cluster_id_is_let_in() -> None:
     async def test(loopback: LoopbackCluster, client: RawClient) -> None:
         client.say(Open(1, 1, bytes(CLUSTER_ID), KEY, 0, 0, 0, ""))
         await client.expect(Opened)
+
+    led(test)
+
+
+def test_a_close_that_was_lost_with_its_leader_is_made_again() -> None:
+    """Else a session that nobody wants any more would be kept for ever."""
+
+    async def test(loopback: LoopbackCluster, client: RawClient) -> None:
+        await client.attach()
+        loopback.hold()
+        before = loopback.appended
+        client.say(Close(client.session_id))
+        await until(lambda: loopback.appended == before + 1)
+        loopback.resign(lose_uncommitted=True)
+        loopback.lead()
+        await client.expect(Redirect)
+        await client.attach(client.session_id)
+        client.say(Close(client.session_id))
+        await client.expect(Closed)
+        assert not loopback.members[0].container.sessions()
+
+    led(test)
+
+
+def test_who_has_used_up_its_credit_is_heard_when_it_asks_the_next_leader() -> None:
+    async def test(loopback: LoopbackCluster, client: RawClient) -> None:
+        await client.attach()
+        loopback.hold()
+        for first in (1, 2, 3):
+            client.ingress(first, b"quiet" + bytes(600))
+        await until(lambda: refused(loopback, "overrun") == 1)
+        loopback.resign(lose_uncommitted=True)
+        assert (await client.expect(Redirect)).address == ""
+        client.open(client.session_id)
+        loopback.lead()
+        assert (await client.expect(Opened)).ingress_applied == 0
+
+    led(test, config=GatewayConfig(credit_bytes=1000))
+
+
+def test_what_is_acknowledged_is_not_put_into_the_log_again_after_a_resume() -> None:
+    async def test(loopback: LoopbackCluster, client: RawClient) -> None:
+        await client.attach()
+        client.ingress(1, b"a")
+        await client.answers(1)
+        client.say(EgressAcknowledge(client.session_id, 1))
+        await until(lambda: loopback.appended == 3)
+        async with RawClient(loopback.addresses[0]) as again:
+            await again.attach(client.session_id, received=1)
+            appended = loopback.appended
+            again.say(EgressAcknowledge(client.session_id, 1), KeepAlive())
+            await again.expect(Credit)
+            assert loopback.appended == appended
+
+    led(test)
+
+
+def test_a_session_that_ends_is_no_refusal() -> None:
+    async def test(loopback: LoopbackCluster, client: RawClient) -> None:
+        await client.attach()
+        loopback.advance(31)
+        assert (await client.expect(Closed)).reason == CloseReason.EXPIRED
+        assert refused(loopback, "not-live") == 0
 
     led(test)

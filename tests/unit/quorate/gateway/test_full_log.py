@@ -34,6 +34,20 @@ def test_ingress_is_refused_and_asked_for_again_from_where_it_was() -> None:
     led(test)
 
 
+def test_of_all_that_was_refused_the_first_is_asked_for() -> None:
+    async def test(loopback: LoopbackCluster, client: RawClient) -> None:
+        gateway = loopback.members[0].gateway
+        await client.attach()
+        gateway.refuse_ingress()
+        for count in (1, 2, 3):
+            client.ingress(count, b"%d" % count)
+            await until(lambda expected=count: refused(loopback, "storage-full") == expected)  # type: ignore[misc]
+        gateway.take_ingress()
+        assert (await client.expect(Rewind)).sequence == 1
+
+    led(test)
+
+
 def test_a_client_is_never_asked_for_what_it_knows_to_be_applied() -> None:
     async def test(loopback: LoopbackCluster, client: RawClient) -> None:
         gateway = loopback.members[0].gateway

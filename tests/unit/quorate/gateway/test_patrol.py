@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import replace
 
@@ -21,6 +22,7 @@ from quorate.protocol.session_messages import (
     KeepAlive,
     LinkError,
     Open,
+    Opened,
     Redirect,
 )
 from quorate_loopback import LoopbackCluster
@@ -157,5 +159,43 @@ def test_a_walk_past_many_takes_many_turns(monkeypatch: pytest.MonkeyPatch) -> N
         assert loopback.appended - before == 2
         await until(lambda: container.sessions_count == 0)
         assert loopback.appended - before == 5, "each is closed once"
+
+    led(test)
+
+
+def test_silence_counts_from_the_last_word_on_a_connection_that_is_lost() -> None:
+    async def test(loopback: LoopbackCluster, client: RawClient) -> None:
+        await client.attach()
+        gateway = loopback.members[0].gateway
+        loopback.advance(20)
+        client.say(KeepAlive())
+        await client.expect(Credit)
+        client.writer.close()
+        await until(lambda: not gateway.connections)
+        loopback.advance(29)
+        assert loopback.members[0].container.sessions()
+        loopback.advance(2)
+        await until(lambda: not loopback.members[0].container.sessions())
+
+    led(test)
+
+
+def test_while_leadership_is_handed_over_nobody_is_let_in_and_nobody_expires() -> None:
+    async def test(loopback: LoopbackCluster, client: RawClient) -> None:
+        await client.attach()
+        gateway = loopback.members[0].gateway
+        client.writer.close()
+        await until(lambda: not gateway.connections)
+        gateway.pause()
+        appended = loopback.appended
+        async with RawClient(loopback.addresses[0]) as late:
+            await until(lambda: bool(gateway.connections))
+            late.open(key=b"l" * 16)
+            for _ in range(10):
+                loopback.advance(31)
+                await asyncio.sleep(0)
+            assert loopback.appended == appended
+            gateway.resume()
+            assert (await late.expect(Opened)).ingress_applied == 0
 
     led(test)

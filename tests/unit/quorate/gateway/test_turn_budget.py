@@ -1,6 +1,14 @@
 from dataclasses import dataclass, field
 
-from quorate.gateway.turn_budget import MESSAGES_PER_TURN, MESSAGES_PER_TURN_EACH, TurnBudget
+import pytest
+
+from quorate.gateway.turn_budget import (
+    BYTES_PER_TURN,
+    BYTES_PER_TURN_EACH,
+    MESSAGES_PER_TURN,
+    MESSAGES_PER_TURN_EACH,
+    TurnBudget,
+)
 
 
 @dataclass(eq=False)
@@ -62,3 +70,11 @@ def test_one_that_is_gone_is_not_asked() -> None:
     budget.forget(one)
     budget.begin(1)
     assert one.taken == []
+
+
+@pytest.mark.parametrize("active", [1, 2, 7, 16, 1_000, 100_000])
+def test_bytes_are_shared_like_messages(active: int) -> None:
+    budget = TurnBudget()
+    budget.begin(active)
+    assert budget.bytes_each >= BYTES_PER_TURN_EACH
+    assert budget.bytes_each * active <= max(BYTES_PER_TURN, active * BYTES_PER_TURN_EACH)

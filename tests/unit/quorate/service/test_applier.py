@@ -196,6 +196,15 @@ def test_of_an_overlap_only_the_new_part_is_applied() -> None:
     assert harness.container.counters["ingress_duplicates"] == 1
 
 
+def test_of_an_old_batch_no_more_is_counted_than_it_holds() -> None:
+    harness = ServiceHarness(Scripted)
+    client = harness.open_session()
+    client.send(*[b"quiet"] * 9)
+    apply(harness, ingress(client, 1, b"quiet", b"quiet"))
+    assert harness.container.counters["ingress_duplicates"] == 2
+    assert harness.container.counters["sessions_opened"] == 1
+
+
 def test_a_batch_without_messages_changes_nothing() -> None:
     harness = ServiceHarness(Scripted)
     client = harness.open_session()

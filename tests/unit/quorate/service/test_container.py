@@ -562,3 +562,23 @@ def test_cluster_time_and_position_are_those_of_the_log() -> None:
     assert seen == [(empty.timestamp, empty.position, Role.LEADER)]
     assert harness.container.time == harness.time
     assert harness.container.settings == ClusterSettings()
+
+
+@pytest.mark.parametrize(
+    "script", [b"timer 1 50", b"cancel 1", b"timer 1 50;say a", b"kick 1", b"at 7 fail;timer 7 0"]
+)
+def test_what_one_entry_did_is_in_its_digest_and_in_no_later_one(script: bytes) -> None:
+    """A member that was restored from a snapshot in between must not seem to have diverged."""
+    harness = ServiceHarness(Scripted, tolerate_failures=True)
+    first, _second = harness.open_session(), harness.open_session()
+    first.send(b"timer 1 90")
+    first.send(script)
+    harness.advance(1)
+    snapshot = harness.take_snapshot()
+    cut = len(harness.applied)
+    first.send(b"say afterwards")
+    restored = ServiceContainer(Scripted(), lambda _: None)
+    restored.start(snapshot)
+    for row in harness.applied[cut:]:
+        apply_whole(restored, row.frame, 1000)
+        assert restored.digest == row.digest
