@@ -71,7 +71,7 @@ def kubectl(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[Kubect
     yield kubectl
     if request.node.stash.get(evidence.FAILED, False):
         evidence.collect_namespace(kubectl, REPORTS / "evidence" / story)
-    cluster.kubectl.delete("namespace", namespace)
+    cluster.kubectl.delete("namespace", namespace, "--ignore-not-found")
 
 
 @pytest.fixture
