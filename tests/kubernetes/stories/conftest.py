@@ -40,18 +40,20 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 def running_cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     # As Ctrl-C, so that a run which is told to end leaves nothing behind.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    keep = os.environ.get("QUORATE_KUBERNETES_KEEP") == "1"
+    if os.environ.get("QUORATE_KUBERNETES_KEEP") == "1":
+        with network.entered():
+            yield Cluster.attach()
+        return
     with reserved():
         shutil.rmtree(REPORTS / "evidence", ignore_errors=True)
         try:
-            cluster = Cluster.attach() if keep else Cluster.up()
+            cluster = Cluster.up()
             with network.entered():
                 yield cluster
         finally:
             if request.session.stash.get(evidence.FAILED, True):
                 evidence.collect_cluster(REPORTS / "evidence" / "cluster")
-            if not keep:
-                down()
+            down()
 
 
 @pytest.fixture
@@ -69,7 +71,7 @@ def kubectl(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[Kubect
     yield kubectl
     if request.node.stash.get(evidence.FAILED, False):
         evidence.collect_namespace(kubectl, REPORTS / "evidence" / story)
-    cluster.kubectl.delete("namespace", namespace)
+    cluster.kubectl.delete("namespace", namespace, "--ignore-not-found")
 
 
 @pytest.fixture

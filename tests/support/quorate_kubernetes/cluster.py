@@ -43,6 +43,7 @@ class Cluster:
         self.tools = binaries
         self.kubectl = Kubectl(binaries)
         self.image = images.product()
+        self._archive = images.product_archive()
 
     @classmethod
     def attach(cls) -> Cluster:
@@ -147,7 +148,7 @@ class Cluster:
         """
         with tempfile.TemporaryDirectory(prefix="quorate-image-", dir=STATE) as scratch:
             archive = Path(scratch, "image.tar")
-            write_image_on(images.product_archive(), archive, name, files)
+            write_image_on(self._archive, archive, name, files)
             self.load_image(archive)
         return name
 

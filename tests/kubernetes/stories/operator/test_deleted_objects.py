@@ -23,10 +23,12 @@ def test_stateful_set_is_made_again_around_its_pods(
     assert service.uids() == uids, "no pod was touched"
     load.answered(MESSAGES)
 
-    for kind, name in (("service", service.name), ("pdb", service.name)):
-        uid = kubectl.get(kind, name)["metadata"]["uid"]
-        kubectl.delete(kind, name)
-        _wait_made_again(kubectl, kind, name, uid, timeout_s=90)
+    # Nobody watches these: they come back when everything is looked at again, within a minute.
+    uids = {kind: kubectl.get(kind, service.name)["metadata"]["uid"] for kind in ("service", "pdb")}
+    for kind in uids:
+        kubectl.delete(kind, service.name)
+    for kind, uid in uids.items():
+        _wait_made_again(kubectl, kind, service.name, uid, timeout_s=90)
     load.answered(MESSAGES)
     load.finish()
     service.settled()
