@@ -41,16 +41,9 @@ def test_every_documented_command_works(cluster: Cluster, kubectl: Kubectl) -> N
             record.write(f"# {page}\n")
             for command, expected in _shown(page):
                 result = _typed(command, environment)
-                printed = result.stdout + result.stderr
-                record.write(f"$ {command}\n{printed}")
+                record.write(f"$ {command}\n{result.stdout}{result.stderr}\n")
                 record.flush()
-                assert result.returncode == 0, f"{page}: {command}\n{printed}"
-                lines = {_masked(line) for line in printed.splitlines()}
-                wrong += [
-                    f"{page}: {command}: not printed: {line}"
-                    for line in expected
-                    if _masked(line) not in lines
-                ]
+                wrong += [f"{page}: {said}" for said in _wrong(command, expected, result)]
     assert not wrong, "\n".join(wrong)
 
 
@@ -92,6 +85,16 @@ def _typed(command: str, environment: dict[str, str]) -> subprocess.CompletedPro
         timeout=COMMAND_TIMEOUT_S,
         check=False,
     )
+
+
+def _wrong(
+    command: str, expected: list[str], result: subprocess.CompletedProcess[str]
+) -> list[str]:
+    printed = result.stdout + result.stderr
+    if result.returncode:
+        return [f"exit code {result.returncode} of: {command}\n{printed}"]
+    lines = {_masked(line) for line in printed.splitlines()}
+    return [f"{command}: does not print: {line}" for line in expected if _masked(line) not in lines]
 
 
 def _masked(line: str) -> str:
