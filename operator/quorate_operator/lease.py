@@ -173,6 +173,8 @@ class Lease:
             return True
         body = await self.api.find(kinds.LEASE, self.namespace, self.name)
         if body is None:
+            if self._is_recent(began_ns):
+                return False  # deleted by hand: its holder may act until it looks
             new = self._written({})
             self._body = await self.api.create(
                 kinds.LEASE, self.namespace, new, labels.FIELD_MANAGER
@@ -201,6 +203,10 @@ class Lease:
         if self._seen is None or self._seen[0] != version:
             self._seen = (version, now_ns)
         return now_ns - self._seen[1] >= int(DURATION_S * _S)
+
+    def _is_recent(self, now_ns: int) -> bool:
+        """Tell whether another was seen to hold it so lately that it may still act."""
+        return self._seen is not None and now_ns - self._seen[1] < int(DURATION_S * _S)
 
     def _written(self, before: Body) -> Body:
         spec = read.mapping(before.get("spec"))

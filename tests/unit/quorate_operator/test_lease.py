@@ -207,6 +207,23 @@ def test_a_released_lease_is_taken_at_the_next_look() -> None:
     running(late, story)
 
 
+def test_a_lease_that_is_deleted_is_not_taken_while_its_holder_may_act() -> None:
+    server = LeaseServer()
+    first, heir = lease_of(server, "first"), lease_of(server, "heir")
+
+    async def story() -> None:
+        await first.acquire()
+        await asyncio.sleep(5.0)
+        server.body = None
+        assert await watch_for_two([first, heir], 60.0) == 2, "the heir follows, later"
+
+    async def late() -> None:
+        await asyncio.sleep(1.0)
+        await live(heir)
+
+    running(late, story)
+
+
 def test_a_server_that_is_away_ends_the_holder_at_its_deadline_and_not_before() -> None:
     server = LeaseServer()
     lease = lease_of(server, "p")
