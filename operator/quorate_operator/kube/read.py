@@ -14,6 +14,8 @@ from quorate_operator import labels
 from quorate_operator.planning.observed import Body, Child, Claim, Pod
 
 NO_TERM = -1
+TERM_DIGITS_MAX = 19
+"""Of 64 bits; anybody may write an annotation, and thousands of digits are no integer."""
 
 
 def child(body: Body, kind: str = "") -> Child:
@@ -135,7 +137,8 @@ def _integer(value: object, default: int) -> int:
 
 def _term(value: object) -> int:
     word = text(value)
-    return int(word) if word.isascii() and word.isdigit() else NO_TERM
+    sane = word.isascii() and word.isdigit() and len(word) <= TERM_DIGITS_MAX
+    return int(word) if sane else NO_TERM
 
 
 def _controller_uid(meta: Mapping[str, object]) -> str:

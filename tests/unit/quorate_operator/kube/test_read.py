@@ -79,6 +79,12 @@ def pod_body(**status: Any) -> dict[str, object]:  # noqa: ANN401 - JSON
     }
 
 
+@pytest.mark.parametrize("term", ["9" * 20, "9" * 5000, "-1", "x", ""])
+def test_a_term_that_is_none_is_no_term(term: str) -> None:
+    body = {"metadata": {"annotations": {"quorate.io/term": term}}}
+    assert read.pod(body, 0).term == read.NO_TERM
+
+
 def container(**state: Any) -> list[dict[str, object]]:  # noqa: ANN401 - JSON
     return [{"name": "sidecar", "state": {"running": {}}}, {"name": "member", **state}]
 
