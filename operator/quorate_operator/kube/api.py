@@ -28,6 +28,8 @@ RETRIES_MAX = 2
 """After a 429, which says that nothing was done."""
 RETRY_AFTER_S_MAX = 5.0
 """A longer wait is left to the work queue."""
+LEFT_ALONE_S_MAX = 60.0
+"""A proxy may name a day; then one look a minute harms nobody, and a day of none would."""
 
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
@@ -328,7 +330,8 @@ def _judge(what: str, code: int, answer: Body | None, retry_after_s: float | Non
         case _ if 400 <= code < 500 and code not in (401, 408, 429):  # noqa: PLR2004 - HTTP
             raise Refused(text)
         case _:
-            raise Unavailable(text, retry_after_s)
+            bounded = None if retry_after_s is None else min(retry_after_s, LEFT_ALONE_S_MAX)
+            raise Unavailable(text, bounded)
 
 
 def _by_budget(answer: Body | None) -> bool:

@@ -22,7 +22,7 @@ from quorate_operator.errors import (
     Unavailable,
 )
 from quorate_operator.kube import kinds
-from quorate_operator.kube.api import Api
+from quorate_operator.kube.api import LEFT_ALONE_S_MAX, Api
 
 POD = kinds.POD
 CALLS: dict[str, Callable[[Api], Awaitable[object]]] = {
@@ -182,6 +182,13 @@ def test_a_long_wait_is_left_to_the_queue_at_once() -> None:
     assert isinstance(outcome, Unavailable)
     assert outcome.retry_after_s == 60.0
     assert len(fake.requests) == 1
+
+
+@pytest.mark.parametrize("seconds", ["86400", "9" * 400])
+def test_no_server_stops_the_operator_for_long(seconds: str) -> None:
+    _, outcome = outcome_of("get", Answer(503, {}, {"Retry-After": seconds}))
+    assert isinstance(outcome, Unavailable)
+    assert outcome.retry_after_s == LEFT_ALONE_S_MAX
 
 
 def test_a_disruption_budget_defers_and_is_not_asked_again() -> None:
