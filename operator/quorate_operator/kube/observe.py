@@ -62,9 +62,16 @@ class Observer:
         resource = read_resource(body)
         monitors_served = await self._monitors_served()
         look = _Look(self.api, namespace, name, resource, monitors_served=monitors_served)
-        async with together() as group:
-            ending = group.create_task(self._namespace_ends(namespace), name="observe namespace")
-            parts = group.create_task(look.parts(), name="observe parts")
+        try:
+            async with together() as group:
+                ending = group.create_task(
+                    self._namespace_ends(namespace), name="observe namespace"
+                )
+                parts = group.create_task(look.parts(), name="observe parts")
+        except Gone:
+            # A kind that was served may not be any more: the next look asks.
+            self._served = (float("-inf"), False)
+            raise
         if ending.result():
             return Absent("the namespace is being deleted")
         pods, claims, stateful_set, children, code = parts.result()

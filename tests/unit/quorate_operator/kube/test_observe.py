@@ -10,7 +10,7 @@ import pytest
 
 from quorate.clock import SystemClock
 from quorate_fake_api.server import FakeApi, api_of, fake_api, status
-from quorate_operator.errors import OperatorError, Unavailable
+from quorate_operator.errors import Gone, OperatorError, Unavailable
 from quorate_operator.kube.observe import Absent, Observer
 from quorate_operator.planning.observed import Observed
 
@@ -135,6 +135,25 @@ def test_two_looks_never_share_their_entropy() -> None:
     assert len(first.entropy) == 64
     assert first.entropy != second.entropy
     assert repr(first.entropy) not in repr(first), "it becomes secrets: not for logs"
+
+
+def test_a_kind_that_is_not_served_any_more_is_asked_about_at_the_next_look() -> None:
+    async def story() -> object:
+        async with asyncio.timeout(20), fake_api() as fake, api_of(fake.url) as api:
+            fake.objects.update(world())
+            monitors = "/apis/monitoring.coreos.com/v1"
+            listed = f"{monitors}/namespaces/ns/podmonitors"
+            fake.objects.update({monitors: {}, listed: items(named("bank"))})
+            observer = Observer(api, SystemClock(), "here")
+            assert isinstance(await observer.observe("ns", "bank"), Observed)
+            del fake.objects[monitors], fake.objects[listed]
+            with pytest.raises(Gone):
+                await observer.observe("ns", "bank")
+            return await observer.observe("ns", "bank")
+
+    found = asyncio.run(story())
+    assert isinstance(found, Observed)
+    assert not found.pod_monitors_served
 
 
 @pytest.mark.parametrize("place", range(1, 12))
