@@ -114,6 +114,7 @@ async def _lead(config: OperatorConfig, parts: _Parts, group: asyncio.TaskGroup)
         parts.metrics,
         clock,
         resync.is_schema_current,
+        parts.lease.check,
     )
     group.create_task(resync.run(), name="resync")
     group.create_task(_watch(queue), name="watch")

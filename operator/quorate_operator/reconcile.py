@@ -62,6 +62,10 @@ What a leader sees of a follower is no news to it: that one has caught up shows 
 BUSY_FIRST_S = 0.2
 BUSY_MAX_S = 5.0
 """Steps are followed by another look, at first soon; a plan that never ends is slowed down."""
+_OF_STEPS = frozenset(
+    {Reason.IDENTITY_CHOSEN, Reason.IDENTITY_TAKEN_OVER, Reason.FOUNDED, Reason.MEMBER_EVICTED}
+)
+"""Notes that would not be true if a step was not done; they come again with the step."""
 _S = 1e-9
 
 
@@ -77,6 +81,8 @@ class Reconciler:
     metrics: Metrics
     clock: Clock
     is_schema_current: Callable[[], bool] = lambda: True
+    guard: Callable[[], None] = lambda: None
+    """Called directly before a member is asked to act; raises if this process must not."""
     _busy: dict[Key, int] = field(default_factory=dict)
     """Passes in a row that did something."""
     _unsettled: dict[Key, int] = field(default_factory=dict)
@@ -128,7 +134,9 @@ class Reconciler:
         if not (done and any(isinstance(step, WriteIdentity) for step in plan.steps)):
             # Else the version is another one by our own doing, and the next look comes at once.
             written = await self.actor.report(observed.resource, status)
-        await self._tell(observed, plan.notes if error is None else ())
+        # The status that was just written is what later notes are told against: now or never.
+        told = (note for note in plan.notes if error is None or note.reason not in _OF_STEPS)
+        await self._tell(observed, tuple(told))
         if error is not None:
             raise error
         busy = self._busy[key] = self._busy.get(key, 0) + 1 if done else 0
@@ -197,11 +205,13 @@ class Reconciler:
                 pod = observed.pods.get(seat)
                 if pod is None or pod.uid != pod_uid:
                     raise Conflict(f"the pod in seat {seat} is another one by now")
+                self.guard()
                 await self.members.found(pod, admin_token(observed))
             case Transfer(leader, pod_uid, to):
                 pod = observed.pods.get(leader)
                 if pod is None or pod.uid != pod_uid:
                     raise Conflict(f"the pod in seat {leader} is another one by now")
+                self.guard()
                 await self.members.transfer(pod, admin_token(observed), to)
             case _:
                 await self.actor.act(observed.resource, step)

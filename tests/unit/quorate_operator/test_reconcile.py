@@ -107,6 +107,7 @@ class World:
     statuses: list[ClusterStatus] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
     followed: list[str] = field(default_factory=list)
+    may_act: bool = True
 
     async def observe(self, namespace: str, name: str) -> Observed | Absent:
         self.log.append("observe")
@@ -168,7 +169,12 @@ class World:
             self.metrics,
             VirtualClock(),
             lambda: self.schema_current,
+            self.guard,
         )
+
+    def guard(self) -> None:
+        if not self.may_act:
+            raise LeaseLost("held by another")
 
     metrics: Metrics = field(default_factory=Metrics)
 
@@ -370,6 +376,22 @@ def test_a_disruption_budget_puts_off_and_is_no_failure() -> None:
     assert reconciled(world) == Verdict(DEFERRED_S)
     assert world.count("deferred_total", reason="EvictPod") == 1
     assert world.count("reconcile_total", result="deferred") == 1
+
+
+@pytest.mark.parametrize("error", [Deferred("budget"), Refused("policy"), Unavailable("away")])
+def test_what_status_tells_is_told_also_when_a_step_was_not_done(error: OperatorError) -> None:
+    notes = (Note(Reason.UPDATE_STARTED, "begins"), Note(Reason.MEMBER_EVICTED, "replaced"))
+    world = World(deque([plan_of(EVICT, notes=notes)]), errors={EvictPod: error})
+    reconciled(world)
+    assert [note.reason for note in world.notes] == [Reason.UPDATE_STARTED]
+
+
+@pytest.mark.parametrize("step", [Found(0, "p0"), TRANSFER])
+def test_no_member_is_asked_by_a_process_without_the_lease(step: Step) -> None:
+    world = World(deque([plan_of(step)]), may_act=False)
+    with pytest.raises(LeaseLost):
+        reconciled(world)
+    assert not [what for what in world.log if isinstance(what, tuple)]
 
 
 def test_a_server_that_names_a_time_is_left_alone_for_as_long() -> None:
