@@ -11,6 +11,7 @@ import types
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from enum import Enum
+from functools import cache
 from typing import Union, cast, get_args, get_origin, get_type_hints
 
 from quorate.config import Durability
@@ -171,9 +172,15 @@ def _write_fields(value: object) -> dict[str, object]:
     return {key: _write(row) for key, row in rows if row is not None and row not in ("", ())}
 
 
+@cache
+def _hints(wanted: type) -> Mapping[str, object]:
+    """Return the types of its fields; they are resolved once, since that takes milliseconds."""
+    return get_type_hints(wanted)
+
+
 def _read(wanted: type, value: Mapping[str, object]) -> object:
     """Return the dataclass, or None if a field without a default cannot be read."""
-    hints = get_type_hints(wanted)
+    hints = _hints(wanted)
     given: dict[str, object] = {}
     for item in fields(wanted):
         if _key(item.name) in value:
