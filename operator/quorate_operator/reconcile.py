@@ -135,7 +135,8 @@ class Reconciler:
             # Else the version is another one by our own doing, and the next look comes at once.
             written = await self.actor.report(observed.resource, status)
         # The status that was just written is what later notes are told against: now or never.
-        told = (note for note in plan.notes if error is None or note.reason not in _OF_STEPS)
+        is_whole = done == len(plan.steps)
+        told = (note for note in plan.notes if is_whole or note.reason not in _OF_STEPS)
         await self._tell(observed, tuple(told))
         if error is not None:
             raise error

@@ -386,6 +386,13 @@ def test_what_status_tells_is_told_also_when_a_step_was_not_done(error: Operator
     assert [note.reason for note in world.notes] == [Reason.UPDATE_STARTED]
 
 
+def test_a_disruption_that_was_not_wanted_any_more_is_not_told() -> None:
+    notes = (Note(Reason.UPDATE_STARTED, "begins"), Note(Reason.MEMBER_EVICTED, "replaced"))
+    world = World(deque([plan_of(EVICT, notes=notes), plan_of()]))
+    reconciled(world)
+    assert [note.reason for note in world.notes] == [Reason.UPDATE_STARTED]
+
+
 @pytest.mark.parametrize("step", [Found(0, "p0"), TRANSFER])
 def test_no_member_is_asked_by_a_process_without_the_lease(step: Step) -> None:
     world = World(deque([plan_of(step)]), may_act=False)
