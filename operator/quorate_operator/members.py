@@ -272,8 +272,13 @@ def _is_news(before: Member, now: Member) -> bool:
         return True
     if before.status is None or now.status is None:
         return before.status is not now.status
-    versions = (before.status.status_version, before.status.start_nonce)
-    return versions != (now.status.status_version, now.status.start_nonce)
+    return _telling(before.status) != _telling(now.status)
+
+
+def _telling(status: MemberStatus) -> tuple[object, ...]:
+    """Return what a plan could come out differently by; the version does not rise for all of it."""
+    rows = tuple((row.seat, row.connected, row.state) for row in status.members)
+    return (status.status_version, status.start_nonce, status.caught_up, rows)
 
 
 async def _translated(asking: Awaitable[str]) -> str:

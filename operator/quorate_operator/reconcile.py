@@ -32,6 +32,7 @@ from quorate_operator.kube.events import Herald
 from quorate_operator.kube.observe import Absent, Observer
 from quorate_operator.members import Members
 from quorate_operator.metrics import Metrics
+from quorate_operator.model import ClusterStatus
 from quorate_operator.planning.actions import (
     DeletePod,
     EvictPod,
@@ -44,7 +45,7 @@ from quorate_operator.planning.actions import (
 )
 from quorate_operator.planning.observed import Observed
 from quorate_operator.queue import Key, Verdict
-from quorate_operator.reasons import Reason
+from quorate_operator.reasons import Condition, Reason
 
 LOGGER = logging.getLogger("quorate_operator.reconcile")
 
@@ -54,6 +55,10 @@ DEFERRED_S = 2.0
 """Until a disruption that had to wait is tried again."""
 REFUSED_S = 10.0
 """Shortest wait after the API server refused something: only a change there can help."""
+UNSETTLED_FIRST_S = 2.0
+UNSETTLED_MAX_S = 15.0
+"""Until a cluster that is not as it should be is looked at again and its members asked anew.
+What a leader sees of a follower is no news to it: that one has caught up shows by asking."""
 BUSY_FIRST_S = 0.2
 BUSY_MAX_S = 5.0
 """Steps are followed by another look, at first soon; a plan that never ends is slowed down."""
@@ -74,6 +79,8 @@ class Reconciler:
     is_schema_current: Callable[[], bool] = lambda: True
     _busy: dict[Key, int] = field(default_factory=dict)
     """Passes in a row that did something."""
+    _unsettled: dict[Key, int] = field(default_factory=dict)
+    """Passes in a row over a cluster that is not as it should be, without any change."""
     _to_ask: set[Key] = field(default_factory=set)
     """Whose plan wanted the members' present word at its next look."""
 
@@ -106,6 +113,7 @@ class Reconciler:
         self._to_ask.discard(key)
         if observed is None:
             self._busy.pop(key, None)
+            self._unsettled.pop(key, None)
             return Verdict(forget=True), "absent"
         if not self.is_schema_current():
             return await self._refuse(observed)
@@ -124,8 +132,17 @@ class Reconciler:
         if error is not None:
             raise error
         busy = self._busy[key] = self._busy.get(key, 0) + 1 if done else 0
-        again = _again_s(plan, busy)
+        again = _again_s(plan, busy, self._settling_s(key, status, changed=bool(done) or written))
         return Verdict(again), "acted" if done else "reported" if written else "unchanged"
+
+    def _settling_s(self, key: Key, status: ClusterStatus, *, changed: bool) -> float | None:
+        """Return when a cluster that is not as it should be is looked at again; None if it is."""
+        if _is_settled(status):
+            self._unsettled.pop(key, None)
+            return None
+        self._to_ask.add(key)
+        count = self._unsettled[key] = 0 if changed else self._unsettled.get(key, -1) + 1
+        return min(UNSETTLED_FIRST_S * 1.5 ** min(count, 10), UNSETTLED_MAX_S)
 
     async def _observe(self, key: Key, *, live: bool = False) -> Observed | None:
         """Return all that is, members included, which are asked anew if ``live``."""
@@ -246,8 +263,13 @@ def _versionless(
     return step if isinstance(step, Transfer) else replace(step, resource_version="")
 
 
-def _again_s(plan: Plan, busy: int) -> float | None:
-    times = [] if plan.look_again_s is None else [plan.look_again_s]
+def _is_settled(status: ClusterStatus) -> bool:
+    rows = {row.type: row.status for row in status.conditions}
+    return rows.get(Condition.READY) is True and rows.get(Condition.PROGRESSING) is not True
+
+
+def _again_s(plan: Plan, busy: int, settling_s: float | None) -> float | None:
+    times = [time for time in (plan.look_again_s, settling_s) if time is not None]
     if busy:
         times.append(min(BUSY_FIRST_S * 2.0 ** min(busy - 1, 10), BUSY_MAX_S))
     return min(times, default=None)

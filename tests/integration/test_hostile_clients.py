@@ -18,13 +18,14 @@ from quorate_overload.look import refused, resident_bytes, until_refused
 ROUNDS = 20
 RESIDENT_GROWTH_MAX = 200 * 1024 * 1024
 """Much less than what attackers send, and more than all limits together let them hold."""
-SETTINGS = ClusterSettings(sessions_max=500)
+SETTINGS = ClusterSettings(sessions_max=500, kept_egress_bytes_max=1024 * 1024)
+"""So small that both are reached soon."""
 ATTACKS: dict[str, str | None] = {
     "pings": "flood",
     "crumbs": None,
     "trickle": None,
-    "deaf": None,
-    "ungrateful": None,
+    "deaf": "kept_egress",
+    "ungrateful": "kept_egress",
     "promises": "incomplete",
     "churn": None,
     "openers": "sessions",

@@ -19,8 +19,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from mutant import Mutant
 from mutants import ALL as NODE
-from mutants import Mutant
 from operator_plan import OPERATOR_PLAN
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -24,6 +24,8 @@ class Plan:
     stops: int = 10
     messages: int = 10_000_000
     sessions: int = 1_000
+    session_pairs: int = 8
+    """Slices beside that many idle sessions."""
     slice_s: float = 3.0
     """Of load with and without whatever disturbs it, in the parts of overload."""
     missed: int = 1_000_000

@@ -6,13 +6,14 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 from typing import cast
 
 from quorate.bench.figures import Figure, Measured, gather
 from quorate.bench.goals import with_goal
 from quorate.bench.job import Job, Result
 from quorate.bench.plan import Plan
-from quorate.bench.rig import LoadProcess, Rig
+from quorate.bench.rig import Rig, running_load
 from quorate.config import Durability
 
 CONNECTIONS = 16
@@ -88,27 +89,31 @@ async def _throughput(
 
 
 async def sessions(running: Rig, plan: Plan, durability: Durability) -> Measured:
-    """Throughput beside many idle sessions, relative to that without them, in turns."""
-    job = await closed_job(running, plan, "closed")
-    crowd = Job("idle-sessions", running.cluster.client_addresses, connections=plan.sessions)
-    without: list[Result] = []
+    """Throughput beside many idle sessions, relative to that just before and just after them.
+
+    One session sends all it may and stays connected; the idle ones come and go. So a machine that
+    becomes slower meanwhile does so for both.
+    """
+    addresses = running.cluster.client_addresses
+    crowd = Job("idle-sessions", addresses, connections=plan.sessions)
     beside: list[Result] = []
-    for _ in range(plan.repeats):
-        without.append(await running.load(job))
-        idlers = await LoadProcess.start(crowd)
-        try:
-            await idlers.first_line()
-            beside.append(await running.load(job))
-            await idlers.result()
-        finally:
-            await idlers.end()
-    alone, crowded = ([number(each, "throughput") for each in some] for some in (without, beside))
-    ratios = tuple(there / here for here, there in zip(alone, crowded, strict=True))
+    async with running_load(Job("slices", addresses, connections=1)) as load:
+        await load.slice(plan.warm_up_s)
+        without = [await load.slice(plan.slice_s)]
+        for _ in range(plan.session_pairs):
+            async with running_load(crowd) as idlers:
+                beside.append(await load.slice(plan.slice_s))
+                await idlers.result()
+            without.append(await load.slice(plan.slice_s))
+        await load.result()
+    alone, crowded = (tuple(number(each, "throughput") for each in s) for s in (without, beside))
+    means = [(before + after) / 2 for before, after in pairwise(alone)]
+    ratios = tuple(there / mean for there, mean in zip(crowded, means, strict=True))
     title = f"throughput beside {plan.sessions:,} idle sessions to that without"
     figures = [
         with_goal(Figure(title, "x", ratios), "sessions ratio", durability),
-        Figure("without idle sessions", "/s", tuple(alone)),
-        Figure("beside them", "/s", tuple(crowded)),
+        Figure("without idle sessions", "/s", alone),
+        Figure("beside them", "/s", crowded),
     ]
     return Measured(figures, [*without, *beside])
 

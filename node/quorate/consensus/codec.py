@@ -36,8 +36,11 @@ class FrameCodec(Protocol):
         """Return the frame; its length in bytes is a multiple of 64."""
         ...
 
-    def founding_body(self, members: tuple[Member, ...]) -> bytes:
-        """Return the body of a founding frame for these members, settings as configured."""
+    def founding_body(self, members: tuple[Member, ...], attempt: int) -> bytes:
+        """Return the body of a founding frame for these members, settings as configured.
+
+        Another ``attempt``, 1 to 2**64 - 1, makes another frame.
+        """
         ...
 
     def term_body(  # noqa: PLR0913 (the fields of the header)

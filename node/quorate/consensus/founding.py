@@ -31,6 +31,7 @@ from quorate.consensus.types import (
 )
 
 DISCARDED = "the unfinished founding was discarded"
+ATTEMPT_MAX = (1 << 63) - 1
 
 
 def _how_to_end(reason: str) -> str:
@@ -149,7 +150,9 @@ class Founding:
             )
             for seat, name in core.identity.seats
         )
-        body = core.codec.founding_body(members)
+        # The same directories may found again after a discard: what was said of the frame that
+        # was dropped, and is still on its way, must not count for the new one.
+        body = core.codec.founding_body(members, core.random(1, ATTEMPT_MAX))
         term = LeadershipTermId(0)
         position, chain = LOG_START.position, LOG_START.chain
         return core.codec.encode(position, term, 0, chain, FrameType.FOUNDING, body)

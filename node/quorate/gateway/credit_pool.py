@@ -23,6 +23,8 @@ QUEUE_NS: Final = 200_000_000
 TOTAL_BYTES_FREE: Final = 512 * KIB
 """So much may be under way at any pace, unless it is the service that takes too long: a slow
 disk is not made faster by asking less of it."""
+TOTAL_BYTES_FIRST: Final = 64 * KIB
+"""So much may be under way before anything is known of the pace."""
 TOTAL_BYTES_MIN: Final = 4 * KIB
 TOTAL_BYTES_MAX: Final = 64 * MIB
 SHARE_BYTES_MIN: Final = KIB
@@ -44,10 +46,10 @@ class CreditPool:
         "_began_at",
         "_credit_bytes",
         "_delay",
+        "_divided_by",
         "_mark",
         "_marked_at",
         "active",
-        "first",
         "round",
         "share",
         "total",
@@ -59,14 +61,13 @@ class CreditPool:
         """Number of the present round."""
         self.active = 0
         """Connections that have brought ingress in it, as their owner counts them."""
-        self.total = TOTAL_BYTES_FREE
+        self.total = TOTAL_BYTES_FIRST
         """Batch bytes that all connections together should have under way."""
         self.share = min(credit_bytes, FIRST_BYTES_MAX)
         """... and that one of them may have."""
-        self.first = self.share
-        """... and that one may have which has just come."""
         self._credit_bytes = credit_bytes
         self._active_before = 1
+        self._divided_by = 1
         self._applied_before = 0
         self._began_at = 0
         self._mark = 0
@@ -79,16 +80,21 @@ class CreditPool:
         """How many connections have brought ingress lately; at least one."""
         return max(self.active, self._active_before)
 
-    def on_turn(
-        self, now: int, applied_bytes: int, positions: tuple[int, int, int], connections: int
-    ) -> None:
-        """Judge the pace, once in a round.
+    def first(self, connections: int) -> int:
+        """Return how many batch bytes one of ``connections`` may have that has just come.
+
+        All of them may come and send at once, before a round tells how fast that is applied.
+        """
+        first = min(FIRST_BYTES_MAX, self.total // max(1, connections))
+        return min(self.share, max(SHARE_BYTES_MIN, first))
+
+    def on_turn(self, now: int, applied_bytes: int, positions: tuple[int, int, int]) -> None:
+        """Judge the pace, once in a round; divide anew when more share it than did.
 
         Args:
             now: Loop time in nanoseconds.
             applied_bytes: Batch bytes applied so far, of all connections.
             positions: Written, commit and service position of the leader.
-            connections: How many there are.
 
         """
         written, committed, service = positions
@@ -99,9 +105,9 @@ class CreditPool:
             self._judge(now, applied_bytes, service)
             if not self._mark and committed > service:
                 self._mark, self._marked_at = committed, now
-            self._divide(written - service, connections)
-        elif written - service > BACKLOG_BYTES_FREE:
-            self._divide(written - service, connections)
+            self._divide(written - service)
+        elif self.active > self._divided_by or written - service > BACKLOG_BYTES_FREE:
+            self._divide(written - service)
 
     def _judge(self, now: int, applied_bytes: int, service: int) -> None:
         """End a round: set the total by how much it has applied, and how long that took."""
@@ -109,8 +115,11 @@ class CreditPool:
         pace = applied * QUEUE_NS // (now - self._began_at)
         delay = max(self._delay, now - self._marked_at if self._mark > service else 0)
         total = self.total
-        if delay > QUEUE_NS:
-            total = max(TOTAL_BYTES_MIN, pace)
+        if delay >= QUEUE_NS // 2:
+            # There was work throughout, so the pace is all the service has. A delay is known when
+            # it is over: to let more in until it exceeds what is wanted would be too late by then.
+            # The mean with rounds before, for the pace changes beside other programs.
+            total = max(TOTAL_BYTES_MIN, min(2 * pace, (total + pace) // 2))
         else:
             # Less was asked for than could be applied: forget slowly what could be.
             total = max(pace, min(TOTAL_BYTES_FREE, total + total // 8), total - total // 16)
@@ -120,13 +129,12 @@ class CreditPool:
         self.active = 0
         self.round += 1
 
-    def _divide(self, backlog_bytes: int, connections: int) -> None:
+    def _divide(self, backlog_bytes: int) -> None:
         """Give each of those that are active the same."""
+        self._divided_by = self.sharers
         total = min(self.total, backlog_room(backlog_bytes))
-        share = total // self.sharers
+        share = total // self._divided_by
         self.share = min(self._credit_bytes, max(SHARE_BYTES_MIN, share)) if total else 0
-        first = min(FIRST_BYTES_MAX, TOTAL_BYTES_MAX // max(1, connections))
-        self.first = min(self.share, max(SHARE_BYTES_MIN, first))
 
 
 def backlog_room(backlog_bytes: int) -> int:

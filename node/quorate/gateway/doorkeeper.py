@@ -202,7 +202,8 @@ class Doorkeeper:
         connection.change_state(ConnectionState.ATTACHED)
         connection.open = None
         connection.session_id = view.session_id
-        connection.credit = CreditAccount(self._pool.first, view.last_ingress_sequence)
+        first = self._pool.first(len(self._crowd.all))
+        connection.credit = CreditAccount(first, view.last_ingress_sequence)
         # A client that claims more than there is would never get it, and could acknowledge
         # (which takes room in the log) what was never sent.
         connection.egress_sent = min(message.egress_received, view.last_egress_sequence)

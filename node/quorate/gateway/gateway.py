@@ -255,7 +255,7 @@ class Gateway:
             self._begin_anew()
         if self._serving_term is not None:
             pool = self._pool
-            pool.on_turn(now_loop_ns, self._egress.applied_bytes, positions, len(self.connections))
+            pool.on_turn(now_loop_ns, self._egress.applied_bytes, positions)
             self._egress.on_turn(0 if self._full_log.is_full else pool.share, positions[2])
         if self._patrol.is_due(now_loop_ns):
             is_held = self._is_paused or self._full_log.is_full

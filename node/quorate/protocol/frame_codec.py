@@ -58,10 +58,12 @@ class LogFrameCodec:
             position, leadership_term_id, timestamp, previous_chain, frame_type, body, entry_count
         )
 
-    def founding_body(self, members: tuple[Member, ...]) -> bytes:
-        """Return the body of the founding frame that this member would make."""
+    def founding_body(self, members: tuple[Member, ...], attempt: int = 0) -> bytes:
+        """Return the body of the founding frame that this member would make in this attempt."""
         return encode_founding(
-            FoundingBody(self.cluster_id, self.epoch, members, self.settings, self.constants)
+            FoundingBody(
+                self.cluster_id, self.epoch, members, self.settings, self.constants, attempt
+            )
         )
 
     def term_body(  # noqa: PLR0913 (the fields of the header)

@@ -25,6 +25,7 @@ from quorate.consensus.types import (
 )
 from quorate.errors import LocalProtocolError, RemoteProtocolError
 from quorate.protocol.fields import (
+    OPTIONAL,
     FieldReader,
     decode_records,
     encode_records,
@@ -65,7 +66,8 @@ _FOUNDING_EPOCH = 2
 _FOUNDING_MEMBERS = 3
 _FOUNDING_SETTINGS = 4
 _FOUNDING_CONSTANTS = 5
-_FOUNDING_FIELDS = frozenset(range(1, 6))
+_FOUNDING_ATTEMPT = OPTIONAL | 6
+_FOUNDING_FIELDS = frozenset({*range(1, 6), _FOUNDING_ATTEMPT})
 
 _TERM = "new leadership term frame"
 _TERM_EPOCH = 1
@@ -92,6 +94,9 @@ class FoundingBody:
     """The voters, each under its own seat."""
     settings: ClusterSettings
     constants: ClusterConstants
+    attempt: int = 0
+    """Drawn at random, so that a founding that is discarded and made again is another frame; 0 in
+    a frame that does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +126,7 @@ def encode_founding(body: FoundingBody) -> bytes:
         LocalProtocolError: A value does not fit the layout, or a seat or member id is doubled.
 
     """
+    attempt = ((_FOUNDING_ATTEMPT, pack_u64(body.attempt)),) if body.attempt else ()
     return encode_records(
         (
             (_FOUNDING_CLUSTER_ID, pack_bytes(body.cluster_id, CLUSTER_ID_LENGTH)),
@@ -128,6 +134,7 @@ def encode_founding(body: FoundingBody) -> bytes:
             (_FOUNDING_MEMBERS, _encode_members(body.members)),
             (_FOUNDING_SETTINGS, encode_settings(body.settings)),
             (_FOUNDING_CONSTANTS, encode_constants(body.constants)),
+            *attempt,
         )
     )
 
@@ -148,6 +155,9 @@ def decode_founding(data: bytes) -> FoundingBody:
         members=read_record(records, _FOUNDING_MEMBERS, what, _read_members),
         settings=read_record(records, _FOUNDING_SETTINGS, what, _read_settings),
         constants=read_record(records, _FOUNDING_CONSTANTS, what, _read_constants),
+        attempt=read_record(records, _FOUNDING_ATTEMPT, what, FieldReader.u64)
+        if _FOUNDING_ATTEMPT in records
+        else 0,
     )
 
 

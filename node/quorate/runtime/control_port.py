@@ -82,11 +82,10 @@ class MemberControl:
         metrics.egress_messages = gateway.egress_messages
         metrics.egress_bytes = gateway.egress_bytes
         metrics.spares_exhausted = member.archive.spares_run_out_count
-        sessions = container.sessions()
         return Gauges(
-            sessions=len(sessions),
+            sessions=container.sessions_count,
             client_connections=len(gateway.connections),
-            kept_egress_bytes=sum(view.kept_egress_bytes for view in sessions),
+            kept_egress_bytes=container.kept_egress_bytes,
             timers=container.timers_count,
             spares=member.archive.spares.ready_count,
             disk_free_bytes=member.archive.free_bytes(),

@@ -193,9 +193,11 @@ class CallbackRunner:
             over = [s.session_id for s, size in pending if s.kept_bytes + size > each_max]
             total = self._sessions.kept_bytes + sum(size for _, size in pending)
             if over:
+                self.counters["kept_egress"] += 1
                 self.end_session(self._touched[min(over)], CloseReason.KEPT_EGRESS)
             elif total > total_max:
                 victim = self._sessions.greediest(session for session, _ in pending)
+                self.counters["kept_egress_total"] += 1
                 self.end_session(victim, CloseReason.KEPT_EGRESS_TOTAL)
             else:
                 return

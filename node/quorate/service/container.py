@@ -44,6 +44,8 @@ REFUSALS = (
     "ingress_duplicates",
     "ingress_gaps",
     "ingress_of_ended_sessions",
+    "kept_egress",
+    "kept_egress_total",
     "sessions_refused",
 )
 """The counters that count what the log holds and the service did not take."""
@@ -282,6 +284,11 @@ class ServiceContainer:
     def sessions_count(self) -> int:
         """How many sessions are open."""
         return len(self._state.sessions)
+
+    @property
+    def kept_egress_bytes(self) -> int:
+        """How much egress is kept for all sessions together."""
+        return self._state.sessions.kept_bytes
 
     @property
     def applied_messages(self) -> int:

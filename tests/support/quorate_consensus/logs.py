@@ -43,7 +43,7 @@ def members_of(count: int) -> tuple[Member, ...]:
 
 def founding_frame(members: tuple[Member, ...]) -> LogFrame:
     """Return the founding frame that lists these members."""
-    body = CODEC.founding_body(members)
+    body = CODEC.founding_body(members, 1)  # what `Driven` draws
     return CODEC.encode(LogPosition(0), LeadershipTermId(0), 0, Chain(0), FrameType.FOUNDING, body)
 
 

@@ -103,7 +103,8 @@ def _build_product() -> None:
     archives = sorted(_ARCHIVES.glob("quorate-*.tar"), key=lambda path: -path.stat().st_mtime)
     for old in archives[KEPT + 1 :]:
         old.unlink()
-        _watch(*_buildah(), "rmi", f"localhost/quorate:e2e-{old.stem.removeprefix('quorate-')}")
+        # May fail: the storage can be newer than the archives, and then has no such image.
+        attempt(*_buildah(), "rmi", f"localhost/quorate:e2e-{old.stem.removeprefix('quorate-')}")
 
 
 # `chroot` needs no namespaces of its own, and the limits are ones that any root may set.

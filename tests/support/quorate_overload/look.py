@@ -11,7 +11,9 @@ import aiohttp
 from quorate.dev.cluster import DevCluster
 
 PATIENCE_S = 60.0
-_REFUSED = re.compile(r'quorate_refused_total\{boundary="client",reason="(.+?)"\} (\S+)')
+_REFUSED = re.compile(
+    r'quorate_refused_total\{boundary="(?:client|service)",reason="(.+?)"\} (\S+)'
+)
 _RESIDENT = re.compile(r"^process_resident_memory_bytes (\S+)$", re.MULTILINE)
 
 
@@ -31,7 +33,7 @@ async def resident_bytes(cluster: DevCluster) -> list[float]:
 
 
 async def refused(cluster: DevCluster) -> Counter[str]:
-    """Return what members have refused from clients, by reason."""
+    """Return what members and their services have refused from clients, by reason."""
     counts: Counter[str] = Counter()
     for text in await _metrics(cluster):
         for row in _REFUSED.finditer(text):

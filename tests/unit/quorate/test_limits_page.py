@@ -52,6 +52,7 @@ FIXED: dict[tuple[str, str], float] = {
         "ingress under way of all connections, milliseconds",
     ): credit_pool.QUEUE_NS / 10**6,
     ("client", "the same, bytes"): credit_pool.TOTAL_BYTES_MAX,
+    ("client", "the same, on a new leader, bytes"): credit_pool.TOTAL_BYTES_FIRST,
     (
         "client",
         "the same, while the service keeps up, bytes",

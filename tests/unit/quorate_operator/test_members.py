@@ -11,10 +11,10 @@ import pytest
 from aiohttp import web
 
 from quorate.clock import SystemClock
-from quorate.control.status import MemberState, MemberStatus, encode_status
+from quorate.control.status import FollowerRow, MemberState, MemberStatus, encode_status
 from quorate_operator.errors import Deferred, Unavailable
-from quorate_operator.members import Members, PollProblem
-from quorate_operator.planning.observed import Pod
+from quorate_operator.members import Members, PollProblem, _is_news
+from quorate_operator.planning.observed import Member, Pod
 from quorate_operator.queue import Key
 
 CLUSTER = "c" * 32
@@ -260,6 +260,18 @@ def test_asking_anew_does_not_wait_for_news() -> None:
         assert "after" not in here.member.queries[-1]
 
     run(story)
+
+
+def test_what_a_leader_sees_of_a_follower_is_news_though_its_version_stays() -> None:
+    behind = replace(STATUS, members=(FollowerRow(1, connected=True, state="catching-up"),))
+    further = FollowerRow(1, connected=True, append_position=9, state="catching-up")
+    near = FollowerRow(1, connected=True, append_position=9)
+    gone = FollowerRow(1, connected=False, append_position=9)
+    before = Member(0, "pod-0", behind, 1.0, None)
+    assert not _is_news(before, replace(before, status=replace(behind, members=(further,))))
+    assert _is_news(before, replace(before, status=replace(behind, members=(near,))))
+    assert _is_news(before, replace(before, status=replace(behind, members=(gone,))))
+    assert _is_news(before, replace(before, status=replace(behind, caught_up=True)))
 
 
 def test_a_member_that_always_has_news_is_asked_at_a_bounded_rate() -> None:

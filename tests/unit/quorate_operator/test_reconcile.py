@@ -25,7 +25,7 @@ from quorate_operator.kube.events import Herald
 from quorate_operator.kube.observe import Absent, Observer
 from quorate_operator.members import Members
 from quorate_operator.metrics import Metrics
-from quorate_operator.model import ClusterStatus
+from quorate_operator.model import ClusterStatus, ConditionRow
 from quorate_operator.planning.actions import (
     ApplyChild,
     CreateChild,
@@ -46,6 +46,8 @@ from quorate_operator.reconcile import (
     BUSY_MAX_S,
     DEFERRED_S,
     REFUSED_S,
+    UNSETTLED_FIRST_S,
+    UNSETTLED_MAX_S,
     Reconciler,
     admin_token,
 )
@@ -81,7 +83,7 @@ def pod(seat: int, uid: str = "p") -> Pod:
 
 
 def observed(version: str = "1") -> Observed:
-    resource = Resource("bank", "ns", "u", version, 1, None, ClusterStatus(cluster_id="c" * 32))
+    resource = Resource("bank", "ns", "u", version, 1, None, RECORDED)
     pods = {seat: pod(seat) for seat in range(3)}
     return Observed(0.0, "i", resource, None, pods, {}, {}, (SECRET,))
 
@@ -174,8 +176,21 @@ class World:
         return self.metrics.registry.get_sample_value(f"quorate_operator_{name}", labels) or 0.0
 
 
-def plan_of(*steps: Step, again: float | None = None, notes: tuple[Note, ...] = ()) -> Plan:
-    return Plan(steps, ClusterStatus(cluster_id="c" * 32), notes, again)
+def row(type_: Condition, *, status: bool) -> ConditionRow:
+    return ConditionRow(type_, status, Reason.STABLE, "", 1, "2026-01-01T00:00:00Z")
+
+
+READY = (row(Condition.READY, status=True), row(Condition.PROGRESSING, status=False))
+RECORDED = ClusterStatus(cluster_id="c" * 32, conditions=READY)
+
+
+def plan_of(
+    *steps: Step,
+    again: float | None = None,
+    notes: tuple[Note, ...] = (),
+    status: ClusterStatus = RECORDED,
+) -> Plan:
+    return Plan(steps, status, notes, again)
 
 
 def reconciled(world: World, passes: int = 1) -> Verdict:
@@ -217,6 +232,34 @@ def test_a_plan_that_wants_the_members_present_word_gets_it_at_the_next_look() -
     world = World(deque([replace(plan_of(), ask_members=True), plan_of(), plan_of()]))
     reconciled(world, passes=3)
     assert world.log == ["observe", "plan", "observe", "ask", "plan", "observe", "plan"]
+
+
+@pytest.mark.parametrize(
+    "conditions",
+    [
+        (),
+        (row(Condition.READY, status=False),),
+        (row(Condition.READY, status=True), row(Condition.PROGRESSING, status=True)),
+    ],
+)
+def test_a_cluster_that_is_not_as_it_should_be_is_looked_at_again_and_its_members_asked(
+    conditions: tuple[ConditionRow, ...],
+) -> None:
+    """Nothing else would tell that a member has caught up: positions wake nobody."""
+    status = replace(RECORDED, conditions=conditions)
+    resource = replace(observed().resource, status=status)
+    looks = [replace(observed(), resource=resource) for _ in range(12)]
+    world = World(deque([plan_of(status=status)]), deque(looks))
+
+    async def story() -> list[float | None]:
+        reconciler = world.reconciler()
+        return [(await reconciler.reconcile(KEY)).again_s for _ in range(12)]
+
+    waits = asyncio.run(story())
+    assert waits[0] == UNSETTLED_FIRST_S
+    assert waits[-1] == UNSETTLED_MAX_S
+    assert waits == sorted(waits)  # type: ignore[type-var]
+    assert world.log.count("ask") == 11, "all but the first"
 
 
 def test_a_deadline_of_the_plan_is_kept() -> None:
@@ -315,9 +358,10 @@ def test_the_first_error_ends_the_steps_and_status_is_reported_all_the_same(
 def test_what_the_api_server_refuses_stands_in_the_status() -> None:
     world = World(deque([plan_of(APPLY)]), errors={ApplyChild: Refused("forbidden by policy x")})
     verdict = reconciled(world)
-    (row,) = world.statuses[0].conditions
-    assert (row.type, row.status, row.reason) == (Condition.RECONCILED, False, Reason.API_REFUSED)
-    assert "policy x" in row.message
+    told = world.statuses[0].conditions[-1]
+    assert told.type is Condition.RECONCILED
+    assert (told.status, told.reason) == (False, Reason.API_REFUSED)
+    assert "policy x" in told.message
     assert verdict.again_s == REFUSED_S
 
 
@@ -352,8 +396,8 @@ def test_with_an_older_schema_nothing_is_done_but_saying_so() -> None:
     world = World(deque([plan_of(APPLY)]), schema_current=False)
     assert not reconciled(world).failed
     assert world.log == ["observe"], "not even planned"
-    (row,) = world.statuses[0].conditions
-    assert (row.status, row.reason) == (False, Reason.SCHEMA_TOO_OLD)
+    told = world.statuses[0].conditions[-1]
+    assert (told.status, told.reason) == (False, Reason.SCHEMA_TOO_OLD)
     assert [note.reason for note in world.notes] == [Reason.SCHEMA_TOO_OLD]
 
 

@@ -457,3 +457,58 @@ def test_a_sign_of_life_asked_for_on_a_former_connection_is_not_owed_on_the_next
     said(session, now)
     hear(session, OPENED, now=now)
     assert session.on_tick(now + 2 * SETTINGS.silence_max_ns) == []
+
+
+@pytest.mark.parametrize("lost", ["connection", "leadership"])
+def test_without_a_session_the_window_alone_limits_what_is_offered(lost: str) -> None:
+    session = asking()
+    said(session)
+    hear(session, OPENED._replace(credit=5))
+    session.ingress.offer(b"1")
+    with pytest.raises(IngressBackPressure):
+        session.ingress.offer(b"2")
+    if lost == "connection":
+        session.on_disconnected()
+    else:
+        hear(session, Redirect(""))
+    assert session.ingress.offer(b"2") == 2
+
+
+@pytest.mark.parametrize("lost", ["connection", "leadership"])
+def test_nothing_is_acknowledged_before_the_session_is_open_again(lost: str) -> None:
+    """A member takes nothing of a session on a connection that has none: it ends it."""
+    session = opened()
+    hear(session, egress(1, b"a"))
+    if lost == "connection":
+        session.on_disconnected()
+        session.on_connected(0)
+    else:
+        hear(session, Redirect(""))
+    session.on_tick(2 * SETTINGS.acknowledge_after_ns)
+    assert [type(message) for message in said(session)] == [Open]
+
+
+def test_credit_never_shrinks() -> None:
+    session = asking()
+    said(session)
+    hear(session, OPENED._replace(credit=5), Credit(15), Credit(10))
+    for message in (b"1", b"2", b"3"):
+        session.ingress.offer(message)
+    (sent,) = said(session)
+    assert isinstance(sent, Ingress)
+    assert sent.message_count == 3
+
+
+def test_what_was_sent_once_may_be_applied_however_little_of_it_was_sent_again() -> None:
+    session = opened()
+    for number in range(5):
+        session.ingress.offer(b"%d" % number)
+        said(session)
+    session.on_disconnected()
+    session.on_connected(0)
+    said(session)
+    hear(session, OPENED._replace(credit=1))
+    assert [m.first_sequence for m in said(session) if isinstance(m, Ingress)] == [1]
+    reconnect(session, applied=5)
+    assert session.ingress.acknowledged <= 5
+    assert said(session) == []

@@ -512,3 +512,24 @@ def test_a_discarded_founding_has_to_be_asked_for_again() -> None:
     maker.receive(1, FoundingStored(restored.chain))
     maker.receive(2, FoundingStored(restored.chain))
     assert maker.founding() is FoundingState.FOUNDING
+
+
+def test_what_was_said_of_a_discarded_founding_does_not_count_for_the_next() -> None:
+    """The same directories, the same settings: only the attempt tells the two frames apart."""
+    draws = iter(range(1, 10))
+    maker = Driven(HandLog(frames=()), 0, state=BLANK, random=lambda _low, _high: next(draws))
+    maker.link(1, 2)
+    maker.receive(1, hello(FoundingState.BLANK))
+    maker.receive(2, hello(FoundingState.BLANK))
+    assert found(maker) is None
+    first = maker.sent(FoundingFrame)[-1].frame
+    assert found(maker, discard=True) is None
+    assert found(maker) is None
+    second = maker.sent(FoundingFrame)[-1].frame
+    assert first.chain != second.chain
+    for seat in (1, 2):
+        maker.receive(seat, FoundingStored(first.chain))
+    assert maker.founding() is FoundingState.FOUNDING
+    for seat in (1, 2):
+        maker.receive(seat, FoundingStored(second.chain))
+    assert maker.founding() is FoundingState.FOUNDED

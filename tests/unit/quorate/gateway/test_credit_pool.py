@@ -1,10 +1,15 @@
-"""The pool against a model of a leader: how long the queue gets, and what is applied."""
+"""The pool against a model of a leader: how long the queue gets, and what is applied.
+
+All time is virtual.
+"""
 
 from __future__ import annotations
 
 from collections import deque
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from quorate.gateway.credit import CreditAccount
 from quorate.gateway.credit_pool import (
@@ -15,6 +20,7 @@ from quorate.gateway.credit_pool import (
     QUEUE_NS,
     ROUND_NS,
     SHARE_BYTES_MIN,
+    TOTAL_BYTES_FIRST,
     TOTAL_BYTES_FREE,
     TOTAL_BYTES_MAX,
     CreditPool,
@@ -33,7 +39,7 @@ class Leader:
         self.pool = CreditPool(CREDIT)
         self.bytes_per_s = bytes_per_s
         self.applied = 0.0
-        self._accounts = [CreditAccount(self.pool.first) for _ in range(clients)]
+        self._accounts = [CreditAccount(self.pool.first(clients)) for _ in range(clients)]
         self._log: deque[tuple[CreditAccount, int, int, int]] = deque()
         """Whose, its end in that client's bytes, where it begins in all, when it is committed."""
         self._written = 0
@@ -47,15 +53,19 @@ class Leader:
         for turn in range(turns):
             if turn == turns // 2:
                 before, longest = self.applied, 0.0
-            self._now += TURN_NS
-            self._take()
-            committed = self._apply()
-            positions = (self._written, committed, int(self.applied))
-            self.pool.on_turn(self._now, int(self.applied), positions, len(self._accounts))
-            for account in self._accounts:
-                account.grant(self.pool.share)
-            longest = max(longest, (self._written - self.applied) / self.bytes_per_s)
+            longest = max(longest, self.turn())
         return (self.applied - before) * 2 / seconds, longest
+
+    def turn(self) -> float:
+        """Take, apply and grant; return how many seconds what is under way still takes."""
+        self._now += TURN_NS
+        self._take()
+        committed = self._apply()
+        positions = (self._written, committed, int(self.applied))
+        self.pool.on_turn(self._now, int(self.applied), positions)
+        for account in self._accounts:
+            account.grant(self.pool.share)
+        return (self._written - self.applied) / self.bytes_per_s
 
     def _take(self) -> None:
         self.pool.active = len(self._accounts)
@@ -91,6 +101,44 @@ def test_the_queue_is_bounded_in_time_at_any_pace_and_never_empty(
     assert wait_s < max(2 * QUEUE_NS / 1e9, 1.1 * least)
 
 
+@pytest.mark.parametrize("commit_delay_turns", [1, 5])
+@pytest.mark.parametrize("clients", [2, 50])
+@pytest.mark.parametrize("bytes_per_s", [500_000, 1_000_000, 2_500_000])
+def test_what_is_accepted_waits_about_as_long_as_it_should_from_the_beginning_on(
+    bytes_per_s: int, clients: int, commit_delay_turns: int
+) -> None:
+    """Nor does the service ever lack work once it has some, in any half of a second."""
+    leader = Leader(bytes_per_s, clients, commit_delay_turns)
+    turns = 500_000_000 // TURN_NS
+    for half in range(20):
+        before = leader.applied
+        longest = max(leader.turn() for _ in range(turns))
+        assert longest < QUEUE_NS / 1e9 * (1.5 if half < 2 else 1.1), half
+        assert leader.applied - before > (0.9 if half == 0 else 0.98) * bytes_per_s / 2, half
+
+
+@given(
+    paces=st.lists(
+        st.sampled_from([400_000, 700_000, 1_000_000, 1_600_000]), min_size=40, max_size=40
+    ),
+    clients=st.sampled_from([2, 10]),
+)
+def test_a_pace_that_changes_costs_no_throughput_and_bounded_delay(
+    paces: list[int], clients: int
+) -> None:
+    """As beside other programs: no more waits than is applied in time at the best pace."""
+    leader = Leader(1_000_000, clients)
+    leader.run(1)
+    could, before, longest = 0.0, leader.applied, 0.0
+    for pace in paces:
+        leader.bytes_per_s = pace
+        for _ in range(20):
+            longest = max(longest, leader.turn() * pace)
+            could += pace * TURN_NS / 1e9
+    assert leader.applied - before > 0.98 * could
+    assert longest < 1.1 * QUEUE_NS / 1e9 * max(1_000_000, *paces)
+
+
 def test_a_service_that_becomes_slow_is_noticed() -> None:
     leader = Leader(20_000_000, 4)
     leader.run(2)
@@ -108,13 +156,13 @@ def test_a_slow_log_is_not_taken_for_a_slow_service() -> None:
     assert throughput > 0.9 * TOTAL_BYTES_FREE
 
 
-def settled(active: int, connections: int, backlog: int = 0) -> CreditPool:
+def settled(active: int, backlog: int = 0) -> CreditPool:
     """Return a pool in which 64 MiB may be under way."""
     pool, applied = CreditPool(CREDIT), 0
     for turn in range(1, 9):
         pool.active = active
         applied += 64 * MIB
-        pool.on_turn(turn * ROUND_NS, applied, (backlog, 0, 0), connections)
+        pool.on_turn(turn * ROUND_NS, applied, (backlog, 0, 0))
     return pool
 
 
@@ -133,26 +181,34 @@ def settled(active: int, connections: int, backlog: int = 0) -> CreditPool:
 def test_the_share_shrinks_with_the_active_ones_and_the_backlog(
     active: int, backlog: int, expected: int
 ) -> None:
-    assert settled(active, active, backlog).share == expected
+    assert settled(active, backlog).share == expected
 
 
 def test_who_does_nothing_takes_no_share_and_begins_with_little() -> None:
-    pool = settled(active=1, connections=10_000)
+    pool = settled(active=1)
     assert pool.share == CREDIT
-    assert pool.first == TOTAL_BYTES_MAX // 10_000
-    assert settled(active=1, connections=10).first == FIRST_BYTES_MAX
+    assert pool.first(10_000) == TOTAL_BYTES_MAX // 10_000
+    assert pool.first(10) == FIRST_BYTES_MAX
+
+
+@pytest.mark.parametrize("connections", [1, 2, 50, 64])
+def test_all_that_come_to_a_new_leader_together_have_no_more_than_all_may_have(
+    connections: int,
+) -> None:
+    pool = CreditPool(CREDIT)
+    assert pool.first(connections) * connections <= pool.total == TOTAL_BYTES_FIRST
 
 
 def test_a_backlog_is_noticed_between_rounds() -> None:
-    pool = settled(active=1, connections=1)
-    pool.on_turn(8 * ROUND_NS + 1, 0, (BACKLOG_BYTES_MAX, 0, 0), 1)
+    pool = settled(active=1)
+    pool.on_turn(8 * ROUND_NS + 1, 0, (BACKLOG_BYTES_MAX, 0, 0))
     assert pool.share == 0
 
 
 def test_those_that_pause_for_a_round_keep_most_of_their_share() -> None:
-    pool = settled(active=100, connections=100)
+    pool = settled(active=100)
     pool.active = 1
-    pool.on_turn(9 * ROUND_NS, 9 * 64 * MIB, (0, 0, 0), 100)
+    pool.on_turn(9 * ROUND_NS, 9 * 64 * MIB, (0, 0, 0))
     assert pool.share < TOTAL_BYTES_MAX // 70
 
 
@@ -165,10 +221,11 @@ def test_the_room_of_the_backlog_ends() -> None:
 def test_what_was_applied_in_time_delays_nothing_later() -> None:
     """One commit position is measured at a time, and only until it is applied."""
     pool = CreditPool(CREDIT)
-    pool.on_turn(ROUND_NS, 0, (4096, 4096, 0), 1)
-    pool.on_turn(ROUND_NS + TURN_NS, 4096, (4096, 4096, 4096), 1)
-    totals = set()
+    pool.on_turn(ROUND_NS, 0, (4096, 4096, 0))
+    pool.on_turn(ROUND_NS + TURN_NS, 4096, (4096, 4096, 4096))
+    totals = [pool.total]
     for number in range(2, 40):
-        pool.on_turn(number * ROUND_NS, 4096, (4096, 4096, 4096), 1)
-        totals.add(pool.total)
-    assert min(totals) >= TOTAL_BYTES_FREE
+        pool.on_turn(number * ROUND_NS, 4096, (4096, 4096, 4096))
+        totals.append(pool.total)
+    assert totals == sorted(totals)
+    assert totals[-1] == TOTAL_BYTES_FREE

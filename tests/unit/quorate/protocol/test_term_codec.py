@@ -64,6 +64,7 @@ FOUNDINGS = st.builds(
     members=MEMBERS,
     settings=SETTINGS,
     constants=CONSTANTS,
+    attempt=U64,
 )
 TERMS = st.builds(
     TermBody,

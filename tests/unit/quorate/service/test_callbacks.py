@@ -245,6 +245,7 @@ def test_who_keeps_too_much_egress_is_ended_without_it() -> None:
     assert client.send(b"say " + b"x" * 24) == [b"x" * 24]
     client.send(b"say y")
     assert client.closed is CloseReason.KEPT_EGRESS
+    assert harness.container.refusals["kept_egress"] == 1
     assert client.receive() == []
     assert other.receive() == [b"it left"]
 
@@ -263,12 +264,14 @@ def test_of_all_together_who_keeps_most_is_ended_then_the_lowest_id() -> None:
     first.send(b"say 1234")
     second.send(b"say 1234")
     assert harness.container.sessions()[0].kept_egress_bytes == 20 + KEPT_BATCH_BYTES
+    assert harness.container.kept_egress_bytes == 2 * (20 + KEPT_BATCH_BYTES)
     third.send(b"say 1234")
     assert [s.closed for s in (first, second, third)] == [None] * 3
     third.send(b"quiet;tell 0 x")
     assert first.closed is CloseReason.KEPT_EGRESS_TOTAL
     second.send(b"tell 1 " + b"y" * 140)
     assert third.closed is CloseReason.KEPT_EGRESS_TOTAL
+    assert harness.container.refusals["kept_egress_total"] == 2
     assert second.closed is None
 
 

@@ -54,6 +54,8 @@ def test_should_bring_up_one_link_and_carry_messages_both_ways(
             assert alice.links.connected_seats == {Seat(1)}
 
             await settled(alice, bob)
+            for member in (alice, bob):
+                assert not member.links._accepted, "a link is no handshake that may be cut off"
             assert alice.say(Seat(1), Founded(5))
             assert alice.say(Seat(1), FoundRequest(discard=True))
             assert bob.say(Seat(0), Founded(6))
