@@ -264,14 +264,18 @@ def _disruption(plan: Plan) -> Transfer | EvictPod | DeletePod | None:
 def _is_same(
     first: Transfer | EvictPod | DeletePod, second: Transfer | EvictPod | DeletePod
 ) -> bool:
-    """Compare two disruptions; a newer version of the same pod is no difference."""
-    return _versionless(first) == _versionless(second)
+    """Compare two disruptions.
+
+    A newer version of the same pod is no difference, nor is another heir: under traffic the
+    closest follower is another one from look to look, and the later plan vouches for its own.
+    """
+    return _bare(first) == _bare(second)
 
 
-def _versionless(
-    step: Transfer | EvictPod | DeletePod,
-) -> Transfer | EvictPod | DeletePod:
-    return step if isinstance(step, Transfer) else replace(step, resource_version="")
+def _bare(step: Transfer | EvictPod | DeletePod) -> Transfer | EvictPod | DeletePod:
+    if isinstance(step, Transfer):
+        return step if step.to is None else replace(step, to=0)
+    return replace(step, resource_version="")
 
 
 def _is_settled(status: ClusterStatus) -> bool:

@@ -54,6 +54,15 @@ def note(seat: Seat, past: int) -> str:
     return f"comparing answers of {_pod(seat)} past {past}"
 
 
+def differed(seat: Seat) -> str:
+    """Return the words of a step that remember that a process answered differently.
+
+    Under traffic, words that were heard at different moments share no position.
+    """
+    uid = "" if seat.pod is None else seat.pod.uid
+    return f"as {uid[:8] or '-'} answers differently"
+
+
 def agreed(seat: Seat) -> str:
     """Return the words of a step that remember that the pod that is there now agrees."""
     return f"after {seat.pod_name} ({_pod(seat)}) agreed"

@@ -125,8 +125,8 @@ def _stage(view: View, outdated: list[Seat]) -> _Stage | None:
         return _deletion(dead[0], f"outdated and broken ({_why(dead[0])})")
     diverged = _diverged(view, outdated)
     away = _away(view)
-    is_healing = diverged is not None and _is_healing(view, outdated)
-    if diverged is not None and not is_healing:
+    odd = _odd(view, outdated)
+    if diverged is not None and not odd:
         return diverged
     if away is not None:
         return _recovery(view, away)
@@ -136,7 +136,6 @@ def _stage(view: View, outdated: list[Seat]) -> _Stage | None:
         return _Stage(
             outdated[0], "replace", Reason.WAITING_FOR_MAJORITY, "no leader that has caught up"
         )
-    odd = [seat for seat in outdated if is_healing and _differs(view, seat)]
     return _next(view, outdated, odd)
 
 
@@ -150,6 +149,8 @@ def _next(view: View, outdated: list[Seat], odd: list[Seat]) -> _Stage | None:
     if comparing is not None and not odd and view.has_caught_up(victim):
         return comparing
     stage = _turn(view, victim)
+    if odd:
+        return replace(stage, step=f"{stage.step} {digests.differed(victim)}")
     last = _last_updated(view)
     if comparing is not None or last is None:
         return stage
@@ -277,31 +278,36 @@ def _diverged(view: View, outdated: list[Seat]) -> _Stage | None:
                 f"{seat.pod_name}, updated, answers differently from the others: set image, code "
                 "and configuration back to what the others run"
             )
-            return _Stage(seat, "stop", Reason.SERVICE_DIVERGED, words)
+            return _Stage(seat, f"stop {digests.differed(seat)}", Reason.SERVICE_DIVERGED, words)
     return None
 
 
 def _differs(view: View, seat: Seat) -> bool:
+    before = operations.recorded(view, operations.UPDATE)
+    if before is not None and before.step.endswith(digests.differed(seat)):
+        return True
     other = digests.reference(view, seat)
     if other is None or other.word is None or seat.word is None:
         return False
     return digests.compare(seat.word, other.word, 0) is Agreement.DIFFERENT
 
 
-def _is_healing(view: View, outdated: list[Seat]) -> bool:
-    """Tell whether the one that is outdated is the odd one out: its turn heals the cluster.
+def _odd(view: View, outdated: list[Seat]) -> list[Seat]:
+    """Return the outdated ones that are the odd ones out: their turn heals the cluster.
 
     The members find that out by themselves each few MiB of log; before they have, it is so if the
     leader and a majority with it run what is wanted and answer alike.
     """
     leader = view.leader
     if leader is None:
-        return False
-    if any(seat.state is MemberState.DIVERGED for seat in outdated):
-        return True
+        return []
+    diverged = [seat for seat in outdated if seat.state is MemberState.DIVERGED]
+    if diverged or not view.is_updated(leader):
+        return diverged
     others = (seat for seat in view.seats if seat is not leader and view.has_caught_up(seat))
     alike = sum(view.is_updated(seat) and not _differs(view, seat) for seat in others)
-    return view.is_updated(leader) and alike + 1 >= view.required
+    is_majority = alike + 1 >= view.required
+    return [seat for seat in outdated if is_majority and _differs(view, seat)]
 
 
 def _hand_over(view: View, leader: Seat) -> _Stage:

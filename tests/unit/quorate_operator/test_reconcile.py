@@ -307,6 +307,13 @@ def test_a_disruption_that_does_not_come_out_the_same_is_not_done(step: Step, se
     assert not verdict.failed
 
 
+def test_another_heir_is_no_difference_and_the_later_one_is_taken() -> None:
+    first, second = replace(TRANSFER, to=1), replace(TRANSFER, to=2)
+    world = World(deque([plan_of(first), plan_of(second)]))
+    reconciled(world)
+    assert [entry[-1] for entry in world.log if isinstance(entry, tuple)] == [2]
+
+
 @pytest.mark.parametrize("look", [Absent("gone"), Unavailable("away"), Conflict("changed")])
 @pytest.mark.parametrize("step", [EVICT, DELETE, TRANSFER])
 def test_a_disruption_is_not_done_when_the_second_look_fails(

@@ -268,6 +268,30 @@ def test_setting_code_back_heals_before_the_members_have_compared(
     assert step.seat == odd
 
 
+def test_a_difference_seen_once_is_remembered_for_the_process() -> None:
+    look = looks.settled()
+    odd, other = looks.followers_of(look)
+    leader = looks.leader_of(look)
+    for seat in (other, leader):
+        look = answering(look, seat, digest="aa", position=1 << 30)
+    forward = looks.outdated(look, other, leader)
+    made = plan(answering(forward, odd, digest="bb", position=1 << 30))
+    # Under traffic, words that were heard at different moments share no position.
+    apart = looks.later(answering(forward, odd, digest="cc", position=(1 << 30) + 64), 5, made)
+    again = plan(apart)
+    assert looks.disruption(again) is None
+    assert looks.reason_of(again, Condition.PROGRESSING) is Reason.SERVICE_DIVERGED
+    back = looks.outdated(answering(look, odd, digest="dd", position=(1 << 30) + 128), odd)
+    step = looks.disruption(plan(looks.later(back, 10, again)))
+    assert isinstance(step, EvictPod)
+    assert step.seat == odd
+    # Another process under the same name has not been heard yet.
+    other_pod = looks.with_pod(apart, odd, uid="another1")
+    members = {**other_pod.members, odd: replace(other_pod.members[odd], pod_uid="another1")}
+    made = plan(replace(other_pod, members=members))
+    assert looks.reason_of(made, Condition.PROGRESSING) is not Reason.SERVICE_DIVERGED
+
+
 def test_an_outdated_leader_is_never_the_odd_one_out() -> None:
     look = looks.settled()
     leader, updated = looks.leader_of(look), looks.followers_of(look)[0]
