@@ -18,6 +18,7 @@ from quorate_kubernetes.layout import NAME, REPORTS, ROOT, STATE, kubeconfig
 
 PAGES = (
     "README.md",
+    "docs/how-to/bring-your-service.md",
     "docs/how-to/update-a-cluster.md",
     "docs/how-to/move-the-leader.md",
     "docs/how-to/debug-a-cluster.md",
