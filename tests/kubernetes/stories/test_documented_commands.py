@@ -18,6 +18,7 @@ from quorate_kubernetes.layout import NAME, REPORTS, ROOT, STATE, kubeconfig
 
 PAGES = (
     "README.md",
+    "docs/how-to/bring-your-service.md",
     "docs/how-to/update-a-cluster.md",
     "docs/how-to/move-the-leader.md",
     "docs/how-to/debug-a-cluster.md",
@@ -27,7 +28,7 @@ IMAGE = "docker.io/library/quorate:0.1.0"
 COMMAND_TIMEOUT_S = 330
 _CONSOLE = re.compile(r"^```console\n(.*?)^```", re.DOTALL | re.MULTILINE)
 _KUBERNETES = re.compile(r"\b(?:kubectl|helm)\b")
-_VARYING = re.compile(r"[0-9a-f]{8,}|\d+(?:[.,:]\d+)*|[-=]{2,}|\s+")
+_VARYING = re.compile(r"[0-9a-f]{8,}|(?:\d+[smhd])+\b|\d+(?:[.,:]\d+)*|[-=]{2,}|\s+")
 
 
 def test_every_documented_command_works(cluster: Cluster, kubectl: Kubectl) -> None:
@@ -41,9 +42,13 @@ def test_every_documented_command_works(cluster: Cluster, kubectl: Kubectl) -> N
             record.write(f"# {page}\n")
             for command, expected in _shown(page):
                 result = _typed(command, environment)
-                record.write(f"$ {command}\n{result.stdout}{result.stderr}\n")
+                printed = (result.stdout + result.stderr).replace(kubectl.namespace, "default")
+                record.write(f"$ {command}\n{printed}\n")
                 record.flush()
-                wrong += [f"{page}: {said}" for said in _wrong(command, expected, result)]
+                wrong += [
+                    f"{page}: {said}"
+                    for said in _wrong(command, expected, result.returncode, printed)
+                ]
     assert not wrong, "\n".join(wrong)
 
 
@@ -87,14 +92,12 @@ def _typed(command: str, environment: dict[str, str]) -> subprocess.CompletedPro
     )
 
 
-def _wrong(
-    command: str, expected: list[str], result: subprocess.CompletedProcess[str]
-) -> list[str]:
-    printed = result.stdout + result.stderr
-    if result.returncode:
-        return [f"exit code {result.returncode} of: {command}\n{printed}"]
+def _wrong(command: str, expected: list[str], exit_code: int, printed: str) -> list[str]:
+    if exit_code:
+        return [f"exit code {exit_code} of: {command}\n{printed}"]
     lines = {_masked(line) for line in printed.splitlines()}
-    return [f"{command}: does not print: {line}" for line in expected if _masked(line) not in lines]
+    missing = [line for line in expected if _masked(line) not in lines]
+    return [f"{command}: does not print: {line}" for line in missing]
 
 
 def _masked(line: str) -> str:
