@@ -75,12 +75,8 @@ def claim(body: Body, seat: int) -> Claim:
     """Return the claim of a member's volume."""
     meta = metadata(body)
     annotations, marks = mapping(meta.get("annotations")), mapping(meta.get("labels"))
-    owners = [
-        row
-        for row in rows(meta.get("ownerReferences"))
-        if row.get("kind") == labels.KIND
-        and text(row.get("apiVersion")).startswith(f"{labels.GROUP}/")
-    ]
+    references = tuple(rows(meta.get("ownerReferences")))
+    owners = [row for row in references if _is_of_ours(row)]
     return Claim(
         seat=seat,
         name=text(meta.get("name")),
@@ -91,7 +87,14 @@ def claim(body: Body, seat: int) -> Claim:
         founded=annotations.get(labels.FOUNDED_ANNOTATION) == "true",
         owner_uid=text(owners[0].get("uid")) if owners else "",
         cluster_label=text(marks.get(labels.CLUSTER_LABEL)),
+        other_owners=tuple(row for row in references if not _is_of_ours(row)),
     )
+
+
+def _is_of_ours(reference: Body) -> bool:
+    """Tell whether an ownerReference names a ClusterService."""
+    version = text(reference.get("apiVersion"))
+    return reference.get("kind") == labels.KIND and version.startswith(f"{labels.GROUP}/")
 
 
 def seat_of(name: str, prefix: str) -> int | None:

@@ -48,7 +48,9 @@ def _patch(
     should_own = owned is VolumeRetention.DELETE
     if owned is not None and should_own != (claim.owner_uid == resource.uid):
         reference = owner(resource.name, resource.uid, controller=False)
-        metadata["ownerReferences"] = [reference] if should_own else []
+        # A merge patch replaces the whole list.
+        ours = [reference] if should_own else []
+        metadata["ownerReferences"] = [*claim.other_owners, *ours]
     if not metadata:
         return None
     return PatchClaim(claim.name, claim.uid, claim.resource_version, {"metadata": metadata})

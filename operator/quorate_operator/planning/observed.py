@@ -95,6 +95,8 @@ class Claim:
     """Of a ClusterService in its ownerReferences; empty for none."""
     cluster_label: str
     """Value of the cluster label; empty for none."""
+    other_owners: tuple[Body, ...] = ()
+    """The ownerReferences to anything but a ClusterService, which others have set."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -185,6 +185,7 @@ def test_a_claim() -> None:
     )
     assert (claim.cluster_id, claim.founded, claim.owner_uid) == ("c" * 32, True, "u")
     assert (claim.deleting, claim.cluster_label) == (True, "bank")
+    assert [row["uid"] for row in claim.other_owners] == ["no"]
 
 
 @pytest.mark.parametrize(

@@ -142,6 +142,23 @@ def test_volumes_belong_to_the_resource_only_if_it_says_so() -> None:
     assert not plan(paused).steps
 
 
+def test_owners_that_others_have_given_a_claim_stay() -> None:
+    """A merge patch replaces the whole list."""
+    look = looks.settled()
+    another = {"apiVersion": "v1", "kind": "ConfigMap", "name": "guard", "uid": "g"}
+    guarded = looks.with_claim(look, 0, other_owners=(another,))
+    for volumes, owner_uid, count in (
+        (VolumeRetention.DELETE, "", 2),
+        (VolumeRetention.RETAIN, look.resource.uid, 1),
+    ):
+        asked = looks.with_claim(looks.with_spec(guarded, volumes=volumes), 0, owner_uid=owner_uid)
+        patches = [step for step in plan(asked).steps if isinstance(step, PatchClaim)]
+        patch = next(step.patch for step in patches if step.name == look.claims[0].name)
+        references = patch["metadata"]["ownerReferences"]  # type: ignore[index]
+        assert another in references
+        assert len(references) == count
+
+
 def test_a_claim_that_is_going_is_left_alone() -> None:
     look = looks.with_claim(looks.settled(), 1, founded=False, deleting=True)
     assert not looks.steps_of(plan(look), PatchClaim)
