@@ -7,7 +7,7 @@ under way, or it is not about this cluster at all.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from quorate.errors import ConfigurationError
 from quorate_operator import labels
@@ -56,7 +56,7 @@ def plan_children(observed: Observed, cluster_id: str, *, founded: bool) -> Chil
     if spec is None:
         return Children()
     if is_code_missing(observed):
-        return Children(problem=_code_missing(spec))
+        return _without_code(observed, spec, cluster_id)
     try:
         intent = _intent(observed, spec, cluster_id)
         bodies = children(intent, pod_monitors_served=observed.pod_monitors_served)
@@ -68,6 +68,19 @@ def plan_children(observed: Observed, cluster_id: str, *, founded: bool) -> Chil
         _marked(body) if founded and _kind(body) == STATEFUL_SET else body for body in bodies
     )
     return _compared(observed, intent, wanted)
+
+
+def _without_code(observed: Observed, spec: ClusterSpec, cluster_id: str) -> Children:
+    """Repair what does not depend on the code; pods go on with the copy that they have."""
+    plain = replace(spec, service=replace(spec.service, code_config_map=None))
+    seen = replace(observed, resource=replace(observed.resource, spec=plain))
+    found = plan_children(seen, cluster_id, founded=False)
+    steps = tuple(
+        step
+        for step in found.steps
+        if isinstance(step, ApplyChild | CreateChild) and _kind(step.body) != STATEFUL_SET
+    )
+    return Children(steps, _code_missing(spec))
 
 
 def _compared(observed: Observed, intent: Intent, wanted: tuple[Body, ...]) -> Children:

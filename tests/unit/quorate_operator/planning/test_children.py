@@ -92,6 +92,17 @@ def test_missing_code_stops_changes_and_not_the_cluster() -> None:
     assert kinds == ["ConfigMap", "StatefulSet"]
 
 
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "Secret"])
+def test_missing_code_does_not_stop_the_repair_of_what_needs_none(kind: str) -> None:
+    look = looks.with_spec(looks.settled(), service=ServiceSpec("orders:Orders", "orders-code"))
+    look, _ = with_old_copy(look)
+    made = plan(with_child(look, of_kind(look, kind), None))
+    (step,) = made.steps
+    assert isinstance(step, ApplyChild)
+    assert step.body["kind"] == kind
+    assert looks.reason_of(made, Condition.RECONCILED) is Reason.CODE_MISSING
+
+
 def test_a_spec_that_cannot_be_read_changes_nothing() -> None:
     look = looks.outdated(looks.settled(), 0, 1, 2)
     resource = replace(look.resource, spec=None, problems=("spec.replicas is 4: make it odd",))
