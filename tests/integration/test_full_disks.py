@@ -27,6 +27,7 @@ SETTINGS = ClusterSettings(message_bytes_max=16 * 1024, digest_interval_bytes=64
 DISK_BYTES = 24 * MIB
 RATE_PER_S = 1_500
 MESSAGE_BYTES = 1024
+PATIENCE_S = 30.0
 ROOM_BYTES_MAX = (1 + ArchiveConfig().spares) * CONSTANTS.segment_length
 """What the log of a member whose disk is full can still grow."""
 
@@ -88,7 +89,10 @@ async def fill_all(cluster: DevCluster, disks: list[SmallDisk]) -> MemberStatus:
     assert {alarm.name for alarm in leader.alarms} == {"storage_low", "storage_full"}
     assert await metric(cluster, leader.seat, "quorate_storage_full") == 1
     reason = 'quorate_refused_total{boundary="client",reason="storage-full"}'
-    assert await metric(cluster, leader.seat, reason) > 0
+    async with asyncio.timeout(PATIENCE_S):
+        # What its clients send next meets the full log: they may have to come to it first.
+        while await metric(cluster, leader.seat, reason) == 0:  # noqa: ASYNC110 - asks a process
+            await asyncio.sleep(0.05)
     return leader
 
 
