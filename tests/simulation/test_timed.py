@@ -31,6 +31,11 @@ def test_nothing_breaks_in_a_fixed_seed(seed: int) -> None:
     check(run_timed(seed))
 
 
+@pytest.mark.xfail(strict=True, reason="I16: a client misses answers 210 to 212; not understood")
+def test_a_known_defect_of_the_simulation_or_of_what_it_simulates() -> None:
+    check(run_timed(7000000172))
+
+
 @pytest.mark.timeout(SECONDS * 3 + 180)
 def test_nothing_breaks_in_new_seeds() -> None:
     print(f"first seed {FIRST}: QUORATE_SIMULATION_SEED={FIRST} runs the same ones")
