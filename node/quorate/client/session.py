@@ -62,7 +62,10 @@ from quorate.protocol.session_messages import (
 )
 
 NEVER: Final = 2**63 - 1
-_REASONS: Final = {int(reason): reason.name.lower() for reason in CloseReason}
+_LOST: Final = "the cluster has lost what it had acknowledged"
+_REASONS: Final = {int(reason): reason.name.lower() for reason in CloseReason} | {
+    int(CloseReason.LOST): "the cluster may have lost what it had acknowledged"
+}
 _FATAL: Final[dict[int, str]] = {
     LinkError.VERSION: "no common protocol version",
     LinkError.CLUSTER_ID: "the members belong to another cluster",
@@ -286,7 +289,7 @@ class Session:
                 f"session {message.cluster_session_id} instead of {self.cluster_session_id}"
             )
         if message.ingress_applied < self.ingress.acknowledged:
-            self._end("the cluster has lost what it had acknowledged")
+            self._end(_LOST)
             return
         self.ingress.resume(
             applied=message.ingress_applied,

@@ -47,6 +47,9 @@ class CloseReason(IntEnum):
     """Never opened: the cluster holds as many sessions as it may."""
     ADMINISTRATOR = 9
     """Closed by an admin action."""
+    LOST = 10
+    """Resumed after a term that began with a possible loss: the client may have been told what
+    the log does not hold any more, and egress would go on under numbers that it has seen."""
 
 
 _REASONS = {int(reason): reason for reason in CloseReason}

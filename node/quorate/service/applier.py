@@ -101,6 +101,8 @@ class FrameApplier:
                 f"term {body.leadership_term_id} at {frame.position} carries other settings or "
                 "members than the log before it"
             )
+        if body.possible_loss:
+            state.loss_position = frame.position
         term = LeadershipTerm(
             body.leadership_term_id, frame.position, frame.timestamp, body.possible_loss
         )
@@ -165,7 +167,12 @@ class FrameApplier:
         self._state.digest = self._runner.end_unit(self._state.digest, head)
 
     def _open_session(self, entry: LogEntry) -> Session | None:
-        """Open a session, or resume the one that holds the key; a named one is never made."""
+        """Open a session, or resume the one that holds the key; a named one is never made.
+
+        None is resumed over a possible loss: the log may hold other egress than its client has
+        received, under the same numbers, and then new answers would pass for old ones. A client
+        that names none was told nothing yet.
+        """
         body = decode_session_open(entry.body)
         sessions, runner = self._state.sessions, self._runner
         named = entry.cluster_session_id
@@ -173,6 +180,9 @@ class FrameApplier:
         if named and (session is None or session.session_id != named):
             runner.outbox.append(SessionClosed(named, CloseReason.EXPIRED, body.key_hash))
             return None
+        if named and session is not None and named < self._state.loss_position:
+            runner.end_session(session, CloseReason.LOST)
+            return session
         if session is not None:
             runner.outbox.append(SessionOpened(session.session_id, body.key_hash))
             return session

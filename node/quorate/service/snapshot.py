@@ -6,7 +6,8 @@
     section  = kind u32, crc u32 (CRC32C of the body), length u64, body
     1 settings      term_codec.encode_settings
     2 membership    term_codec.encode_membership
-    3 clock         log position u64, cluster time i64, digest 16 bytes
+    3 clock         log position u64, cluster time i64, digest 16 bytes, position u64 of the last
+                    term that began with a possible loss
     4 sessions      each: id u64, key hash 16 bytes, limit u32, lengths of principal and name
                     u16 u16, last ingress, last egress, egress acknowledged u64 u64 u64,
                     principal, name; by ascending id
@@ -49,7 +50,7 @@ from quorate.service.timers import TimerQueue
 MAGIC = b"QRTSNAP1"
 
 _SECTION = struct.Struct("<IIQ")
-_CLOCK = struct.Struct(f"<Qq{DIGEST_LENGTH}s")
+_CLOCK = struct.Struct(f"<Qq{DIGEST_LENGTH}sQ")
 _SESSION = struct.Struct("<Q16sIHHQQQ")
 _BATCH = struct.Struct("<QQQII")
 _TIMER = struct.Struct("<qq")
@@ -82,6 +83,8 @@ class ReplicatedState:
     timestamp: int = 0
     """Of that frame."""
     digest: bytes = NO_DIGEST
+    loss_position: LogPosition = LOG_START.position
+    """Where the last term that began with a possible loss begins: older sessions end there."""
 
 
 class RecordWriter(SnapshotOutput):
@@ -122,7 +125,7 @@ def encode_snapshot(state: ReplicatedState, records: list[bytes]) -> bytes:
         records: What the service has written.
 
     """
-    clock = _CLOCK.pack(state.position, state.timestamp, state.digest)
+    clock = _CLOCK.pack(state.position, state.timestamp, state.digest, state.loss_position)
     pieces = [MAGIC]
     for section, body in (
         (Section.SETTINGS, encode_settings(state.settings)),
@@ -153,7 +156,7 @@ def decode_snapshot(data: bytes, collector: Collector) -> tuple[ReplicatedState,
     try:
         bodies = _cut_sections(data)
         clock = FieldReader(bodies[Section.CLOCK], "snapshot clock")
-        position, timestamp, digest = _CLOCK.unpack(clock.take(_CLOCK.size))
+        position, timestamp, digest, loss_position = _CLOCK.unpack(clock.take(_CLOCK.size))
         clock.end()
         state = ReplicatedState(
             settings=decode_settings(bodies[Section.SETTINGS]),
@@ -161,6 +164,7 @@ def decode_snapshot(data: bytes, collector: Collector) -> tuple[ReplicatedState,
             position=position,
             timestamp=timestamp,
             digest=digest,
+            loss_position=loss_position,
         )
         kept = _decode_kept(bodies[Section.KEPT_EGRESS])
         for session in _decode_sessions(bodies[Section.SESSIONS], collector):

@@ -7,6 +7,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from quorate.protocol.batch import EgressKind, decode_egress_batch, encode_ingress_batch
+from quorate.protocol.entry_bodies import CloseReason
 from quorate_simulation.history import InvariantViolation
 from quorate_simulation.linearizability import Operation
 from quorate_simulation.timed_clock import MS
@@ -199,6 +200,8 @@ class TimedClient:
                 self._sent = max(self.answered, answer.next_sequence - 1)
                 self._send_rest()
             case Closed():
+                if answer.reason is CloseReason.LOST and not self.world.is_lossy:
+                    raise InvariantViolation("I18", f"client {self.number}: lost without a loss")
                 self.closed = answer.reason.name
 
     def _on_opened(self, answer: Opened) -> None:

@@ -335,6 +335,12 @@ def test_asks_for_the_close_again_after_a_reconnect() -> None:
     assert said(session) == [Close(4096)]
 
 
+def test_a_session_that_may_have_been_told_what_was_lost_ends_and_says_so() -> None:
+    session = opened()
+    (event,) = hear(session, Closed(4096, CloseReason.LOST))
+    assert event == Ended("the cluster may have lost what it had acknowledged", False, 0)
+
+
 def test_a_cluster_that_lost_what_it_acknowledged_ends_the_session() -> None:
     session = opened()
     session.ingress.offer(b"1")

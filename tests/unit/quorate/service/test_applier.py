@@ -336,6 +336,52 @@ def test_a_new_term_is_told_to_the_service() -> None:
     assert journal(harness) == ["term 1 True"]
 
 
+def begin_term(harness: ServiceHarness, *, possible_loss: bool) -> None:
+    body = term_body(harness, possible_loss=possible_loss)
+    harness.append_frame(FrameType.NEW_LEADERSHIP_TERM, body, 0, timestamp=harness.time)
+
+
+def test_no_session_is_resumed_over_a_possible_loss() -> None:
+    """Its client may have received egress that the log does not hold any more."""
+    harness = ServiceHarness(Scripted)
+    client = harness.open_session()
+    client.send(b"say a")
+    begin_term(harness, possible_loss=True)
+    key = (1).to_bytes(16, "big")
+    lost = SessionClosed(client.session_id, CloseReason.LOST, key)
+    assert apply(harness, opening(1, client.session_id)) == (lost,)
+    assert journal(harness)[-1] == f"close {client.session_id} {harness.time} LOST"
+    assert harness.container.sessions() == []
+    gone = SessionClosed(client.session_id, CloseReason.EXPIRED, key)
+    assert apply(harness, opening(1, client.session_id)) == (gone,)
+
+
+def test_a_client_that_was_told_nothing_opens_over_a_possible_loss() -> None:
+    harness = ServiceHarness(Scripted)
+    client = harness.open_session()
+    begin_term(harness, possible_loss=True)
+    resumed = SessionOpened(client.session_id, (1).to_bytes(16, "big"))
+    assert apply(harness, opening(1)) == (resumed,)
+
+
+def test_a_session_that_began_after_a_possible_loss_is_resumed() -> None:
+    harness = ServiceHarness(Scripted)
+    begin_term(harness, possible_loss=True)
+    client = harness.open_session()
+    begin_term(harness, possible_loss=False)
+    resumed = SessionOpened(client.session_id, (1).to_bytes(16, "big"))
+    assert apply(harness, opening(1, client.session_id)) == (resumed,)
+
+
+def test_a_snapshot_remembers_a_possible_loss() -> None:
+    harness = ServiceHarness(Scripted)
+    client = harness.open_session()
+    begin_term(harness, possible_loss=True)
+    harness.load_snapshot(harness.take_snapshot())
+    lost = SessionClosed(client.session_id, CloseReason.LOST, (1).to_bytes(16, "big"))
+    assert apply(harness, opening(1, client.session_id)) == (lost,)
+
+
 STRANGER = Member(MemberId(b"s" * 16), Seat(1), "elsewhere")
 
 
