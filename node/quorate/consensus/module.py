@@ -519,6 +519,7 @@ class ConsensusModule(Observed):
             self._election.yield_to_higher_term()
             return
         assert self._transfer is not None, "every leader has its transfer"
+        core.tell_commit()  # What this leader has committed is told as its own, and before.
         self._transfer.lost(reason)
         self._leader = None
         self._transfer = None

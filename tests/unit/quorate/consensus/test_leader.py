@@ -6,7 +6,13 @@ import pytest
 
 from quorate.consensus.config import ConsensusConfig
 from quorate.consensus.core import Deadline
-from quorate.consensus.effects import Alarm, CommitTo, IngressChanged, IngressState
+from quorate.consensus.effects import (
+    Alarm,
+    CommitTo,
+    IngressChanged,
+    IngressState,
+    RoleChanged,
+)
 from quorate.consensus.messages import AppendFrames, CanvassAnswer, CureTarget, Hello
 from quorate.consensus.progress import Flow
 from quorate.consensus.types import (
@@ -167,6 +173,21 @@ def test_a_report_of_a_higher_term_ends_the_leadership_and_frees_who_was_stuck()
     assert leader.module.leader_unheard
     assert Deadline.STAND in leader.module.deadlines()
     assert leader.of(IngressChanged) == [IngressChanged(IngressState.CLOSED)]
+
+
+def test_what_a_leader_has_committed_is_told_before_it_leads_no_more() -> None:
+    """Both reports come in one turn: it commits, and then hears of the higher term."""
+    leader = streaming()
+    leader.propose()
+    leader.clear()
+    end, term = leader.core.log.end.position, leader.module.term
+    leader.module.on_message(leader.now, leader.lives[Seat(1)], report(leader))
+    leader.module.on_message(leader.now, leader.lives[Seat(2)], report(leader, term=7))
+    leader.drain()
+    news = [effect for effect in leader.effects if isinstance(effect, CommitTo | RoleChanged)]
+    assert news[0] == CommitTo(end, term)
+    assert len(leader.of(CommitTo)) == 1
+    assert leader.has_role(Role.FOLLOWER)
 
 
 # -- commit -----------------------------------------------------------------------------------
