@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import random
 import time
 from collections import Counter
 
 import pytest
 
+from quorate_simulation.budget import Budget
 from quorate_simulation.command import report
 from quorate_simulation.marks import WALK_MARKS, missing
 from quorate_simulation.walk import STEPS, WalkResult, replay, run_walk
 
-SECONDS = float(os.environ.get("QUORATE_WALK_SECONDS", "10"))
-FIRST = int(os.environ.get("QUORATE_WALK_SEED", "0")) or random.SystemRandom().randrange(1 << 40)
+BUDGET = Budget("WALK")
 FIXED = range(40)
 """Walked in every run, so that a change that breaks a common case fails the same way twice."""
 
@@ -31,21 +29,20 @@ def test_no_invariant_breaks_in_the_fixed_seeds(first: int) -> None:
         check(run_walk(seed), STEPS)
 
 
-@pytest.mark.timeout(SECONDS * 3 + 120)
+@pytest.mark.timeout(BUDGET.seconds * 3 + 120)
 def test_no_invariant_breaks_in_new_seeds() -> None:
-    print(f"first seed {FIRST}: QUORATE_WALK_SEED={FIRST} walks the same ones")
+    print(BUDGET)
     marks: Counter[str] = Counter()
-    seed = FIRST
-    ends = time.monotonic() + SECONDS
-    while time.monotonic() < ends:
+    walks = 0
+    began = time.monotonic()
+    for seed in BUDGET.seeds():
         # Some walks are long: a few faults need two elections and a catch-up before them.
         steps = STEPS * 4 if seed % 16 == 0 else STEPS
         result = run_walk(seed, steps)
         check(result, steps)
         marks.update(result.marks)
-        seed += 1
-    walks = seed - FIRST
-    print(f"{walks} walks: {walks / SECONDS:.0f}/s")
+        walks += 1
+    print(f"{walks} walks: {walks / (time.monotonic() - began):.0f}/s")
     for name, count in sorted(marks.items()):
         print(f"{count:8} {name}")
     never = missing(WALK_MARKS, marks, walks)
