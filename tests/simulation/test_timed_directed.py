@@ -258,3 +258,22 @@ def test_a_follower_with_a_slow_disk_slows_nobody(seed: int) -> None:
         assert {member.shadow.term for member in world.members} == terms
         world.finish()
     assert answered[1] >= 0.9 * answered[0]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_member_paused_for_longer_than_planned_hears_of_its_links_in_order(seed: int) -> None:
+    """The simulation's own: one link breaks before a pause is made longer, the next is up after."""
+    world = calm_world(seed)
+    world.await_leader()
+    world.pass_time(500)
+    member = world.members[0]
+    began = world.schedule.now
+    member.paused_until = began + 300 * MS
+    for other in world.members[1:]:
+        world.network.break_link(member.seat, other.seat)
+    world.pass_time(1)
+    member.paused_until = began + 900 * MS
+    world.pass_time(1000)
+    assert member.module is not None
+    assert sorted(member.module.core.links) == [1, 2]
+    world.finish()

@@ -113,6 +113,8 @@ class TimedMember:
         self.archive: Archive
         self.gateway: TimedGateway
         self._life = 0
+        self._held: list[Callable[[], None]] = []
+        """What waits for the end of a pause, in order."""
 
     @property
     def is_up(self) -> bool:
@@ -151,6 +153,7 @@ class TimedMember:
         self._instant, _ = self.clock.instant(self._loop_time)
         self._in_turn = False
         self._stall_rounds = 0
+        self._held.clear()
         self._timer_at = 1 << 62
         self._pending: list[Persist] = []
         self._writing: list[Persist] = []
@@ -229,22 +232,46 @@ class TimedMember:
         life = self._life
 
         def happen() -> None:
-            if self._life != life or self.module is None:
-                return
-            if self.setting.schedule.now < self.paused_until:
-                self.setting.schedule.at(self.paused_until, happen)
-                return
-            event()
+            if self._life == life and self.module is not None:
+                self._unless_paused(event)
 
         self.setting.schedule.after(delay, happen)
 
+    def _unless_paused(self, event: Callable[[], None]) -> None:
+        """Let something happen now, or when the pause is over, behind what waits already.
+
+        A pause may become longer meanwhile. If each event planned its own return, those that
+        have waited since the first end would come behind those of the second: a link would
+        break after the one that replaced it was up.
+        """
+        if not self._held and self.setting.schedule.now >= self.paused_until:
+            event()
+            return
+        if not self._held:
+            life = self._life
+            self.setting.schedule.at(self.paused_until, lambda: self._go_on(life))
+        self._held.append(event)
+
+    def _go_on(self, life: int) -> None:
+        """Let happen what waited for the end of a pause, unless it has become longer."""
+        if self._life != life:
+            return
+        if self.setting.schedule.now < self.paused_until:
+            self.setting.schedule.at(self.paused_until, lambda: self._go_on(life))
+            return
+        held, self._held = self._held, []
+        for event in held:
+            if self._life == life:
+                event()
+
     def _input(self, give: Callable[[ConsensusModule, Instant], object]) -> None:
         """Give the module an input now, or when a pause is over."""
-        if self.setting.schedule.now < self.paused_until:
-            self._later(0, lambda: self._input(give))
-            return
-        assert self.module is not None
-        give(self.module, self.begin_turn())
+
+        def take() -> None:
+            assert self.module is not None
+            give(self.module, self.begin_turn())
+
+        self._unless_paused(take)
 
     def begin_turn(self) -> Instant:
         """Return the clocks of the present turn, beginning one if none is under way."""
