@@ -82,9 +82,16 @@ def stop_api_server() -> None:
 
 
 def start_api_server(tools: Path, kubectl: Kubectl) -> None:
-    """Give it back, and wait until it answers."""
+    """Give it back, wait until it answers, and begin the controllers anew.
+
+    In production they lose their leases meanwhile and do so by themselves. These have none: they
+    would look away for up to half a minute more, hold every node for lost, and evict its pods.
+    """
     _start_api_server(tools)
     _wait_api_server(kubectl)
+    for name in ("scheduler", "controller-manager"):
+        processes.kill(name)
+    _start_controllers(tools)
 
 
 def restart_dns(tools: Path, seconds: int) -> None:
