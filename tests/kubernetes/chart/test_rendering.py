@@ -161,6 +161,7 @@ def test_every_value_that_a_pod_can_have_reaches_it(tmp_path: Path) -> None:
         "affinity.nodeAffinity.x=y",
         "priorityClassName=high",
         "podAnnotations.a=b",
+        r"podAnnotations.prometheus\.io/path=/other",
         "podLabels.c=d",
         "imagePullSecrets[0].name=s",
         "image.repository=r.example.org/quorate",
@@ -174,7 +175,12 @@ def test_every_value_that_a_pod_can_have_reaches_it(tmp_path: Path) -> None:
     (deployment,) = of_kind(text, "Deployment")
     pod = deployment["spec"]["template"]
     assert deployment["spec"]["replicas"] == 3
-    assert pod["metadata"]["annotations"]["a"] == "b"
+    assert pod["metadata"]["annotations"] == {
+        "a": "b",
+        "prometheus.io/scrape": "true",
+        "prometheus.io/port": "8080",
+        "prometheus.io/path": "/other",
+    }
     assert pod["metadata"]["labels"]["c"] == "d"
     spec = pod["spec"]
     assert (spec["nodeSelector"], spec["tolerations"]) == ({"disk": "fast"}, [{"key": "k"}])
