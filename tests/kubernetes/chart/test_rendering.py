@@ -3,48 +3,16 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from quorate_kubernetes import tools
+from quorate_kubernetes.chart import CHART, helm, objects, of_kind, template
+from quorate_kubernetes.layout import ROOT
 
-ROOT = Path(__file__).resolve().parents[3]
-CHART = ROOT / "charts" / "quorate"
 GOLDEN = Path(__file__).with_name("golden.yaml")
-
-
-def helm(*words: str, tmp: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [str(tools.built() / "helm"), *words],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        env={"PATH": os.environ["PATH"], "HOME": str(tmp)},
-    )
-
-
-def template(tmp: Path, *options: str) -> str:
-    result = helm(
-        "template",
-        *("quorate", str(CHART), "--namespace", "system", "--kube-version", "1.34.0"),
-        *options,
-        tmp=tmp,
-    )
-    assert result.returncode == 0, result.stderr
-    return result.stdout
-
-
-def objects(text: str) -> list[dict[str, Any]]:
-    return [body for body in yaml.safe_load_all(text) if body]
-
-
-def of_kind(text: str, kind: str) -> list[dict[str, Any]]:
-    return [body for body in objects(text) if body["kind"] == kind]
 
 
 def test_the_linter_is_content(tmp_path: Path) -> None:
@@ -86,7 +54,21 @@ def is_large(body: dict[str, Any]) -> bool:
         "crds.keep=true",
         "resources.limits.memory=lots",
         "resources.claims=x",
-        "serviceAccount.name=x",
+        "image.repository=quorate:v1",
+        "image.repository=quorate@sha256:00",
+        "image.digest=sha256:00",
+        "serviceAccount.name=X",
+        "serviceAccount.secrets=x",
+        "podLabels.a=1",
+        "nodeSelector.a=true",
+        "tolerations[0].value=true",
+        "tolerations[0].efect=NoExecute",
+        "affinity.podAntiaffinity.x=y",
+        "monitoring.rules.for.QuorateNoLeadr=5m",
+        "monitoring.rules.for.QuorateNoLeader=soon",
+        "monitoring=null",
+        "serviceAccount=null",
+        "resyncSeconds=null",
         "imagePullSecrets[0].key=x",
     ],
 )
@@ -161,6 +143,7 @@ def test_every_value_that_a_pod_can_have_reaches_it(tmp_path: Path) -> None:
         "affinity.nodeAffinity.x=y",
         "priorityClassName=high",
         "podAnnotations.a=b",
+        r"podAnnotations.prometheus\.io/path=/other",
         "podLabels.c=d",
         "imagePullSecrets[0].name=s",
         "image.repository=r.example.org/quorate",
@@ -174,7 +157,12 @@ def test_every_value_that_a_pod_can_have_reaches_it(tmp_path: Path) -> None:
     (deployment,) = of_kind(text, "Deployment")
     pod = deployment["spec"]["template"]
     assert deployment["spec"]["replicas"] == 3
-    assert pod["metadata"]["annotations"]["a"] == "b"
+    assert pod["metadata"]["annotations"] == {
+        "a": "b",
+        "prometheus.io/scrape": "true",
+        "prometheus.io/port": "8080",
+        "prometheus.io/path": "/other",
+    }
     assert pod["metadata"]["labels"]["c"] == "d"
     spec = pod["spec"]
     assert (spec["nodeSelector"], spec["tolerations"]) == ({"disk": "fast"}, [{"key": "k"}])

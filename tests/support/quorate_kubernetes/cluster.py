@@ -216,6 +216,8 @@ def down(*, keep: bool = False) -> None:
     logger.info("the nodes have no power")
     control_plane.stop()
     logger.info("the control plane has ended")
+    for name in processes.recorded():
+        processes.kill(name)  # what a story had beside it and could not end
     network.remove()
     cgroups.remove()
     machine.restore()

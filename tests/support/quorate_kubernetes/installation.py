@@ -101,14 +101,21 @@ class Installation:
         rows = (line.rsplit(" ", 1) for line in lines if line and not line.startswith("#"))
         return {name: float(value) for name, value in rows}
 
-    def stop(self) -> None:
-        """Let no process run; the release stays."""
-        self.kubectl.run("scale", "deployment", f"{self.release}-operator", "--replicas=0")
-        wait_until(
-            "no process of the operator is left",
-            lambda: not self.kubectl.list("pods", _SELECTOR + self.release),
-            HELM_TIMEOUT_S,
+    def scale(self, replicas: int) -> None:
+        """Let so many processes run, and wait until they do; the release stays as it is."""
+        self.kubectl.run(
+            "scale", "deployment", f"{self.release}-operator", f"--replicas={replicas}"
         )
+        wait_until(
+            f"{replicas} processes of the operator are there and ready",
+            lambda: self._count() == replicas and self.are_pods_ready(),
+            HELM_TIMEOUT_S,
+            poll_s=0.3,
+        )
+
+    def _count(self) -> int:
+        """Count its pods, also those that are being deleted."""
+        return len(self.kubectl.list("pods", _SELECTOR + self.release))
 
     def are_pods_ready(self) -> bool:
         """Tell whether all of its pods that are there are ready."""

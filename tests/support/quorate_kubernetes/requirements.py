@@ -13,6 +13,7 @@ from quorate_kubernetes import cgroups
 from quorate_kubernetes.commands import attempt
 from quorate_kubernetes.failures import BedFailure
 from quorate_kubernetes.layout import CACHE
+from quorate_monitoring.programs import program
 
 # A command or file that proves it: the Debian package that brings it.
 PACKAGES = {
@@ -48,6 +49,10 @@ def meet() -> None:
     lacks = list(_lacks())
     if lacks:
         raise BedFailure("\n".join(lacks))
+    try:
+        program("prometheus")  # now: a story has no way out of the cluster's network
+    except RuntimeError as error:
+        raise BedFailure(str(error)) from error
 
 
 def missing_packages() -> list[str]:

@@ -76,6 +76,14 @@ def test_every_value_is_explained_and_checked() -> None:
     assert not unexplained
 
 
+def test_the_waits_of_all_alerts_and_of_nothing_else_can_be_set() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    rules = schema["properties"]["monitoring"]["properties"]["rules"]["properties"]
+    groups = yaml.safe_load((CHART / "rules/alerts.yaml").read_text())["groups"]
+    alerts = [rule["alert"] for group in groups for rule in group["rules"]]
+    assert rules["for"]["propertyNames"]["enum"] == alerts
+
+
 def test_every_setting_of_the_operator_that_a_pod_needs_is_set_by_the_chart() -> None:
     template = (CHART / "templates/deployment.yaml").read_text()
     by_default = {"KUBECONFIG", "QUORATE_HOST", "QUORATE_PORT"}
