@@ -60,6 +60,7 @@ def pod(body: Body, seat: int) -> Pod:
         ip=text(status.get("podIP")),
         image=text(_member(spec.get("containers")).get("image")),
         input_hash=text(annotations.get(labels.INPUT_HASH_ANNOTATION)),
+        placement_hash=text(annotations.get(labels.PLACEMENT_HASH_ANNOTATION)),
         role=text(marks.get(labels.ROLE_LABEL)),
         term=_term(annotations.get(labels.TERM_ANNOTATION)),
         not_running_since_s=None if running else _since(meta, status, conditions, ended),

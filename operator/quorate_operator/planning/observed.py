@@ -77,6 +77,8 @@ class Pod:
     """Since when its container has not run or it could not be scheduled; None while it runs."""
     config_maps: frozenset[str] = frozenset()
     """Names of the ConfigMaps that its volumes name; empty: not known."""
+    placement_hash: str = ""
+    """Empty: it was made by an operator that did not know it, so it counts as placed well."""
 
 
 @dataclass(frozen=True, slots=True)

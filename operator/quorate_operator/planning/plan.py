@@ -26,6 +26,7 @@ from quorate_operator.planning.update import Update, plan_update
 from quorate_operator.planning.view import SILENT_S, View, leader_of, seats_of
 from quorate_operator.planning.watching import Watch, plan_watch
 from quorate_operator.reasons import Reason
+from quorate_operator.resources import placement_hash
 
 HEAR_S = 1.0
 """Until the next look while members have not been heard since the operator started."""
@@ -141,7 +142,7 @@ def _whole(
 
 def _view(observed: Observed, identity: Identity) -> View:
     seats = seats_of(observed, identity.cluster_id) if identity.cluster_id else ()
-    live = observed.stateful_set
+    spec, live = observed.resource.spec, observed.stateful_set
     is_ours = live is not None and live.controller_uid == observed.resource.uid
     return View(
         observed=observed,
@@ -149,6 +150,7 @@ def _view(observed: Observed, identity: Identity) -> View:
         founded=identity.founded,
         seats=seats,
         wanted_hash=wanted_hash(observed),
+        wanted_placement="" if spec is None else placement_hash(spec),
         set_uid=live.uid if live is not None and is_ours else "",
         leader=leader_of(seats),
     )

@@ -83,6 +83,8 @@ class View:
     seats: tuple[Seat, ...]
     wanted_hash: str
     """Input hash that every pod should have; empty if it cannot be known."""
+    wanted_placement: str
+    """Placement hash that every pod should have; empty if it cannot be known."""
     set_uid: str
     """Uid of our StatefulSet; empty if there is none."""
     leader: Seat | None
@@ -113,8 +115,11 @@ class View:
 
     def is_outdated(self, seat: Seat) -> bool:
         """Tell whether its pod was made from what the user has changed since."""
-        known = bool(self.wanted_hash) and seat.pod is not None
-        return known and seat.pod is not None and seat.pod.input_hash != self.wanted_hash
+        pod = seat.pod
+        if pod is None or not self.wanted_hash:
+            return False
+        is_placed = pod.placement_hash in ("", self.wanted_placement)
+        return pod.input_hash != self.wanted_hash or not is_placed
 
     def is_updated(self, seat: Seat) -> bool:
         """Tell whether its pod was made from what the user wants now."""

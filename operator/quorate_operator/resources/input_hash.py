@@ -42,6 +42,24 @@ def input_hash(spec: ClusterSpec, code: Mapping[str, str] | None) -> str:
     )
 
 
+def placement_hash(spec: ClusterSpec) -> str:
+    """Return the hash over where members may run.
+
+    Apart from the input hash, whose frozen values do not hold it: a pod that carries none was made
+    before it existed and stays.
+    """
+    scheduling = spec.scheduling
+    return hash_of(
+        {
+            "nodeSelector": dict(scheduling.node_selector),
+            # Their order means nothing.
+            "tolerations": sorted(hash_of(dict(row)) for row in scheduling.tolerations),
+            "priorityClassName": scheduling.priority_class_name,
+            "spread": scheduling.spread,
+        }
+    )
+
+
 def code_hash(code: Mapping[str, str]) -> str:
     """Return the hash of the files of the service's source."""
     return hash_of(dict(code))

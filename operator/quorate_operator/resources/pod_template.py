@@ -9,7 +9,7 @@ from __future__ import annotations
 from quorate.config import CLIENT_PORT, CONTROL_PORT, MEMBER_PORT
 from quorate_operator import labels
 from quorate_operator.model import ClusterSpec, Spread
-from quorate_operator.resources.input_hash import input_hash
+from quorate_operator.resources.input_hash import input_hash, placement_hash
 from quorate_operator.resources.intent import Intent, marks, selector
 from quorate_operator.resources.member_config import (
     AUTH_DIRECTORY,
@@ -62,6 +62,7 @@ def pod_template(intent: Intent, config_map: str, code_map: str | None) -> dict[
     }
     annotations = {
         labels.INPUT_HASH_ANNOTATION: started_with,
+        labels.PLACEMENT_HASH_ANNOTATION: placement_hash(spec),
         "prometheus.io/scrape": "true",
         "prometheus.io/port": str(CONTROL_PORT),
         "prometheus.io/path": "/metrics",

@@ -17,7 +17,6 @@ class Change(StrEnum):
     """What a change of a field of an existing resource does; words of the reference page."""
 
     RESTARTS = "restarts the members one at a time"
-    NEXT_POD = "reaches a pod when it is next made"
     AT_ONCE = "works at once, without a restart"
     REFUSED = "refused"
     OPERATOR = "written by the operator"

@@ -52,10 +52,9 @@ _CHANGES = """
 
 The last column of the next table says what an edit of an existing resource does to its members.
 
-- **restarts the members one at a time**: the field is part of the input hash. Followers first,
+- **restarts the members one at a time**: a hash of the field is on each pod. Followers first,
   the leader last after a hand-over; `status.update` says how far it is. With one replica there is
   an interruption.
-- **reaches a pod when it is next made**: nothing is restarted for it.
 - **works at once, without a restart**.
 - **refused**: by the API server.
 """

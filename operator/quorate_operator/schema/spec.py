@@ -204,32 +204,32 @@ _TOLERATION = Group(
             length_max=_LABEL_KEY_MAX,
             pattern=r"^([a-z0-9][-a-z0-9.]*/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$",
             form="the key of a label",
-            change=Change.NEXT_POD,
+            change=Change.RESTARTS,
         ),
         "operator": Text(
             text="How the value is compared; without it, `Equal`.",
             length_max=16,
             choices=("Equal", "Exists"),
-            change=Change.NEXT_POD,
+            change=Change.RESTARTS,
         ),
         "value": Text(
             text="Value of the taint, for `Equal`.",
             length_max=63,
             pattern=_LABEL_VALUE,
             form="the value of a label",
-            change=Change.NEXT_POD,
+            change=Change.RESTARTS,
         ),
         "effect": Text(
             text="Effect of the taint; without it, any.",
             length_max=32,
             choices=("NoSchedule", "PreferNoSchedule", "NoExecute"),
-            change=Change.NEXT_POD,
+            change=Change.RESTARTS,
         ),
         "tolerationSeconds": Whole(
             text="How long a pod stays on a node with such a taint; without it, for ever.",
             minimum=0,
             maximum=2**31 - 1,
-            change=Change.NEXT_POD,
+            change=Change.RESTARTS,
         ),
     },
 )
@@ -247,7 +247,7 @@ SCHEDULING = Group(
                 pattern=_LABEL_VALUE,
                 form="the value of a label",
             ),
-            change=Change.NEXT_POD,
+            change=Change.RESTARTS,
             rules=(
                 Rule(
                     f"self.all(key, key.size() > 0 && key.size() <= {_LABEL_KEY_MAX})",
@@ -260,7 +260,7 @@ SCHEDULING = Group(
             text="Taints of nodes that members tolerate, as in a pod.",
             count_max=32,
             row=_TOLERATION,
-            change=Change.NEXT_POD,
+            change=Change.RESTARTS,
         ),
         "priorityClassName": Text(
             text="Priority class of the pods.",
@@ -268,7 +268,7 @@ SCHEDULING = Group(
             length_max=_SUBDOMAIN_MAX,
             pattern=_SUBDOMAIN,
             form="a DNS name",
-            change=Change.NEXT_POD,
+            change=Change.RESTARTS,
         ),
         "spread": Text(
             text="Whether members must be on different nodes: with `Required` a member waits for "
@@ -276,7 +276,7 @@ SCHEDULING = Group(
             default="Preferred",
             length_max=16,
             choices=("Preferred", "Required"),
-            change=Change.NEXT_POD,
+            change=Change.RESTARTS,
         ),
     },
 )

@@ -26,7 +26,7 @@ from quorate_operator.planning.actions import (
 )
 from quorate_operator.planning.observed import Observed
 from quorate_operator.planning.plan import plan
-from quorate_operator.resources import input_hash
+from quorate_operator.resources import input_hash, placement_hash
 
 
 class PromiseBroken(AssertionError):
@@ -168,7 +168,8 @@ class Judge:
         body, held = store.children.get(SET), store.resource
         if disturbed or body is None or held is None or body["status"] is None:
             return
-        is_wanted = template_of(body)[1] == input_hash(held.spec, None)
+        wanted = (input_hash(held.spec, None), placement_hash(held.spec))
+        is_wanted = template_of(body)[1:3] == wanted
         self._claim(is_wanted, f"{step} comes back from an older template")
         meta, status = body["metadata"], body["status"]
         assert isinstance(meta, dict)
@@ -182,7 +183,9 @@ class Judge:
         body = store.children.get(SET)
         if disturbed or body is None or template_of(body)[0] != DIVERGING or not cluster.commit:
             return
-        odd = {p.seat for p in cluster.alive() if p.image == DIVERGING} - {victim}
+        # A member without a vote, as on a lost volume, applies nothing: nobody can compare it.
+        voters = [p for p in cluster.alive() if cluster.is_voter(p)]
+        odd = {p.seat for p in voters if p.image == DIVERGING} - {victim}
         even = {p.seat for p in cluster.alive() if p.image != DIVERGING}
         self._claim(not odd or not even, f"after {odd} also {victim} gets code that diverges")
 

@@ -143,7 +143,7 @@ class Machinery:
 
     def _make_pod(self, seat: int, body: dict[str, object], uid: str) -> None:
         store = self.store
-        image, wanted, maps = template_of(body)
+        image, wanted, placement, maps = template_of(body)
         kept = store.claims.get(seat)
         if kept is None:
             claim = Claim(
@@ -182,6 +182,7 @@ class Machinery:
             term=-1,
             not_running_since_s=float(store.now),
             config_maps=maps,
+            placement_hash=placement,
         )
         store.pods[seat] = StoredPod(pod, kept.claim.uid)
 

@@ -238,8 +238,8 @@ class Store:
         self.writes += 1
 
 
-def template_of(body: Body) -> tuple[str, str, frozenset[str]]:
-    """Return image, input hash and ConfigMaps of a StatefulSet's template."""
+def template_of(body: Body) -> tuple[str, str, str, frozenset[str]]:
+    """Return image, input hash, placement hash and ConfigMaps of a StatefulSet's template."""
     spec = _object(body["spec"])
     template = _object(spec["template"])
     pod = _object(template["spec"])
@@ -250,7 +250,9 @@ def template_of(body: Body) -> tuple[str, str, frozenset[str]]:
     assert isinstance(volumes, list)
     maps = (_object(row.get("configMap", {})).get("name") for row in volumes)
     names = frozenset(str(name) for name in maps if name)
-    return str(containers[0]["image"]), str(marks[labels.INPUT_HASH_ANNOTATION]), names
+    hashes = (labels.INPUT_HASH_ANNOTATION, labels.PLACEMENT_HASH_ANNOTATION)
+    inputs, placement = (str(marks[name]) for name in hashes)
+    return str(containers[0]["image"]), inputs, placement, names
 
 
 def claim_id_of(body: Body) -> str:

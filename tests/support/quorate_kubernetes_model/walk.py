@@ -19,7 +19,13 @@ from quorate_kubernetes_model.machinery import NODES, Machinery
 from quorate_kubernetes_model.members import Cluster
 from quorate_kubernetes_model.objects import SET, Store, StoredResource
 from quorate_operator.errors import Deferred, Gone
-from quorate_operator.model import ClusterSpec, ClusterStatus, VolumeRetention
+from quorate_operator.model import (
+    ClusterSpec,
+    ClusterStatus,
+    SchedulingSpec,
+    Spread,
+    VolumeRetention,
+)
 from quorate_operator.planning.observed import Observed
 from quorate_operator.reasons import Condition, Reason
 
@@ -130,6 +136,14 @@ def edit_image(world: World) -> None:
     if held is not None:
         image = world.chance.choice((*specs.IMAGES, specs.GOOD, specs.ALSO_GOOD))
         _edit(world, held, replace(held.spec, image=image))
+
+
+def edit_placement(world: World) -> None:
+    """A user says otherwise where members may run."""
+    held = world.store.resource
+    if held is not None:
+        spread = world.chance.choice(list(Spread))
+        _edit(world, held, replace(held.spec, scheduling=SchedulingSpec(spread=spread)))
 
 
 def edit_paused(world: World) -> None:
@@ -314,6 +328,7 @@ def act_late(world: World) -> None:
 
 ACTS: tuple[tuple[Callable[[World], None], int], ...] = (
     (edit_image, 14),
+    (edit_placement, 2),
     (edit_paused, 2),
     (edit_deletion, 2),
     (request_transfer, 5),
@@ -443,7 +458,8 @@ def _judge_end(world: World) -> None:
     if lost and any(life.diverged for life in cluster.processes.values()):
         world.marks["diverged without a majority"] += 1
         return
-    wanted = {held.pod.input_hash for held in world.store.pods.values()}
+    pods = (held.pod for held in world.store.pods.values())
+    wanted = {(pod.input_hash, pod.placement_hash) for pod in pods}
     # A member that is lost for good uses up the disruption budget until it is replaced.
     claim(len(wanted) == 1 or bool(lost), f"pods of several inputs: {wanted}, {status}")
     claim(cluster.leader is not None and cluster.foundings == 1, f"no leader: {status}")

@@ -6,11 +6,13 @@ import pytest
 
 from quorate.control.status import DigestRow, MemberState
 from quorate_kubernetes_model import looks, specs
+from quorate_operator.model import SchedulingSpec, Spread
 from quorate_operator.planning import children
-from quorate_operator.planning.actions import ApplyChild, DeletePod, EvictPod, Transfer
-from quorate_operator.planning.observed import Observed
+from quorate_operator.planning.actions import ApplyChild, DeletePod, EvictPod, Plan, Transfer
+from quorate_operator.planning.observed import Child, Observed
 from quorate_operator.planning.plan import plan
 from quorate_operator.reasons import Condition, Reason
+from quorate_operator.resources import placement_hash
 
 
 def test_a_healthy_cluster_is_left_alone() -> None:
@@ -27,6 +29,39 @@ def test_a_follower_is_first_and_is_evicted() -> None:
     assert isinstance(step, EvictPod)
     assert step.seat in looks.followers_of(look)
     assert step.uid == look.pods[step.seat].uid
+
+
+PLACES = (
+    SchedulingSpec(node_selector={"disk": "fast"}),
+    SchedulingSpec(tolerations=({"key": "spot", "operator": "Exists"},)),
+    SchedulingSpec(priority_class_name="high"),
+    SchedulingSpec(spread=Spread.REQUIRED),
+)
+
+
+@pytest.mark.parametrize("scheduling", PLACES)
+def test_where_members_may_run_is_rolled_out_like_any_input(scheduling: SchedulingSpec) -> None:
+    look = looks.with_spec(looks.settled(), scheduling=scheduling)
+    made = plan(look)
+    assert [s.body["kind"] for s in looks.steps_of(made, ApplyChild)] == ["StatefulSet"]  # type: ignore[union-attr]
+    assert looks.disruption(made) is None
+    assert made.status.update is not None
+    assert made.status.update.updated == 0
+    wanted = {seat: placement_hash(look.resource.spec) for seat in look.pods}  # type: ignore[arg-type]
+    for seat in looks.followers_of(look):
+        look = looks.with_pod(look, seat, placement_hash=wanted[seat])
+    applied = replace(look, stateful_set=seen(look, made))
+    step = looks.disruption(plan(applied))
+    assert isinstance(step, Transfer)
+
+
+def test_a_pod_that_is_older_than_the_placement_hash_stays() -> None:
+    look = looks.settled()
+    for seat in look.pods:
+        look = looks.with_pod(look, seat, placement_hash="")
+    made = plan(look)
+    assert not made.steps
+    assert made.status.update is None
 
 
 def test_the_one_that_lags_most_goes_first() -> None:
@@ -113,6 +148,16 @@ def test_a_member_on_a_lost_volume_is_no_part_of_a_majority() -> None:
     made = plan(lost)
     assert looks.disruption(made) is None
     assert looks.reason_of(made, Condition.PROGRESSING) is Reason.WAITING_FOR_MAJORITY
+
+
+def seen(look: Observed, made: Plan) -> Child:
+    """Return the StatefulSet as it is when its controller has seen what was applied."""
+    (step,) = looks.steps_of(made, ApplyChild)
+    assert isinstance(step, ApplyChild)
+    live = look.stateful_set
+    assert live is not None
+    meta = {**live.body["metadata"], **step.body["metadata"]}  # type: ignore[dict-item]
+    return replace(live, body={**live.body, **step.body, "metadata": meta})
 
 
 def missing_ones(look: Observed, seat: int) -> list[Observed]:

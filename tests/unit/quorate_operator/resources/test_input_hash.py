@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from quorate_cluster_services.examples import CODE, FULL, SMALL, spec
-from quorate_operator.resources import code_hash, input_hash
+from quorate_operator.model import ClusterSpec
+from quorate_operator.resources import code_hash, input_hash, placement_hash
 from quorate_operator.schema.fields import Change
 from quorate_operator.schema.page import leaves
 from quorate_operator.schema.spec import SPEC
@@ -43,9 +44,14 @@ def changed(path: str) -> dict[str, Any]:
     return body
 
 
+def hashes(wanted: ClusterSpec) -> tuple[str, str]:
+    """Return both that a pod carries: another one of either restarts it."""
+    return input_hash(wanted, CODE), placement_hash(wanted)
+
+
 @pytest.mark.parametrize(("path", "change"), FIELDS.items())
 def test_the_page_tells_the_truth_about_restarts(path: str, change: Change) -> None:
-    before, after = (input_hash(spec(body), CODE) for body in (FULL, changed(path)))
+    before, after = (hashes(spec(body)) for body in (FULL, changed(path)))
     # The name of the ConfigMap is nothing that a member sees: what is in it counts.
     restarts = change is Change.RESTARTS and path != "service.codeFrom.configMap"
     assert (before != after) is restarts
