@@ -73,6 +73,7 @@ class Reason(StrEnum):
     TRANSFER_FAILED = "TransferFailed"
     TRANSFER_INVALID = "TransferInvalid"
     MEMBER_EVICTED = "MemberEvicted"
+    MEMBER_LABELLED = "MemberLabelled"
     MEMBER_REPLACED = "MemberReplaced"
     UPDATE_STARTED = "UpdateStarted"
     UPDATE_FINISHED = "UpdateFinished"

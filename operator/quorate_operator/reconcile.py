@@ -63,7 +63,13 @@ BUSY_FIRST_S = 0.2
 BUSY_MAX_S = 5.0
 """Steps are followed by another look, at first soon; a plan that never ends is slowed down."""
 _OF_STEPS = frozenset(
-    {Reason.IDENTITY_CHOSEN, Reason.IDENTITY_TAKEN_OVER, Reason.FOUNDED, Reason.MEMBER_EVICTED}
+    {
+        Reason.IDENTITY_CHOSEN,
+        Reason.IDENTITY_TAKEN_OVER,
+        Reason.FOUNDED,
+        Reason.MEMBER_EVICTED,
+        Reason.MEMBER_LABELLED,
+    }
 )
 """Notes that would not be true if a step was not done; they come again with the step."""
 _S = 1e-9

@@ -100,8 +100,16 @@ class Api:
         except Gone:
             return None
 
-    async def list(self, kind: Kind, namespace: str | None, selector: str = "") -> list[Body]:
-        """Return all objects that the label selector matches, in the server's order, read live.
+    async def list(
+        self, kind: Kind, namespace: str | None, selector: str = "", *, fields: str = ""
+    ) -> list[Body]:
+        """Return all objects that both selectors match, in the server's order, read live.
+
+        Args:
+            kind: Of the objects.
+            namespace: None for all.
+            selector: By labels; empty matches all.
+            fields: By fields; empty matches all.
 
         Raises:
             Conflict: The list changed under its pages; start again.
@@ -111,6 +119,8 @@ class Api:
         query = {"limit": str(PAGE_ITEMS)}
         if selector:
             query["labelSelector"] = selector
+        if fields:
+            query["fieldSelector"] = fields
         for _ in range(PAGES_MAX):
             page = await self.request("list", kind, kind.path(namespace), query=query)
             items = page.get("items")

@@ -155,11 +155,19 @@ class _Look:
 
         Before the resource has an identity its names decide, labelled or not: a volume under
         one of its names may be an older cluster's, and a new cluster must not be made over it.
+        Afterwards a seat that the label does not find is looked up by its name: somebody may have
+        taken the label away.
         """
-        selector = self._selector if self.resource.status.cluster_id else ""
-        found = await self.api.list(kind, self.namespace, selector)
-        seats = ((read.seat_of(read.text(read.metadata(b).get("name")), prefix), b) for b in found)
-        return {seat: body for seat, body in seats if seat is not None}
+        is_known = bool(self.resource.status.cluster_id)
+        found = await self.api.list(kind, self.namespace, self._selector if is_known else "")
+        seats = _by_seat(found, prefix)
+        spec = self.resource.spec
+        for seat in range(spec.replicas if spec is not None and is_known else 0):
+            if seat not in seats:
+                # A list, as nothing else needs the right to get one.
+                name = f"metadata.name={prefix}-{seat}"
+                seats |= _by_seat(await self.api.list(kind, self.namespace, fields=name), prefix)
+        return seats
 
     async def _children(self) -> tuple[Child, ...]:
         monitors = (kinds.POD_MONITOR,) if self.monitors_served else ()
@@ -203,6 +211,11 @@ class _Look:
     @property
     def _selector(self) -> str:
         return f"{labels.CLUSTER_LABEL}={self.name}"
+
+
+def _by_seat(bodies: list[Body], prefix: str) -> dict[int, Body]:
+    seats = ((read.seat_of(read.text(read.metadata(b).get("name")), prefix), b) for b in bodies)
+    return {seat: body for seat, body in seats if seat is not None}
 
 
 def _names(kind: Kind, name: str) -> set[str]:

@@ -69,6 +69,8 @@ def pod(body: Body, seat: int) -> Pod:
             for volume in rows(spec.get("volumes"))
             if "configMap" in volume
         ),
+        cluster_label=text(marks.get(labels.CLUSTER_LABEL)),
+        claim=_claim_of(spec),
     )
 
 
@@ -153,6 +155,13 @@ def _controller_uid(meta: Mapping[str, object]) -> str:
 def _member(containers: object) -> Mapping[str, object]:
     found = (row for row in rows(containers) if row.get("name") == labels.CONTAINER)
     return next(found, {})
+
+
+def _claim_of(spec: Mapping[str, object]) -> str:
+    """Return the name of the claim of a member's log."""
+    volumes = (row for row in rows(spec.get("volumes")) if row.get("name") == labels.CLAIM_TEMPLATE)
+    volume = next(volumes, {})
+    return text(mapping(volume.get("persistentVolumeClaim")).get("claimName"))
 
 
 def _ended(container: Mapping[str, object]) -> Mapping[str, object]:

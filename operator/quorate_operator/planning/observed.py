@@ -79,6 +79,10 @@ class Pod:
     """Names of the ConfigMaps that its volumes name; empty: not known."""
     placement_hash: str = ""
     """Empty: it was made by an operator that did not know it, so it counts as placed well."""
+    cluster_label: str = ""
+    """Value of the cluster label; empty for none."""
+    claim: str = ""
+    """Name of the claim of its log; empty for none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from quorate_operator.planning.leader_label import plan_labels
 from quorate_operator.planning.observed import Observed
 from quorate_operator.planning.problem import Problem
 from quorate_operator.planning.status import make_status, with_reconciled
+from quorate_operator.planning.strays import foreign, notes, plan_strays
 from quorate_operator.planning.update import Update, plan_update
 from quorate_operator.planning.view import SILENT_S, View, leader_of, seats_of
 from quorate_operator.planning.watching import Watch, plan_watch
@@ -43,15 +44,17 @@ def plan(observed: Observed) -> Plan:
     view = _view(observed, identity)
     is_paused = observed.resource.spec is not None and observed.resource.spec.paused
     children = _children(observed, identity, is_paused=is_paused)
-    problem = _problem(observed, identity, children)
-    steps = _peaceful(view, identity, children, is_paused=is_paused)
+    problem = _problem(view, identity, children)
+    strays = () if is_paused else plan_strays(view)
+    steps = (*_peaceful(view, identity, children, is_paused=is_paused), *strays)
     if _is_unheard(view):
         findings = Findings(problem, Update(), None, "", is_paused, None)
         status = with_reconciled(view, findings)
-        return Plan(steps, status, identity.notes, HEAR_S)
+        return Plan(steps, status, (*identity.notes, *notes(strays)), HEAR_S)
     may_disrupt = identity.step is None and problem is None and children.set_is_current
     course = _course(view, may_disrupt=may_disrupt, is_paused=is_paused)
-    return _whole(view, identity, problem, course, steps)
+    whole = _whole(view, identity, problem, course, steps)
+    return replace(whole, notes=(*notes(strays), *whole.notes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,11 +165,12 @@ def _children(observed: Observed, identity: Identity, *, is_paused: bool) -> Chi
     return plan_children(observed, identity.cluster_id, founded=identity.founded)
 
 
-def _problem(observed: Observed, identity: Identity, children: Children) -> Problem | None:
-    if observed.resource.spec is None:
-        words = "; ".join(observed.resource.problems) or "the spec cannot be read"
+def _problem(view: View, identity: Identity, children: Children) -> Problem | None:
+    resource = view.observed.resource
+    if resource.spec is None:
+        words = "; ".join(resource.problems) or "the spec cannot be read"
         return Problem(Reason.INVALID_SPEC, words)
-    return identity.problem or children.problem
+    return identity.problem or children.problem or foreign(view)
 
 
 def _peaceful(

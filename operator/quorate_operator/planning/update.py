@@ -219,6 +219,8 @@ def _recovery(view: View, seat: Seat) -> _Stage:
         words = f"waiting for {seat.pod_name} to be made again"
     elif seat.is_leaving:
         words = f"waiting for the end of {seat.pod_name}"
+    elif not seat.pod.controller_uid:
+        words = f"waiting for the StatefulSet to take {seat.pod_name} back"
     elif not view.is_ours(seat):
         words = f"{seat.pod_name} is controlled by another StatefulSet: waiting for its end"
     elif seat.is_broken:

@@ -386,6 +386,14 @@ GROUPS: tuple[tuple[str, tuple[tuple[Reason, Explanation], ...]], ...] = (
                 ),
             ),
             (
+                Reason.MEMBER_LABELLED,
+                Explanation(
+                    "A member's pod had lost the label `quorate.io/cluster`.",
+                    "Sets it again; the StatefulSet takes the pod back, nothing is restarted.",
+                    "See who removes labels of pods.",
+                ),
+            ),
+            (
                 Reason.MEMBER_REPLACED,
                 Explanation(
                     "A broken pod was deleted, to be made anew on its volume.",
@@ -396,7 +404,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[Reason, Explanation], ...]], ...] = (
             (
                 Reason.UPDATE_STARTED,
                 Explanation(
-                    "Image, code, configuration or resources were changed.",
+                    "Image, code, configuration, resources or scheduling were changed.",
                     "Replaces the pods one at a time.",
                     NOTHING,
                 ),

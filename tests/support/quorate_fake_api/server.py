@@ -62,7 +62,8 @@ class FakeApi:
         self.requests: list[Request] = []
         self.script: deque[Answer] = deque()
         self.objects: dict[str, object] = {}
-        """By path: what a GET there returns; others are 404."""
+        """By path: what a GET there returns; others are 404. A list by fields has its own path,
+        ``<path>?<selector>``, and is empty if it is not there."""
         self.url = ""
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -89,6 +90,9 @@ class FakeApi:
     def _look_up(self, request: web.Request, body: object) -> Answer:
         if request.method != "GET":
             return Answer(200, body)
+        fields = request.query.get("fieldSelector")
+        if fields:  # a list of what no label finds
+            return Answer(200, self.objects.get(f"{request.path}?{fields}", {"items": []}))
         found = self.objects.get(request.path)
         return status(404, "NotFound", "not found") if found is None else Answer(200, found)
 

@@ -133,7 +133,9 @@ class Machinery:
         body["status"] = {"observedGeneration": meta["generation"]}
         uid = self._uid(body)
         for held in self.store.pods.values():
-            if not held.pod.controller_uid:
+            if held.pod.cluster_label != NAME:
+                self.store.change(held, controller_uid="")
+            elif not held.pod.controller_uid:
                 self.store.change(held, controller_uid=uid)
         spec = body["spec"]
         assert isinstance(spec, dict)
@@ -183,6 +185,8 @@ class Machinery:
             not_running_since_s=float(store.now),
             config_maps=maps,
             placement_hash=placement,
+            cluster_label=NAME,
+            claim=kept.claim.name,
         )
         store.pods[seat] = StoredPod(pod, kept.claim.uid)
 

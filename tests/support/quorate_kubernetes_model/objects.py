@@ -206,8 +206,9 @@ class Store:
         """Patch labels and annotations of a pod."""
         held = self.pod_of(step.uid)
         role = step.labels.get(labels.ROLE_LABEL, held.pod.role)
-        term = step.annotations.get(labels.TERM_ANNOTATION)
-        self.change(held, role=role or "", term=-1 if term is None else int(term))
+        term = step.annotations.get(labels.TERM_ANNOTATION, str(held.pod.term))
+        mark = step.labels.get(labels.CLUSTER_LABEL, held.pod.cluster_label)
+        self.change(held, role=role or "", term=int(term or -1), cluster_label=mark or "")
         self.writes += 1
 
     def pod_of(self, uid: str) -> StoredPod:

@@ -239,6 +239,14 @@ def delete_pod(world: World) -> None:
         world.machinery.end(world.store.pods[world.chance.choice(sorted(world.store.pods))])
 
 
+def unlabel_pod(world: World) -> None:
+    """A user takes the labels of a pod away, or gives it those of another cluster."""
+    if world.store.pods:
+        held = world.store.pods[world.chance.choice(sorted(world.store.pods))]
+        mark = world.chance.choice(("", "another"))
+        world.store.change(held, cluster_label=mark, role="")
+
+
 def lose_volume(world: World) -> None:
     """A volume is emptied, once what would remember the founding has been written."""
     if world.status.founded and _is_marked_everywhere(world):
@@ -340,6 +348,7 @@ ACTS: tuple[tuple[Callable[[World], None], int], ...] = (
     (freeze, 3),
     (cut, 3),
     (delete_pod, 3),
+    (unlabel_pod, 2),
     (lose_volume, 1),
     (lose_all_volumes, 1),
     (delete_claim, 1),

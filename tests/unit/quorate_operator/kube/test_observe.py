@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from quorate.clock import SystemClock
+from quorate_cluster_services.examples import SMALL, stored
 from quorate_fake_api.server import FakeApi, api_of, fake_api, status
 from quorate_operator.errors import Gone, OperatorError, Unavailable
 from quorate_operator.kube.observe import Absent, Observer
@@ -100,6 +101,25 @@ def test_with_an_identity_the_label_decides() -> None:
     look(world(status={"clusterId": "c" * 32}), fakes)
     asked = [r.query.get("labelSelector") for r in fakes[0].requests if r.path.endswith("/pods")]
     assert asked == ["quorate.io/cluster=bank"]
+
+
+def test_a_seat_that_the_label_does_not_find_is_looked_up_by_its_name() -> None:
+    objects = world(status={"clusterId": "c" * 32}, spec=stored(SMALL))
+    objects[f"{BASE}/pods"] = items(named("bank-0"), named("bank-2"))
+    objects[f"{BASE}/pods?metadata.name=bank-1"] = items(named("bank-1"))
+    objects[f"{BASE}/persistentvolumeclaims?metadata.name=log-bank-0"] = items(named("log-bank-0"))
+    found = seen(objects)
+    assert sorted(found.pods) == [0, 1, 2]
+    assert sorted(found.claims) == [0]
+
+
+def test_a_cluster_with_its_labels_is_listed_once() -> None:
+    fakes: list[FakeApi] = []
+    objects = world(status={"clusterId": "c" * 32}, spec=stored(SMALL))
+    for plural, prefix in (("pods", "bank"), ("persistentvolumeclaims", "log-bank")):
+        objects[f"{BASE}/{plural}"] = items(*(named(f"{prefix}-{seat}") for seat in range(3)))
+    look(objects, fakes)
+    assert not [request for request in fakes[0].requests if "fieldSelector" in request.query]
 
 
 def test_children_are_found_by_label_or_by_the_names_that_we_would_use() -> None:

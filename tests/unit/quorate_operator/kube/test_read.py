@@ -63,7 +63,7 @@ def pod_body(**status: Any) -> dict[str, object]:  # noqa: ANN401 - JSON
             "uid": "p",
             "resourceVersion": "3",
             "creationTimestamp": "2026-01-01T00:00:00Z",
-            "labels": {"quorate.io/role": "leader"},
+            "labels": {"quorate.io/role": "leader", "quorate.io/cluster": "bank"},
             "annotations": {"quorate.io/term": "7", "quorate.io/input-hash": "h"},
             "ownerReferences": [
                 {"kind": "Other", "uid": "o"},
@@ -73,7 +73,11 @@ def pod_body(**status: Any) -> dict[str, object]:  # noqa: ANN401 - JSON
         "spec": {
             "nodeName": "n1",
             "containers": [{"name": "x", "image": "no"}, {"name": "member", "image": "i"}],
-            "volumes": [{"name": "log"}, {"name": "c", "configMap": {"name": "bank-config-1"}}],
+            "volumes": [
+                {"name": "o", "persistentVolumeClaim": {"claimName": "other"}},
+                {"name": "log", "persistentVolumeClaim": {"claimName": "log-bank-1"}},
+                {"name": "c", "configMap": {"name": "bank-config-1"}},
+            ],
         },
         "status": {"phase": "Running", "podIP": "10.0.0.1", **status},
     }
@@ -107,6 +111,7 @@ def test_a_pod_that_runs() -> None:
     assert (pod.node, pod.ip, pod.image, pod.controller_uid) == ("n1", "10.0.0.1", "i", "set")
     assert (pod.not_running_since_s, pod.reason) == (None, "")
     assert pod.config_maps == {"bank-config-1"}
+    assert (pod.cluster_label, pod.claim) == ("bank", "log-bank-1")
 
 
 @pytest.mark.parametrize(
