@@ -134,7 +134,10 @@ async def _watch(queue: WorkQueue) -> None:
     def wake_all() -> None:
         loop.call_soon_threadsafe(queue.wake_all)
 
-    await Watcher(Wakes(wake, wake_all)).run()
+    def wake_namespace(namespace: str) -> None:
+        loop.call_soon_threadsafe(queue.wake_namespace, namespace)
+
+    await Watcher(Wakes(wake, wake_all, wake_namespace)).run()
 
 
 @asynccontextmanager

@@ -35,7 +35,8 @@ little later."""
 PAGE_ITEMS = 500
 STOP_LIMIT_S = 10.0
 
-CHILDREN = ("statefulsets.v1.apps", "pods.v1", "persistentvolumeclaims.v1", "configmaps.v1")
+CONFIG_MAPS = "configmaps.v1"
+CHILDREN = ("statefulsets.v1.apps", "pods.v1", "persistentvolumeclaims.v1", CONFIG_MAPS)
 """Kinds that are watched by the cluster label."""
 
 _Event = Mapping[str, Any]
@@ -48,18 +49,21 @@ class Wakes:
         self,
         wake: Callable[[Key, bool], None],
         wake_all: Callable[[], None],
+        wake_namespace: Callable[[str], None],
         remembered_max: int = REMEMBERED_MAX,
     ) -> None:
-        """Take what to call; both may be called from any thread and return at once.
+        """Take what to call; each may be called from any thread and return at once.
 
         Args:
             wake: With a key, and whether its user changed it.
             wake_all: Something changed that concerns any key.
+            wake_namespace: Something changed that concerns any key of this namespace.
             remembered_max: Oldest shapes are forgotten beyond this; that only wakes more.
 
         """
         self._wake = wake
         self._wake_all = wake_all
+        self._wake_namespace = wake_namespace
         self._remembered_max = remembered_max
         self._shapes: OrderedDict[str, object] = OrderedDict()
 
@@ -80,6 +84,14 @@ class Wakes:
         name = (meta.get("labels") or {}).get(labels.CLUSTER_LABEL)
         if name:
             self._wake(Key(meta["namespace"], name), False)
+
+    def on_config_map(self, event: _Event) -> None:
+        """Wake as a child does, or the whole namespace for a source that many may use."""
+        meta = _metadata(event)
+        if (meta.get("labels") or {}).get(labels.CLUSTER_LABEL) == "":
+            self._wake_namespace(meta["namespace"])
+        else:
+            self.on_child(event)
 
     def on_node(self, event: _Event) -> None:
         """Wake everybody when a node is cordoned, uncordoned, made or removed."""
@@ -120,8 +132,12 @@ def make_registry(wakes: Wakes) -> kopf.OperatorRegistry:
     async def child(event: _Event, **_: Any) -> None:  # noqa: ANN401
         wakes.on_child(event)
 
+    async def config_map(event: _Event, **_: Any) -> None:  # noqa: ANN401
+        wakes.on_config_map(event)
+
     for kind in CHILDREN:
-        kopf.on.event(kind, registry=registry, id=f"child-{kind}")(child)
+        handler = config_map if kind == CONFIG_MAPS else child
+        kopf.on.event(kind, registry=registry, id=f"child-{kind}")(handler)
 
     @kopf.on.event("nodes.v1", registry=registry)  # type: ignore[untyped-decorator, unused-ignore]
     async def node(event: _Event, **_: Any) -> None:  # noqa: ANN401

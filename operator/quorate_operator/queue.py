@@ -183,6 +183,10 @@ class WorkQueue:
         for key in self.schedule.known() if keys is None else keys:
             self.wake(key)
 
+    def wake_namespace(self, namespace: str) -> None:
+        """Have every key of a namespace that is known reconciled soon."""
+        self.wake_all([key for key in self.schedule.known() if key.namespace == namespace])
+
     def depth(self) -> int:
         """Return how many keys are due and wait for a worker."""
         return self.schedule.depth(self._now_s())

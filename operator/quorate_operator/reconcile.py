@@ -93,6 +93,8 @@ class Reconciler:
     """Passes in a row that did something."""
     _unsettled: dict[Key, int] = field(default_factory=dict)
     """Passes in a row over a cluster that is not as it should be, without any change."""
+    _refused: dict[Key, str] = field(default_factory=dict)
+    """Uids of ConfigMaps that must not be labelled: a change of them shows at the resync."""
     _to_ask: set[Key] = field(default_factory=set)
     """Whose plan wanted the members' present word at its next look."""
 
@@ -126,6 +128,7 @@ class Reconciler:
         if observed is None:
             self._busy.pop(key, None)
             self._unsettled.pop(key, None)
+            self._refused.pop(key, None)
             return Verdict(forget=True), "absent"
         if not self.is_schema_current():
             return await self._refuse(observed)
@@ -146,6 +149,7 @@ class Reconciler:
         await self._tell(observed, tuple(told))
         if error is not None:
             raise error
+        await self._label_source(key, observed, plan)
         busy = self._busy[key] = self._busy.get(key, 0) + 1 if done else 0
         again = _again_s(plan, busy, self._settling_s(key, status, changed=bool(done) or written))
         return Verdict(again), "acted" if done else "reported" if written else "unchanged"
@@ -205,6 +209,22 @@ class Reconciler:
         self.metrics.actions.labels(action).inc()
         LOGGER.info("%s/%s: %s", key.namespace, key.name, _told(step))
         return True
+
+    async def _label_source(self, key: Key, observed: Observed, plan: Plan) -> None:
+        """Label the source of the code; what goes wrong is only logged."""
+        step = plan.label_source
+        if step is None or self._refused.get(key) == step.uid:
+            return
+        try:
+            await self.actor.label_source(observed.resource, step)
+        except LeaseLost:
+            raise
+        except OperatorError as error:
+            if isinstance(error, Refused):
+                self._refused[key] = step.uid
+            LOGGER.warning("%s/%s was not labelled: %s", key.namespace, step.name, error)
+        else:
+            self.metrics.actions.labels(type(step).__name__).inc()
 
     async def _do(self, observed: Observed, step: Step) -> None:
         match step:

@@ -19,6 +19,7 @@ from quorate_operator.planning.actions import (
     DeletePod,
     EvictPod,
     LabelPod,
+    LabelSource,
     PatchClaim,
     WriteIdentity,
 )
@@ -104,6 +105,16 @@ class Actor:
             subresource="status",
         )
         return True
+
+    async def label_source(self, resource: Resource, step: LabelSource) -> None:
+        """Label the ConfigMap of a user.
+
+        Raises: as ``act``.
+        """
+        body = {"metadata": {"uid": step.uid, "labels": {labels.CLUSTER_LABEL: ""}}}
+        await self.api.merge(
+            kinds.CONFIG_MAP, resource.namespace, step.name, body, labels.FIELD_MANAGER
+        )
 
     async def _write_identity(self, resource: Resource, step: WriteIdentity) -> None:
         """Write cluster id, epoch and founded as their own manager, on this very version."""

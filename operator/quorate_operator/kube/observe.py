@@ -18,7 +18,7 @@ from quorate_operator.kube import kinds, read
 from quorate_operator.kube.api import Api
 from quorate_operator.kube.kinds import Kind
 from quorate_operator.kube.together import together
-from quorate_operator.planning.observed import Body, Child, Claim, Observed, Pod, Resource
+from quorate_operator.planning.observed import Body, Child, Claim, Observed, Pod, Resource, Source
 
 ENTROPY_BYTES = 64
 SERVED_S = 300.0
@@ -74,7 +74,7 @@ class Observer:
             raise
         if ending.result():
             return Absent("the namespace is being deleted")
-        pods, claims, stateful_set, children, code = parts.result()
+        pods, claims, stateful_set, children, source = parts.result()
         nodes = {pod.node for pod in pods.values() if pod.node}
         return Observed(
             now_s=self.clock.wall() * _NS,
@@ -85,7 +85,8 @@ class Observer:
             claims=claims,
             members={},
             children=children,
-            code=code,
+            code=_code_of(source),
+            source=_source_of(source),
             cordoned=frozenset(await _cordoned(self.api, nodes)),
             pod_monitors_served=monitors_served,
             entropy=secrets.token_bytes(ENTROPY_BYTES),
@@ -111,9 +112,7 @@ class Observer:
         return answer
 
 
-_Parts = tuple[
-    dict[int, Pod], dict[int, Claim], Child | None, tuple[Child, ...], Mapping[str, str] | None
-]
+_Parts = tuple[dict[int, Pod], dict[int, Claim], Child | None, tuple[Child, ...], Body | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +126,7 @@ class _Look:
     monitors_served: bool
 
     async def parts(self) -> _Parts:
-        """Return pods, claims, StatefulSet, other children and the code."""
+        """Return pods, claims, StatefulSet, other children and the source of the code."""
         claims_prefix = labels.claim_name(self.name, 0).removesuffix("-0")
         async with together() as group:
             stateful_set = group.create_task(self._stateful_set(), name="observe set")
@@ -136,13 +135,13 @@ class _Look:
                 self._seats(kinds.CLAIM, claims_prefix), name="observe claims"
             )
             children = group.create_task(self._children(), name="observe children")
-            code = group.create_task(self._code(), name="observe code")
+            source = group.create_task(self._source(), name="observe source")
         return (
             {seat: read.pod(body, seat) for seat, body in pods.result().items()},
             {seat: read.claim(body, seat) for seat, body in claims.result().items()},
             stateful_set.result(),
             children.result(),
-            code.result(),
+            source.result(),
         )
 
     async def _stateful_set(self) -> Child | None:
@@ -198,19 +197,30 @@ class _Look:
         body = await self.api.find(kind, self.namespace, name)
         return [] if body is None else [read.child(body, kind.name)]
 
-    async def _code(self) -> Mapping[str, str] | None:
+    async def _source(self) -> Body | None:
         spec = self.resource.spec
         if spec is None or spec.service.code_config_map is None:
             return None
         name = spec.service.code_config_map
-        body = await self.api.find(kinds.CONFIG_MAP, self.namespace, name)
-        if body is None:
-            return None
-        return {key: read.text(value) for key, value in read.mapping(body.get("data")).items()}
+        return await self.api.find(kinds.CONFIG_MAP, self.namespace, name)
 
     @property
     def _selector(self) -> str:
         return f"{labels.CLUSTER_LABEL}={self.name}"
+
+
+def _code_of(source: Body | None) -> Mapping[str, str] | None:
+    if source is None:
+        return None
+    return {key: read.text(value) for key, value in read.mapping(source.get("data")).items()}
+
+
+def _source_of(body: Body | None) -> Source | None:
+    if body is None:
+        return None
+    meta = read.metadata(body)
+    is_labelled = labels.CLUSTER_LABEL in read.mapping(meta.get("labels"))
+    return Source(read.text(meta.get("name")), read.text(meta.get("uid")), is_labelled)
 
 
 def _by_seat(bodies: list[Body], prefix: str) -> dict[int, Body]:

@@ -67,6 +67,17 @@ class LabelPod:
 
 
 @dataclass(frozen=True, slots=True)
+class LabelSource:
+    """Give the ConfigMap of a user the empty cluster label, so that a change of it is news.
+
+    Empty, because several ClusterServices may name one ConfigMap.
+    """
+
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
     """Ask the member in this seat to found the cluster."""
 
@@ -145,3 +156,5 @@ class Plan:
     0: what the status now says must be recorded before the next step."""
     ask_members: bool = False
     """The next look needs words that the members say then, not the latest that were heard."""
+    label_source: LabelSource | None = None
+    """No step: a comfort, and the object is its user's. If it is refused, nothing waits for it."""

@@ -106,6 +106,16 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """The ConfigMap of a user that the spec names for the service's source."""
+
+    name: str
+    uid: str
+    is_labelled: bool
+    """It carries the cluster label, with whatever value, so that a change of it is news."""
+
+
+@dataclass(frozen=True, slots=True)
 class Member:
     """What the process in a seat last said about itself, over its pod's address."""
 
@@ -139,6 +149,8 @@ class Observed:
     """All other kinds under the names and the label of this resource."""
     code: Mapping[str, str] | None = None
     """Data of the ConfigMap that the spec names; None: there is none (or none is named)."""
+    source: Source | None = None
+    """That ConfigMap itself."""
     cordoned: frozenset[str] = frozenset()
     """Names of nodes that take no new pods."""
     pod_monitors_served: bool = False

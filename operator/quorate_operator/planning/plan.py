@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from quorate_operator import labels
 from quorate_operator.model import OperationRow
 from quorate_operator.planning import events, leadership, operations
-from quorate_operator.planning.actions import DeletePod, Disruption, Note, Plan, Step
+from quorate_operator.planning.actions import DeletePod, Disruption, LabelSource, Note, Plan, Step
 from quorate_operator.planning.children import Children, plan_children, wanted_hash
 from quorate_operator.planning.claims import plan_claims
 from quorate_operator.planning.conditions import Findings
@@ -54,7 +54,8 @@ def plan(observed: Observed) -> Plan:
     may_disrupt = identity.step is None and problem is None and children.set_is_current
     course = _course(view, may_disrupt=may_disrupt, is_paused=is_paused)
     whole = _whole(view, identity, problem, course, steps)
-    return replace(whole, notes=(*notes(strays), *whole.notes))
+    told = (*notes(strays), *whole.notes)
+    return replace(whole, notes=told, label_source=None if is_paused else _unlabelled(observed))
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +196,13 @@ def _is_unheard(view: View) -> bool:
     """Tell whether words are missing only because the operator has just begun to ask."""
     known = bool(view.observed.resource.status.members)
     return known and any(seat.is_unheard for seat in view.seats)
+
+
+def _unlabelled(observed: Observed) -> LabelSource | None:
+    source = observed.source
+    if source is None or source.is_labelled:
+        return None
+    return LabelSource(source.name, source.uid)
 
 
 def _until_mute(view: View) -> tuple[float, ...]:

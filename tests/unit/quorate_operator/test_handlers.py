@@ -21,8 +21,12 @@ class Woken:
         self.wakes = Wakes(
             lambda key, at_once: self.log.append((key, at_once)),
             lambda: self.log.append(EVERYBODY),
+            self.log_namespace,
             remembered_max,
         )
+
+    def log_namespace(self, namespace: str) -> None:
+        self.log.append(namespace)
 
     def take(self) -> list[object]:
         log, self.log = self.log, []
@@ -71,6 +75,24 @@ def test_a_child_wakes_the_resource_that_its_label_names() -> None:
     woken.wakes.on_child(event(metadata={"labels": {}}))
     woken.wakes.on_child(event(metadata={"labels": None}))
     assert woken.take() == []
+
+
+@pytest.mark.parametrize(
+    ("marks", "woken"),
+    [
+        ({"quorate.io/cluster": "bank"}, [(Key("ns", "bank"), False)]),
+        ({"quorate.io/cluster": ""}, ["ns"]),
+        ({"other": ""}, []),
+        (None, []),
+    ],
+)
+@pytest.mark.parametrize("kind", [None, "ADDED", "MODIFIED", "DELETED"])
+def test_a_config_map_with_the_empty_label_concerns_its_namespace(
+    kind: str | None, marks: dict[str, str] | None, woken: list[object]
+) -> None:
+    seen = Woken()
+    seen.wakes.on_config_map(event(kind, metadata={"name": "source", "labels": marks}))
+    assert seen.take() == woken
 
 
 def test_only_a_node_that_changes_its_cordon_wakes_everybody() -> None:

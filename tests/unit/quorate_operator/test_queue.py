@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from quorate.clock import SystemClock
 from quorate_fake_api.virtual_loop import VirtualClock, run_virtually
 from quorate_operator.queue import (
     BACKOFF_MAX_S,
@@ -146,6 +147,19 @@ def running(queue: WorkQueue, work: Callable[[Key], Awaitable[Verdict]], at_once
         await queue.run(work, at_once_max=at_once_max)
 
     return run
+
+
+def test_a_namespace_is_woken_and_no_other() -> None:
+    queue = WorkQueue(SystemClock(), lambda: 0.5)
+    keys = [Key(space, name) for space in ("a", "b") for name in ("x", "y")]
+    for key in keys:
+        assert queue.schedule.wake(key, 0.0)
+        assert queue.schedule.take(0.0) == key
+        queue.schedule.done(key, 0.0, Verdict())
+    assert queue.depth() == 0
+    queue.wake_namespace("a")
+    assert queue.depth() == 2
+    assert {queue.schedule.take(float("inf")) for _ in range(2)} == set(keys[:2])
 
 
 def test_at_most_so_many_run_at_once_and_each_once() -> None:

@@ -33,6 +33,7 @@ from quorate_operator.planning.actions import (
     EvictPod,
     Found,
     LabelPod,
+    LabelSource,
     Note,
     Plan,
     Step,
@@ -121,6 +122,9 @@ class World:
         return self.plans.popleft() if len(self.plans) > 1 else self.plans[0]
 
     async def act(self, resource: Resource, step: Step) -> None:
+        await self._do(step)
+
+    async def label_source(self, resource: Resource, step: LabelSource) -> None:
         await self._do(step)
 
     async def found(self, pod: Pod, token: str) -> str:
@@ -459,3 +463,30 @@ def test_a_secret_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     reconciled(World(deque([plan_of(CreateChild(body))])))
     assert "CreateChild Secret/bank-auth" in caplog.text
     assert TOKEN not in caplog.text
+
+
+SOURCE = LabelSource("orders-code", "m")
+
+
+def labellings(errors: dict[type, OperatorError], passes: int) -> tuple[int, list[Verdict]]:
+    plan = Plan((), RECORDED, label_source=SOURCE)
+    world = World(deque([plan]), errors=errors)
+    reconciler = world.reconciler()
+
+    async def story() -> list[Verdict]:
+        return [await reconciler.reconcile(KEY) for _ in range(passes)]
+
+    verdicts = asyncio.run(story())
+    return world.log.count(SOURCE), verdicts
+
+
+def test_a_source_that_may_not_be_labelled_is_left_alone_and_stops_nothing() -> None:
+    count, verdicts = labellings({LabelSource: Refused("a policy")}, 3)
+    assert count == 1
+    assert not any(verdict.failed for verdict in verdicts)
+
+
+def test_a_source_that_could_not_be_labelled_is_tried_again() -> None:
+    count, verdicts = labellings({LabelSource: Unavailable("away")}, 3)
+    assert count == 3
+    assert not any(verdict.failed for verdict in verdicts)

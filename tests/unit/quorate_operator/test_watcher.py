@@ -50,7 +50,7 @@ def test_a_user_that_is_a_number_only_does_not_keep_it_from_watching(
         async with fake_api() as fake:
             write(kubeconfig, fake.url)
             fake.objects |= {"/api": {"versions": []}, "/apis": {"groups": []}}
-            watcher = Watcher(Wakes(lambda *_: None, lambda: None))
+            watcher = Watcher(Wakes(lambda *_: None, lambda: None, lambda _: None))
             task = asyncio.get_running_loop().create_task(watcher.run())
             await until_asked(fake, task)
             assert fake.requests, "kopf ended before its first request"
@@ -68,7 +68,7 @@ def test_kopf_that_ends_by_itself_is_an_error(kubeconfig: Path) -> None:
     async def story() -> None:
         async with asyncio.timeout(60), fake_api() as fake:
             write(kubeconfig, fake.url)
-            await Watcher(Wakes(lambda *_: None, lambda: None)).run()
+            await Watcher(Wakes(lambda *_: None, lambda: None, lambda _: None)).run()
 
     with pytest.raises(RuntimeError, match="kopf has ended by itself"):
         asyncio.run(story())

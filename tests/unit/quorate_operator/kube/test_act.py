@@ -19,6 +19,7 @@ from quorate_operator.planning.actions import (
     DeletePod,
     EvictPod,
     LabelPod,
+    LabelSource,
     PatchClaim,
     WriteIdentity,
 )
@@ -169,3 +170,19 @@ def test_status_is_written_when_it_differs_and_never_holds_the_identity() -> Non
 def test_an_unchanged_status_is_not_written_nor_one_that_differs_in_identity_only() -> None:
     assert reported(RESOURCE.status) == (False, [])
     assert reported(ClusterStatus(cluster_id="d" * 32, epoch=9, founded=True)) == (False, [])
+
+
+def test_a_source_is_labelled_by_a_merge_patch_of_that_very_object() -> None:
+    async def story() -> Request:
+        async with asyncio.timeout(20), fake_api() as fake, api_of(fake.url) as api:
+            await Actor(api).label_source(RESOURCE, LabelSource("orders-code", "m"))
+            (request,) = fake.requests
+            return request
+
+    request = asyncio.run(story())
+    assert (request.method, request.path) == (
+        "PATCH",
+        "/api/v1/namespaces/ns/configmaps/orders-code",
+    )
+    assert request.content_type == "application/merge-patch+json"
+    assert request.body == {"metadata": {"uid": "m", "labels": {"quorate.io/cluster": ""}}}

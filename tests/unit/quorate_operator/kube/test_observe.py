@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from quorate.clock import SystemClock
-from quorate_cluster_services.examples import SMALL, stored
+from quorate_cluster_services.examples import FULL, SMALL, stored
 from quorate_fake_api.server import FakeApi, api_of, fake_api, status
 from quorate_operator.errors import Gone, OperatorError, Unavailable
 from quorate_operator.kube.observe import Absent, Observer
-from quorate_operator.planning.observed import Observed
+from quorate_operator.planning.observed import Observed, Source
 
 BASE = "/api/v1/namespaces/ns"
 RESOURCE = "/apis/quorate.io/v1/namespaces/ns/clusterservices/bank"
@@ -120,6 +120,25 @@ def test_a_cluster_with_its_labels_is_listed_once() -> None:
         objects[f"{BASE}/{plural}"] = items(*(named(f"{prefix}-{seat}") for seat in range(3)))
     look(objects, fakes)
     assert not [request for request in fakes[0].requests if "fieldSelector" in request.query]
+
+
+@pytest.mark.parametrize(
+    ("marks", "is_labelled"), [({}, False), ({"quorate.io/cluster": ""}, True), (None, False)]
+)
+def test_the_source_of_the_code_is_read_with_its_label(
+    marks: dict[str, str] | None, is_labelled: bool
+) -> None:
+    objects = world(status={"clusterId": "c" * 32}, spec=stored(FULL))
+    source = {**named("orders-code", labels=marks), "data": {"orders.py": "x"}}
+    objects[f"{BASE}/configmaps/orders-code"] = source
+    found = seen(objects)
+    assert found.code == {"orders.py": "x"}
+    assert found.source == Source("orders-code", "uid-orders-code", is_labelled)
+
+
+def test_a_source_that_is_not_there_is_none() -> None:
+    found = seen(world(status={"clusterId": "c" * 32}, spec=stored(FULL)))
+    assert (found.code, found.source) == (None, None)
 
 
 def test_children_are_found_by_label_or_by_the_names_that_we_would_use() -> None:

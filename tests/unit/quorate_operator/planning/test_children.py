@@ -6,8 +6,14 @@ import pytest
 
 from quorate_kubernetes_model import looks, specs
 from quorate_operator.model import ServiceSpec, VolumeRetention
-from quorate_operator.planning.actions import ApplyChild, CreateChild, DeleteChild, PatchClaim
-from quorate_operator.planning.observed import Child, Observed
+from quorate_operator.planning.actions import (
+    ApplyChild,
+    CreateChild,
+    DeleteChild,
+    LabelSource,
+    PatchClaim,
+)
+from quorate_operator.planning.observed import Child, Observed, Source
 from quorate_operator.planning.plan import plan
 from quorate_operator.reasons import Condition, Reason
 
@@ -90,6 +96,19 @@ def test_missing_code_stops_changes_and_not_the_cluster() -> None:
     copied = plan(replace(look, code={"orders.py": "class Orders: ..."}))
     kinds = [s.body["kind"] for s in copied.steps if isinstance(s, ApplyChild)]
     assert kinds == ["ConfigMap", "StatefulSet"]
+
+
+def test_the_source_of_the_code_is_labelled_once_so_that_a_change_is_news() -> None:
+    look = looks.with_spec(looks.settled(), service=ServiceSpec("orders:Orders", "orders-code"))
+    look = replace(look, code={"orders.py": ""}, source=Source("orders-code", "m", False))
+    assert plan(look).label_source == LabelSource("orders-code", "m")
+    for other in (
+        replace(look, source=Source("orders-code", "m", True)),
+        replace(look, source=None, code=None),
+        looks.with_spec(look, paused=True),
+        replace(look, installation="elsewhere/quorate"),
+    ):
+        assert plan(other).label_source is None
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "Secret"])
