@@ -36,6 +36,7 @@ def pod(body: Body, seat: int) -> Pod:
     meta, spec, status = metadata(body), mapping(body.get("spec")), mapping(body.get("status"))
     annotations, marks = mapping(meta.get("annotations")), mapping(meta.get("labels"))
     container = _member(status.get("containerStatuses"))
+    image = text(_member(spec.get("containers")).get("image"))
     running = "running" in mapping(container.get("state")) and status.get("phase") == "Running"
     conditions = {
         text(row.get("type")): row for row in rows(status.get("conditions")) if row.get("type")
@@ -53,12 +54,12 @@ def pod(body: Body, seat: int) -> Pod:
         scheduled=scheduled,
         running=running,
         ready=mapping(conditions.get("Ready")).get("status") == "True",
-        reason="" if running else _why(container, conditions, status),
+        reason="" if running else _why(container, conditions, status, image),
         restarts=_integer(container.get("restartCount"), 0),
         last_exit_code=_integer(ended.get("exitCode"), 0) if ended else None,
         node=text(spec.get("nodeName")),
         ip=text(status.get("podIP")),
-        image=text(_member(spec.get("containers")).get("image")),
+        image=image,
         input_hash=text(annotations.get(labels.INPUT_HASH_ANNOTATION)),
         placement_hash=text(annotations.get(labels.PLACEMENT_HASH_ANNOTATION)),
         role=text(marks.get(labels.ROLE_LABEL)),
@@ -177,8 +178,11 @@ def _why(
     container: Mapping[str, object],
     conditions: Mapping[str, Mapping[str, object]],
     status: Mapping[str, object],
+    image: str,
 ) -> str:
     state = mapping(container.get("state"))
+    if mapping(state.get("waiting")).get("reason") == "ContainerCreating":
+        return f"ContainerCreating{_stage(conditions, image)}"
     places = (
         mapping(state.get("waiting")),
         mapping(state.get("terminated")),
@@ -190,6 +194,21 @@ def _why(
             words = (text(place.get("reason")), text(place.get("message")))
             return ": ".join(word for word in words if word)
     return ""
+
+
+def _stage(conditions: Mapping[str, Mapping[str, object]], image: str) -> str:
+    """Return what a container that is being made waits for; Kubernetes has one word for it all.
+
+    A first pull says nothing of itself until it fails, which takes minutes where a registry is
+    silent, but the network and the volumes say when they are ready, and the image comes next.
+    """
+    match mapping(conditions.get("PodReadyToStartContainers")).get("status"):
+        case "True":
+            return f": the image {image} is being pulled"
+        case "False":
+            return ": its volumes and network are not ready"
+        case _:
+            return ""
 
 
 def _since(

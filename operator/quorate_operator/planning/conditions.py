@@ -28,8 +28,6 @@ _DEGRADED = (
     (Health.LEAVING, Reason.MEMBER_MISSING),
     (Health.RECOVERING, Reason.MEMBER_RECOVERING),
 )
-_OUTSIDE_EXIT_CODE = 3
-"""The process ended because its directory belongs to another cluster or member."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,10 +201,8 @@ def _reasons(view: View, seats: list[Seat]) -> str:
 
 
 def _remedy(seat: Seat) -> str:
-    pod = seat.pod
-    if pod is not None and not pod.running and pod.last_exit_code == _OUTSIDE_EXIT_CODE:
-        return ": its volume belongs to another cluster or member, give it its own back"
-    return ""
+    words = health.remedy(seat)
+    return f": {words}" if words else ""
 
 
 def _names(seats: Iterable[Seat]) -> str:

@@ -17,6 +17,10 @@ START_S = 30.0
 """A container that does not run yet is starting for so long, and broken after that."""
 _BAD_WORDS = ("BackOff", "Err", "Invalid", "Unschedulable", "Failed", "Error", "OOMKilled")
 """Parts of the words of Kubernetes for what does not pass by itself."""
+_OF_IMAGES = ("ImagePull", "InvalidImageName", "ErrImage", "RegistryUnavailable", "being pulled")
+"""Parts of the words, ours included, for a container that waits for its image."""
+_OUTSIDE_EXIT_CODE = 3
+"""The process ended because its directory belongs to another cluster or member."""
 
 
 class Health(StrEnum):
@@ -110,6 +114,21 @@ def why(view: View, seat: Seat) -> str:
             return ", ".join(part for part in (pod.reason, exit_code) if part)
         case _:
             return "" if word is None else word.reason
+
+
+def remedy(seat: Seat) -> str:
+    """Return what a human can do about a process that does not run; empty if nothing is known."""
+    pod = seat.pod
+    if pod is None or pod.running:
+        return ""
+    if pod.last_exit_code == _OUTSIDE_EXIT_CODE:
+        return "its volume belongs to another cluster or member, give it its own back"
+    if any(part in pod.reason for part in _OF_IMAGES):
+        return (
+            f"set spec.image to one that nodes can pull instead of {pod.image}, or put its "
+            "registry or the credentials for it right"
+        )
+    return ""
 
 
 def _has_vote(seat: Seat) -> bool:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 
 from quorate.control.status import MemberState
 from quorate_operator.model import OperationRow, UpdateRow
-from quorate_operator.planning import digests, operations
+from quorate_operator.planning import digests, health, operations
 from quorate_operator.planning.actions import DeletePod, Disruption, EvictPod, Note, Transfer
 from quorate_operator.planning.digests import Agreement
 from quorate_operator.planning.view import OUTSIDE, SILENT_S, Seat, View
@@ -349,4 +349,5 @@ def _why(seat: Seat) -> str:
     if pod is None:
         return "no pod"
     exit_code = "" if pod.last_exit_code is None else f", last exit code {pod.last_exit_code}"
-    return f"{pod.reason or seat.problem or 'silent'}{exit_code}"
+    words = health.remedy(seat)
+    return f"{pod.reason or seat.problem or 'silent'}{exit_code}{': ' if words else ''}{words}"

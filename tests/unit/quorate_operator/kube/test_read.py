@@ -154,6 +154,24 @@ def test_a_pod_that_runs() -> None:
             "Unschedulable: 0/3 nodes",
             "2026-01-01T00:00:20Z",
         ),
+        *(
+            (
+                {
+                    "phase": "Pending",
+                    "containerStatuses": container(
+                        state={"waiting": {"reason": "ContainerCreating"}}
+                    ),
+                    "conditions": [{"type": "PodReadyToStartContainers", "status": ready}],
+                },
+                words,
+                "2026-01-01T00:00:00Z",
+            )
+            for ready, words in (
+                ("True", "ContainerCreating: the image i is being pulled"),
+                ("False", "ContainerCreating: its volumes and network are not ready"),
+                ("Unknown", "ContainerCreating"),
+            )
+        ),
         (
             {"phase": "Failed", "reason": "Evicted", "message": "disk"},
             "Evicted: disk",

@@ -440,3 +440,27 @@ def test_two_updates_are_one() -> None:
     step = looks.disruption(plan(look))
     assert isinstance(step, EvictPod)
     assert step.seat == first
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "ImagePullBackOff: Back-off pulling image",
+        "ErrImagePull",
+        "InvalidImageName",
+        "ErrImageNeverPull",
+        "ContainerCreating: the image example/orders:1 is being pulled",
+    ],
+)
+def test_an_update_that_waits_for_an_image_names_it_and_the_remedy(reason: str) -> None:
+    look = looks.settled()
+    first, *others = looks.followers_of(look)
+    look = looks.outdated(looks.dead(look, first, reason), *others)
+    made = plan(look)
+    late = plan(looks.later(look, specs.PROGRESS_DEADLINE_S, made))
+    assert looks.reason_of(late, Condition.PROGRESSING) is Reason.UPDATE_STUCK
+    for condition in (Condition.PROGRESSING, Condition.DEGRADED):
+        words = looks.message_of(late, condition)
+        assert reason in words
+        assert look.pods[first].image in words.replace(reason, "")
+        assert "spec.image" in words
