@@ -14,6 +14,7 @@ from quorate_operator.planning.view import Seat, View
 from quorate_operator.reasons import Condition, Reason
 
 MESSAGE_CHARACTERS_MAX = 1000
+_MS = 1e-3
 LOST = (
     "the cluster was founded and every member has an empty volume: nothing is founded again by "
     "itself; bring the volumes back, or delete this resource and its claims and make a new one"
@@ -101,7 +102,9 @@ def _ready(view: View, findings: Findings) -> Verdict:
     if not view.founded:
         return no(Reason.NOT_FOUNDED, "the cluster has not been founded yet")
     if findings.leader is None:
-        return no(Reason.NO_LEADER, "no member leads; members elect a leader by themselves")
+        words = "no member leads; members elect a leader by themselves"
+        is_moving = _is_moving(view, findings, Condition.READY)
+        return no(Reason.HANDING_OVER if is_moving else Reason.NO_LEADER, words)
     behind = _names(seat for seat in view.seats if not health.is_well(view, seat))
     if behind:
         return no(Reason.MEMBERS_CATCHING_UP, f"not caught up: {behind}")
@@ -121,6 +124,8 @@ def _quorate(view: View, findings: Findings) -> Verdict:
     following = sum(_follows(seat, leader) for seat in view.seats)
     if following < view.required:
         words = f"{following} voters follow a leader, {view.required} are needed"
+        if _is_moving(view, findings, Condition.QUORATE):
+            return no(Reason.HANDING_OVER, words)
         no_leader = leader is None and _running(view) >= view.required
         return no(Reason.NO_LEADER if no_leader else Reason.MAJORITY_MISSING, words)
     words = "a majority of the voters follows one leader"
@@ -171,6 +176,24 @@ def _reconciled(findings: Findings) -> Verdict:
         return Verdict(Condition.RECONCILED, False, Reason.PAUSED, words)
     words = "objects are as the resource asks for"
     return Verdict(Condition.RECONCILED, True, Reason.APPLIED, words)
+
+
+def _is_moving(view: View, findings: Findings, condition: Condition) -> bool:
+    """Tell whether this is false only since we had leadership moved, within its time.
+
+    Then the cluster is between two leaders by our own doing. A reason of its own makes what lasts
+    longer a change of reason, and so an event.
+    """
+    status, spec = view.observed.resource.status, view.observed.resource.spec
+    row = next((row for row in status.conditions if row.type is condition), None)
+    if row is None or spec is None:
+        return False
+    if row.status is False and row.reason is Reason.HANDING_OVER:
+        for_s = view.observed.now_s - times.read(row.last_transition)
+        return for_s < spec.update.handover_timeout_ms * _MS
+    moves = (status.operation, findings.operation)
+    is_asked = any(move is not None and move.reason is Reason.HANDING_OVER for move in moves)
+    return row.status is True and is_asked
 
 
 def _is_new(view: View, word: Health) -> bool:

@@ -198,7 +198,8 @@ GROUPS: tuple[tuple[str, tuple[tuple[Reason, Explanation], ...]], ...] = (
             (
                 Reason.HANDING_OVER,
                 Explanation(
-                    "Leadership moves before a planned disruption, or because a user asked.",
+                    "Leadership moves before a planned disruption, or because a user asked; for at "
+                    "most `update.handoverTimeout` also why no majority follows a leader.",
                     "Asks the leader, and waits for the new one.",
                     NOTHING,
                 ),

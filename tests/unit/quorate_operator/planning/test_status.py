@@ -9,7 +9,7 @@ from quorate_kubernetes_model import looks
 from quorate_operator import labels
 from quorate_operator.bodies import read_status, write_status
 from quorate_operator.model import ClusterStatus
-from quorate_operator.planning.actions import LabelPod, Plan
+from quorate_operator.planning.actions import LabelPod, Plan, Transfer
 from quorate_operator.planning.observed import Member, Observed
 from quorate_operator.planning.plan import plan
 from quorate_operator.reasons import Condition, Reason
@@ -216,3 +216,85 @@ def test_a_word_that_cannot_be_ours_counts_for_nothing(values: dict[str, object]
     # It does not count for a majority, so the other one stays.
     assert step is None or getattr(step, "seat", None) == first
     assert getattr(step, "seat", None) != second
+
+
+def moving(look: Observed, leader: int) -> list[Observed]:
+    """Return what a cluster looks like between two leaders."""
+    new = looks.followers_of(look)[0]
+    follows = led_by(look, new, 9)
+    for seat in set(look.members) - {new}:
+        follows = looks.with_word(follows, seat, leader=leader, leadership_term_id=1)
+    nobody = look
+    for seat in look.members:
+        nobody = looks.with_word(nobody, seat, leader=None, role="follower", caught_up=False)
+    return [follows, nobody]
+
+
+def asked_to_move(look: Observed, how: str) -> Observed:
+    """Return the look of a cluster whose leader we have asked to hand over."""
+    leader = looks.leader_of(look)
+    if how == "update":
+        look = looks.outdated(look, leader)
+        made = plan(look)
+    elif how == "request":
+        look = looks.with_request(look, "any/1")
+        made = plan(looks.later(look, 0, plan(look)))
+    else:
+        look = replace(look, cordoned=frozenset({look.pods[leader].node}))
+        look = looks.later(look, 120)
+        made = plan(look)
+    assert isinstance(looks.disruption(made), Transfer)
+    return looks.later(look, 0.2, made)
+
+
+def warnings(made: Plan) -> set[Reason]:
+    return {note.reason for note in made.notes if note.warning}
+
+
+BETWEEN = {Reason.NO_LEADER, Reason.MAJORITY_MISSING}
+
+
+@pytest.mark.parametrize("how", ["update", "request", "cordon"])
+@pytest.mark.parametrize("which", [0, 1])
+def test_the_moment_between_two_leaders_is_no_warning_if_we_asked_for_it(
+    how: str, which: int
+) -> None:
+    look = asked_to_move(looks.settled(), how)
+    spec = look.resource.spec
+    assert spec is not None
+    limit_s = spec.update.handover_timeout_ms / 1000
+    between = moving(look, looks.leader_of(looks.settled()))[which]
+    made = plan(between)
+    assert not warnings(made) & BETWEEN
+    assert looks.reason_of(made, Condition.QUORATE) is Reason.HANDING_OVER
+    for _ in range(3):
+        between = looks.later(between, limit_s / 5, made)
+        made = plan(between)
+        assert not warnings(made) & BETWEEN
+    late = plan(looks.later(between, limit_s, made))
+    assert warnings(late) & BETWEEN, "what takes longer than its time is told"
+    assert not warnings(plan(looks.later(between, limit_s, late))) & BETWEEN
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_the_moment_between_two_leaders_is_a_warning_if_nobody_asked_for_it(which: int) -> None:
+    look = looks.settled()
+    assert warnings(plan(moving(look, looks.leader_of(look))[which])) & BETWEEN
+
+
+def test_the_member_that_an_update_replaces_is_no_warning_and_another_is() -> None:
+    look = looks.settled()
+    first, second = looks.followers_of(look)
+    look = looks.outdated(look, 0, 1, 2)
+    made = plan(look)
+    going = looks.later(looks.with_pod(look, first, deleting=True), 1, made)
+    made = plan(going)
+    assert not warnings(made)
+    gone = looks.later(looks.without_pod(going, first), 1, made)
+    made = plan(gone)
+    assert not warnings(made)
+    other = plan(looks.later(looks.without_pod(gone, second), 1, made))
+    assert Reason.MEMBER_MISSING in warnings(other)
+    late = plan(looks.later(gone, 1000, made))
+    assert Reason.UPDATE_STUCK in warnings(late)
+    assert Reason.MEMBER_MISSING in warnings(plan(looks.without_pod(looks.settled(), first)))
