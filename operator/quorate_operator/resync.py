@@ -74,7 +74,7 @@ class Resync:
         text = read.text(
             read.mapping(read.metadata(body).get("annotations")).get(labels.SCHEMA_ANNOTATION)
         )
-        self.schema_version = int(text) if text.isascii() and text.isdigit() else 0
+        self.schema_version = read.number(text) or 0
 
 
 def _key(body: Body) -> Key:

@@ -14,8 +14,8 @@ from quorate_operator import labels
 from quorate_operator.planning.observed import Body, Child, Claim, Pod
 
 NO_TERM = -1
-TERM_DIGITS_MAX = 19
-"""Of 64 bits; anybody may write an annotation, and thousands of digits are no integer."""
+DIGITS_MAX = 19
+"""Of 64 bits; anybody may write an annotation, and Python refuses to read thousands of digits."""
 
 
 def child(body: Body, kind: str = "") -> Child:
@@ -104,9 +104,15 @@ def _is_of_ours(reference: Body) -> bool:
 def seat_of(name: str, prefix: str) -> int | None:
     """Return the seat in ``<prefix>-<seat>``; None if the name is not of that form."""
     head, dash, tail = name.rpartition("-")
-    if head != prefix or not dash or not (tail.isascii() and tail.isdigit()):
-        return None
-    return int(tail) if str(int(tail)) == tail else None
+    found = number(tail)
+    is_ours = head == prefix and bool(dash) and str(found) == tail
+    return found if is_ours else None
+
+
+def number(word: str) -> int | None:
+    """Return the number that digits write; None if it is another text, or beyond 64 bits."""
+    sane = word.isascii() and word.isdigit() and len(word) <= DIGITS_MAX
+    return int(word) if sane else None
 
 
 def metadata(body: Body) -> Mapping[str, object]:
@@ -143,9 +149,8 @@ def _integer(value: object, default: int) -> int:
 
 
 def _term(value: object) -> int:
-    word = text(value)
-    sane = word.isascii() and word.isdigit() and len(word) <= TERM_DIGITS_MAX
-    return int(word) if sane else NO_TERM
+    found = number(text(value))
+    return NO_TERM if found is None else found
 
 
 def _controller_uid(meta: Mapping[str, object]) -> str:

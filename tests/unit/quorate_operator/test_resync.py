@@ -6,6 +6,8 @@ import asyncio
 from typing import Any, cast
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from quorate_fake_api.virtual_loop import VirtualClock, run_virtually
 from quorate_operator.errors import Gone, Unavailable
@@ -14,6 +16,9 @@ from quorate_operator.kube.kinds import Kind
 from quorate_operator.planning.observed import Body
 from quorate_operator.queue import Key, WorkQueue
 from quorate_operator.resync import Resync
+
+WORDS = st.text() | st.integers().map(str) | st.integers(1, 6000).map(lambda count: "7" * count)
+"""What an annotation may hold: anything, and digits beyond what Python reads as a number."""
 
 
 class Server:
@@ -84,6 +89,19 @@ def test_an_older_schema_is_not_current(version: str | None, *, is_current: bool
         assert not resync.is_schema_current(), "nothing is believed before it was read"
         await resync.wait_until_served()
         assert resync.is_schema_current() is is_current
+
+    run_virtually(story())
+
+
+@given(WORDS)
+def test_whatever_stands_in_the_annotation_is_a_version_or_none(version: str) -> None:
+    async def story() -> None:
+        server = Server()
+        server.version = version
+        resync, _ = resync_of(server)
+        await resync.wait_until_served()
+        assert 0 <= resync.schema_version < 10**19
+        assert resync.schema_version == 0 or int(version) == resync.schema_version
 
     run_virtually(story())
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quorate_operator.kube import read
+from quorate_operator.planning import times
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
@@ -81,6 +82,22 @@ def pod_body(**status: Any) -> dict[str, object]:  # noqa: ANN401 - JSON
         },
         "status": {"phase": "Running", "podIP": "10.0.0.1", **status},
     }
+
+
+WORDS = st.text() | st.integers().map(str) | st.integers(1, 6000).map(lambda count: "7" * count)
+TIMES = WORDS | st.datetimes(timezones=st.none() | st.timezones()).map(
+    lambda time: time.isoformat()
+)
+
+
+@given(WORDS, WORDS, TIMES)
+def test_any_text_can_be_read_as_whatever_it_should_be(term: str, tail: str, time: str) -> None:
+    body = {"metadata": {"annotations": {"quorate.io/term": term}, "creationTimestamp": time}}
+    assert read.NO_TERM <= read.pod(body, 0).term < 10**19
+    seat = read.seat_of(f"bank-{tail}", "bank")
+    assert seat is None or str(seat) == tail
+    found = read.seconds(time)
+    assert times.read(time) == (0.0 if found is None else found)
 
 
 @pytest.mark.parametrize("term", ["9" * 20, "9" * 5000, "-1", "x", ""])

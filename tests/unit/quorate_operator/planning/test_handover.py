@@ -3,6 +3,8 @@
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from quorate.control.status import MemberState
 from quorate_kubernetes_model import looks
@@ -165,3 +167,12 @@ def test_no_leader_is_nobody_to_ask() -> None:
     assert looks.disruption(made) is None
     assert not [step for step in made.steps if isinstance(step, EvictPod)]
     assert looks.reason_of(made, Condition.READY) is Reason.NO_LEADER
+
+
+@given(st.text() | st.from_regex(r"[a-z0-9-]+/[A-Za-z0-9._-]+", fullmatch=True))
+def test_any_text_is_a_request_that_is_answered_or_begun(text: str) -> None:
+    look = looks.with_request(looks.settled(), text)
+    made = plan(look)
+    last = made.status.last_transfer
+    assert not text or made.status.operation is not None or last is not None
+    assert looks.disruption(made) is None, "what is asked is recorded first"
