@@ -88,12 +88,18 @@ def _compared(observed: Observed, intent: Intent, wanted: tuple[Body, ...]) -> C
     if observed.stateful_set is not None:
         live[STATEFUL_SET, observed.stateful_set.name] = observed.stateful_set
     steps: list[Step] = []
-    secret = auth_secret(intent, observed.entropy)
-    if (SECRET, labels.auth_secret_name(intent.name)) not in live:
-        steps.append(CreateChild(secret))
     taken: list[Child] = []
+    secret = live.get((SECRET, labels.auth_secret_name(intent.name)))
+    if secret is None:
+        steps.append(CreateChild(auth_secret(intent, observed.entropy)))
+    elif secret.controller_uid not in ("", intent.uid):
+        taken.append(secret)
     for body in wanted:
         child = live.get((_kind(body), _name(body)))
+        if _kind(body) == STATEFUL_SET and secret in taken:
+            # Pods made now would start with a Secret that is about to be collected, and the rest
+            # of them with the next one: they would refuse each other.
+            continue
         if child is not None and not _is_ours(child, intent):
             taken.append(child)
         elif needs_apply(body, None if child is None else child.body):

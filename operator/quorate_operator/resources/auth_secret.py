@@ -10,7 +10,6 @@ import base64
 import hashlib
 
 from quorate_operator import labels
-from quorate_operator.model import VolumeRetention
 from quorate_operator.resources.intent import Intent, metadata
 
 ENTROPY_LENGTH_MIN = 32
@@ -24,18 +23,19 @@ def new_cluster_id(entropy: bytes) -> str:
 def auth_secret(intent: Intent, entropy: bytes) -> dict[str, object]:
     """Return the Secret, to be created once and never applied.
 
-    It is kept where the volumes are kept, as members that start on these need it again.
+    It goes with the resource, also where the volumes are kept: nothing on them was made with it,
+    and the members of the next resource all start with the next one. So what ``deletion.volumes``
+    says later changes nothing here, which this operator may not change either.
 
     Args:
         intent: The cluster.
         entropy: At least 32 fresh random bytes.
 
     """
-    owned = intent.spec.volumes is VolumeRetention.DELETE
     return {
         "apiVersion": "v1",
         "kind": "Secret",
-        "metadata": metadata(intent, labels.auth_secret_name(intent.name), owned=owned),
+        "metadata": metadata(intent, labels.auth_secret_name(intent.name)),
         "type": "Opaque",
         "immutable": True,
         "data": {

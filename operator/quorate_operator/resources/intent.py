@@ -50,14 +50,13 @@ def marks(name: str) -> dict[str, str]:
 
 
 def metadata(
-    intent: Intent, name: str, *, owned: bool = True, annotations: Mapping[str, str] | None = None
+    intent: Intent, name: str, *, annotations: Mapping[str, str] | None = None
 ) -> dict[str, object]:
-    """Return the metadata of a child.
+    """Return the metadata of a child, which is deleted with the ClusterService.
 
     Args:
         intent: The cluster.
         name: Of the child.
-        owned: Whether the child is deleted with the ClusterService.
         annotations: None for none.
 
     """
@@ -68,8 +67,7 @@ def metadata(
     }
     if annotations:
         body["annotations"] = dict(annotations)
-    if owned:
-        body["ownerReferences"] = [owner(intent.name, intent.uid)]
+    body["ownerReferences"] = [owner(intent.name, intent.uid)]
     return body
 
 

@@ -405,10 +405,10 @@ SPEC = Group(
             defaulted=True,
             fields={
                 "volumes": Text(
-                    text="`Retain` keeps the claims of the volumes and the Secret of the "
-                    "members; a ClusterService of the same name takes them over. `Delete` "
-                    "deletes them with the resource. Neither protects against deleting the "
-                    "namespace.",
+                    text="`Retain` keeps the claims of the volumes; a ClusterService of the same "
+                    "name takes them over. `Delete` deletes them with the resource. The Secret of "
+                    "the members is deleted with it either way, and made anew with the next. "
+                    "Neither protects against deleting the namespace.",
                     default="Retain",
                     length_max=16,
                     choices=("Retain", "Delete"),

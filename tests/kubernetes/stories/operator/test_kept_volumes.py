@@ -4,6 +4,7 @@ from quorate_kubernetes.cluster import Cluster
 from quorate_kubernetes.cluster_service import KIND, ClusterService
 from quorate_kubernetes.kubectl import Kubectl
 from quorate_kubernetes.load import Load
+from quorate_kubernetes.waiting import wait_until
 
 MESSAGES = 2_000
 
@@ -18,6 +19,8 @@ def test_recreated_resource_takes_its_volumes_over(
     kubectl.delete(KIND, service.name)
     service.wait_gone()
     assert service.claims() == claims
+    secret = f"{service.name}-auth"
+    wait_until(f"{secret} is gone", lambda: kubectl.find("secret", secret) is None, 60)
 
     other = ClusterService(kubectl, cluster.image, replicas=1)
     other.apply()

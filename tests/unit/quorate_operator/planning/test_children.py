@@ -54,6 +54,31 @@ def test_what_belongs_to_others_is_waited_for(kind: str, whose: str) -> None:
     assert child.name in looks.message_of(made, Condition.RECONCILED)
 
 
+def test_a_secret_that_is_about_to_go_is_waited_for_before_any_pod_is_made() -> None:
+    look = looks.settled()
+    secret = of_kind(look, "Secret")
+    going = with_child(look, secret, replace(secret, controller_uid="another"))
+    for start in (replace(going, stateful_set=None), looks.outdated(going, 0, 1, 2)):
+        made = plan(start)
+        assert looks.disruption(made) is None
+        assert not [s for s in looks.steps_of(made, ApplyChild) if s.body["kind"] == "StatefulSet"]  # type: ignore[union-attr]
+        assert looks.reason_of(made, Condition.RECONCILED) is Reason.OWNERSHIP_CONFLICT
+        assert secret.name in looks.message_of(made, Condition.RECONCILED)
+    kept = with_child(look, secret, replace(secret, controller_uid=""))
+    assert not plan(kept).steps, "one that was orphaned goes on"
+
+
+@pytest.mark.parametrize("volumes", list(VolumeRetention))
+def test_the_secret_goes_with_the_resource_whatever_is_to_become_of_volumes(
+    volumes: VolumeRetention,
+) -> None:
+    look = looks.with_spec(looks.settled(), volumes=volumes)
+    (step,) = looks.steps_of(plan(with_child(look, of_kind(look, "Secret"), None)), CreateChild)
+    assert isinstance(step, CreateChild)
+    (reference,) = step.body["metadata"]["ownerReferences"]  # type: ignore[index]
+    assert (reference["uid"], reference["controller"]) == (look.resource.uid, True)
+
+
 def test_a_stateful_set_of_another_controller_is_not_touched_nor_its_pods() -> None:
     look = looks.settled()
     assert look.stateful_set is not None

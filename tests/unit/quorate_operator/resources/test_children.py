@@ -51,11 +51,10 @@ def test_volumes_outlive_everything() -> None:
     assert "ownerReferences" not in claim["metadata"]
 
 
-def test_the_secret_is_kept_with_the_volumes() -> None:
-    kept = cast("Json", auth_secret(intent(SMALL), b"x" * 64))
-    gone = cast("Json", auth_secret(intent(FULL), b"x" * 64))
-    assert "ownerReferences" not in kept["metadata"]
-    assert gone["metadata"]["ownerReferences"][0]["uid"] == UID
+@pytest.mark.parametrize("size", [SMALL, FULL])
+def test_the_secret_goes_with_the_resource_whether_volumes_are_kept_or_not(size: Json) -> None:
+    secret = cast("Json", auth_secret(intent(size), b"x" * 64))
+    assert [row["uid"] for row in secret["metadata"]["ownerReferences"]] == [UID]
 
 
 def test_secrets_and_ids_differ_and_come_from_the_random_bytes() -> None:
