@@ -60,6 +60,16 @@ def test_what_a_plan_may_apply_can_be_created_and_patched(kind: str) -> None:
     assert known is kinds.SECRET or "patch" in verbs
 
 
+def test_no_test_of_helm_is_removed_before_its_log_is_read() -> None:
+    """``helm test --logs`` asks for the log when hooks that are done have been deleted."""
+    found = {
+        path.name: re.findall(r"hook-delete-policy: (.*)", path.read_text())
+        for path in (CHART / "templates").rglob("*.yaml")
+        if re.search(r"helm.sh/hook: .*test", path.read_text())
+    }
+    assert found == {"ready.yaml": ["before-hook-creation"]}
+
+
 def test_every_value_is_explained_and_checked() -> None:
     text = (CHART / "values.yaml").read_text()
     values = yaml.safe_load(text)

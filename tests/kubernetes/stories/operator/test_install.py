@@ -7,7 +7,9 @@ from quorate_kubernetes.installation import DEFINITION, Installation
 
 
 def test_chart_installs_and_its_test_passes(installation: Installation) -> None:
-    assert "Succeeded" in installation.helm("test")
+    said = installation.helm("test", "--logs")
+    assert "Succeeded" in said
+    assert "is served" in said, "the log of the test is shown"
     assert installation.kubectl.find("crd", DEFINITION) is not None
     before = {pod["metadata"]["uid"] for pod in installation.pods()}
     assert len(before) == 2
