@@ -64,7 +64,7 @@ async def operate(config: OperatorConfig) -> int:
         holder = f"{config.pod_name}_{secrets.token_hex(8)}"
         unguarded = Api(own, guard=lambda: None, on_call=metrics.on_call, limit_s=CALL_LIMIT_S)
         lease = Lease(unguarded, clock, config.namespace, config.lease_name, holder)
-        api = Api(client, guard=lease.check, on_call=metrics.on_call)
+        api = Api(client, guard=lease.check, left_s=lease.left_s, on_call=metrics.on_call)
         port = await health.start(config.host, config.port)
         LOGGER.info("started", extra={"port": port, "holder": holder})
         queue = WorkQueue(clock, _CHANCE, on_drop=metrics.dropped.inc)

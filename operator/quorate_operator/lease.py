@@ -2,10 +2,10 @@
 
 Whoever holds the lease renews it every 2 s and stops acting 10 s after it *began* its last
 successful renewal, on a clock that counts suspend. Another takes it no sooner than 15 s after it
-last saw it change, on its own clock: no two clocks are compared. Three guards stand behind each
-other: the line before each mutating call asks ``check``; a thread ends the process when the
-deadline passes, also when the loop is stuck; and the 5 s between the two periods are for calls
-that were on their way.
+last saw it change, on its own clock: no two clocks are compared. Four guards stand behind each
+other: the line before each mutating call asks ``check``; the call itself may take ``left_s``, at
+the server too; a thread ends the process when the deadline passes, also when the loop is stuck;
+and the 5 s between the two periods are for what the network held back.
 
 The elector of the client library is not used: it goes on leading when the API server is away.
 """
@@ -76,6 +76,10 @@ class Lease:
     def is_held(self) -> bool:
         """Return whether this process may act now."""
         return self.clock.boottime() < self._held_until_ns
+
+    def left_s(self) -> float:
+        """Return how long this process may still act without another renewal, in seconds."""
+        return max(0.0, (self._held_until_ns - self.clock.boottime()) / _S)
 
     def check(self) -> None:
         """Pass if this process may act now.

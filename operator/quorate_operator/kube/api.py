@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol, cast
 
@@ -20,6 +21,7 @@ from quorate_operator.planning.observed import Body
 
 CALL_LIMIT_S = 10.0
 """Of one call with its answer; the client's own default is 300 s."""
+LIMIT_S_MIN = 0.001
 PAGE_ITEMS = 500
 PAGES_MAX = 200
 """Of one list: 100 000 objects."""
@@ -67,6 +69,7 @@ class Api:
         *,
         guard: Callable[[], None],
         on_call: CallObserver = nobody,
+        left_s: Callable[[], float] = lambda: math.inf,
         limit_s: float = CALL_LIMIT_S,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
@@ -76,6 +79,7 @@ class Api:
             client: Configured; nothing else of it is used than paths, credentials and requests.
             guard: Called directly before each mutating call; raises if it must not happen.
             on_call: Told of each call that ended.
+            left_s: How long a mutating call may take from now, in seconds; the server is told.
             limit_s: Of one call, in seconds.
             sleep: Waits between the attempts of a call that was throttled.
 
@@ -83,6 +87,7 @@ class Api:
         self._client = client
         self._guard = guard
         self._on_call = on_call
+        self._left_s = left_s
         self._limit_s = limit_s
         self._sleep = sleep
 
@@ -265,22 +270,23 @@ class Api:
             Unavailable: 401, 429, 5xx, no answer in time, or one that is not an object.
             LeaseLost: This process must not change anything.
 
-        Blocking: at most ``limit_s`` an attempt and ``RETRY_AFTER_S_MAX`` between two.
+        Blocking: at most ``limit_s`` an attempt, a mutating one no longer than is left, and
+        ``RETRY_AFTER_S_MAX`` between two.
 
         """
         resource = f"{kind.plural}/{subresource}" if subresource else kind.plural
         what = f"{verb} {path}"
         for attempt in range(RETRIES_MAX + 1):
-            sent = asyncio.timeout(self._limit_s)
+            limit_s, asked = self._bounds(verb, query)
             try:
-                async with sent:
+                async with asyncio.timeout(limit_s):
                     code, retry_after, data = await self._send(
-                        verb, path, body=body, query=query, content_type=content_type
+                        verb, path, body=body, query=asked, content_type=content_type
                     )
             except (TimeoutError, aiohttp.ClientError, OSError) as error:
                 word = "timeout" if isinstance(error, TimeoutError) else "unreachable"
                 self._on_call(verb, kind.group, resource, word)
-                raise Unavailable(f"{what}: {word}: {_reason(error, self._limit_s)}") from error
+                raise Unavailable(f"{what}: {word}: {_reason(error, limit_s)}") from error
             self._on_call(verb, kind.group, resource, str(code))
             answer = _parse(data)
             throttled = code == 429 and not _by_budget(answer)  # noqa: PLR2004 - HTTP
@@ -289,20 +295,35 @@ class Api:
             await self._sleep(retry_after or 1)
         raise AssertionError("the last attempt is judged")
 
+    def _bounds(
+        self, verb: str, query: Mapping[str, str] | None
+    ) -> tuple[float, Mapping[str, str]]:
+        """Return the limit of an attempt in seconds, and the query that tells the server of it.
+
+        Nobody waits any more for a change that comes after the limit, and by then another process
+        may act: the server gives up on it at the same time. It counts from when it has received
+        the request, so what is delayed on the way lands later by as much.
+        """
+        if verb not in _MUTATING:
+            return self._limit_s, query or {}
+        # None left is for the guard to refuse; the server takes a limit of 0 as none at all.
+        limit_s = max(min(self._limit_s, self._left_s()), LIMIT_S_MIN)
+        return limit_s, {**(query or {}), "timeout": f"{int(limit_s * 1000)}ms"}
+
     async def _send(
         self,
         verb: str,
         path: str,
         *,
         body: Body | None,
-        query: Mapping[str, str] | None,
+        query: Mapping[str, str],
         content_type: str,
     ) -> tuple[int, float | None, bytes]:
         headers = {"Accept": JSON, "Content-Type": content_type}
         method, url, headers, _, _ = await self._client.param_serialize(
             _METHODS[verb],
             path,
-            query_params=list((query or {}).items()),
+            query_params=list(query.items()),
             header_params=headers,
             auth_settings=["BearerToken"],
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -119,9 +120,10 @@ async def api_of(
     *,
     guard: Callable[[], None] = lambda: None,
     on_call: CallObserver = nobody,
+    left_s: Callable[[], float] = lambda: math.inf,
     limit_s: float = 5.0,
     sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
 ) -> AsyncIterator[Api]:
     """Give an ``Api`` of this server, over the real client."""
     async with ApiClient(Configuration(host=url)) as client:
-        yield Api(client, guard=guard, on_call=on_call, limit_s=limit_s, sleep=sleep)
+        yield Api(client, guard=guard, on_call=on_call, left_s=left_s, limit_s=limit_s, sleep=sleep)

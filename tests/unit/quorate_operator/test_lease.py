@@ -413,3 +413,21 @@ def test_a_holder_that_sees_another_in_its_place_stops_at_once() -> None:
         assert asyncio.get_running_loop().time() - began <= 2 * PERIOD_S + 0.5
 
     running(story)
+
+
+@given(st.lists(st.floats(0.0, 12.0), max_size=6))
+def test_what_is_left_is_nothing_exactly_when_it_is_not_held(waits: list[float]) -> None:
+    async def story() -> None:
+        lease = lease_of(LeaseServer(), "a")
+        assert lease.left_s() == 0.0
+        await lease.acquire()
+        for wait in waits:
+            before = lease.left_s()
+            assert before <= DEADLINE_S
+            assert lease.is_held() == (before > 0)
+            await asyncio.sleep(wait)
+            assert lease.left_s() == pytest.approx(max(0.0, before - wait), abs=1e-6)
+        await lease.release()
+        assert lease.left_s() == 0.0
+
+    run_virtually(story())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import socket
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -223,6 +224,45 @@ def test_the_lease_is_checked_before_each_attempt(call: str) -> None:
     assert len(fake.requests) == 1
 
 
+@pytest.mark.parametrize("call", MUTATING)
+@pytest.mark.parametrize(
+    ("left_s", "told"), [(math.inf, "5000ms"), (60.0, "5000ms"), (0.75, "750ms"), (0.0, "1ms")]
+)
+def test_a_change_takes_no_longer_than_is_left_of_the_lease_also_at_the_server(
+    call: str, left_s: float, told: str
+) -> None:
+    fake, outcome = outcome_of(call, Answer(200), left_s=lambda: left_s, limit_s=5.0)
+    assert left_s == 0.0 or not isinstance(outcome, OperatorError)
+    assert {request.query.get("timeout") for request in fake.requests} <= {told}
+    assert left_s == 0.0 or len(fake.requests) == 1
+
+
+@pytest.mark.parametrize("call", MUTATING)
+def test_each_attempt_of_a_change_has_what_is_left_then(call: str) -> None:
+    left = [3.0]
+
+    async def sleep(_: float) -> None:
+        left[0] = 1.0
+
+    fake, _ = outcome_of(call, Answer(429), left_s=lambda: left[0], sleep=sleep)
+    assert [request.query["timeout"] for request in fake.requests] == ["3000ms", "1000ms"]
+
+
+@pytest.mark.parametrize("call", MUTATING)
+def test_a_change_that_is_not_answered_in_what_is_left_is_given_up(call: str) -> None:
+    # The story has half a minute; an answer after a minute, and a limit beyond, would end it.
+    slow = Answer(200, delay_s=60.0)
+    _, outcome = outcome_of(call, slow, left_s=lambda: 0.1, limit_s=90.0)
+    assert type(outcome) is Unavailable
+    assert "within 0.1 s" in str(outcome)
+
+
+@pytest.mark.parametrize("call", ["get", "list"])
+def test_reading_has_its_own_limit_and_tells_none(call: str) -> None:
+    fake, _ = outcome_of(call, Answer(200, {"items": []}), left_s=lambda: 0.0)
+    assert [request.query.get("timeout") for request in fake.requests] == [None]
+
+
 @pytest.mark.parametrize("call", ["get", "list"])
 def test_reading_needs_no_lease(call: str) -> None:
     def guard() -> None:
@@ -257,7 +297,7 @@ def test_writes_name_the_object_they_mean() -> None:
 def test_writes_carry_their_manager(call: str, content_type: str, query: dict[str, str]) -> None:
     fake, _ = outcome_of(call)
     (request,) = fake.requests
-    assert (request.content_type, request.query) == (content_type, query)
+    assert (request.content_type, request.query) == (content_type, {**query, "timeout": "5000ms"})
 
 
 def test_a_list_is_read_to_its_end() -> None:
