@@ -108,6 +108,7 @@ class LinkedMember:
         """Prepare the member in ``seat``; ``ports`` has the port of every seat."""
         self.seat = Seat(seat)
         self.host = host
+        self.secret = secret
         self.port = ports[seat]
         self.listener = RecordingListener()
         self.identity = LinkIdentity(
@@ -122,7 +123,7 @@ class LinkedMember:
         self.links = MemberLinks(
             self.identity,
             {Seat(s): ("127.0.0.1", port) for s, port in enumerate(ports)},
-            secret=secret,
+            secret=lambda: self.secret,
             listener=self.listener,
             jitter=lambda: 0.5,
             settings=settings or LinkSettings(),
@@ -261,6 +262,13 @@ def pair(**options: object) -> tuple[LinkedMember, LinkedMember]:
 def alone(seat: int = 0, **options: object) -> LinkedMember:
     """A member whose only peer, in the other seat, does not run."""
     return LinkedMember(seat, free_ports(2), **options)  # type: ignore[arg-type]
+
+
+async def no_handshakes(member: LinkedMember) -> None:
+    """Wait until no connection counts as a handshake that may be cut off; a link does not."""
+    async with asyncio.timeout(10):
+        while member.links._accepted:  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0.005)
 
 
 async def both_up(first: LinkedMember, second: LinkedMember) -> None:
