@@ -72,7 +72,7 @@ class TransportConfig:
     port: int = 0
     """Port to listen on. 0: that of this seat; differs from it behind an address translation."""
     secret_file: str = ""
-    """File whose bytes prove membership in the handshake. Empty: no proof is asked for."""
+    """File whose bytes prove membership, read at each handshake. Empty: no proof is asked."""
     send_buffer_bytes_max: int = 16 * MIB
     """Bytes waiting for one member; beyond it the link is closed and catches up anew."""
     connect_timeout_ms: int = 1_000
@@ -109,7 +109,7 @@ class ControlConfig:
     port: int = 0
     """Port to listen on. 0: that of this seat."""
     token_file: str = ""
-    """File with the bearer token of admin actions. Empty: admin from this machine only."""
+    """File with the bearer token of admin actions, read each time. Empty: this machine only."""
     ready_lag_bytes_max: int = 16 * MIB
     """Ready means to have applied the log up to this distance from its commit position."""
 

@@ -34,14 +34,19 @@ class ControlServer:
     """Serves one member's control port from ``start`` to ``close``."""
 
     def __init__(
-        self, port: ControlPort, metrics: Metrics, *, token: bytes | None, seat_max: int = 255
+        self,
+        port: ControlPort,
+        metrics: Metrics,
+        *,
+        token: Callable[[], bytes | None],
+        seat_max: int = 255,
     ) -> None:
         """Prepare to serve.
 
         Args:
             port: The member.
             metrics: What ``/metrics`` shows, and where refusals are counted.
-            token: Bearer token of admin actions; None lets only this machine ask.
+            token: Returns the bearer token of admin actions; None lets only this machine ask.
             seat_max: The highest seat that a transfer may name.
 
         """
@@ -106,7 +111,7 @@ class ControlServer:
         """Count refusals, and check who asks before anything of an admin action is read."""
         with self._connections.answering(request.protocol):
             if request.path.startswith("/admin/"):
-                refused = refusal(request, self._token)
+                refused = refusal(request, self._token())
                 if refused is not None:
                     self._metrics.refused("control", f"http {refused.status}")
                     return refused

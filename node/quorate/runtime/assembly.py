@@ -12,6 +12,7 @@ import random
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from quorate.archive.archive import Archive
@@ -35,6 +36,7 @@ from quorate.gateway.gateway import Gateway
 from quorate.protocol.frame_codec import LogFrameCodec
 from quorate.runtime.agent import ConsensusAgent
 from quorate.runtime.applying import Applier, Spawn
+from quorate.runtime.credentials import Credential
 from quorate.runtime.descriptors import client_room
 from quorate.runtime.edges import ClientEdge, LinkEdge
 from quorate.runtime.effect_runner import EffectRunner
@@ -60,7 +62,7 @@ class Prepared:
     container: ServiceContainer
     archive: Archive
     identity: Identity
-    secret: bytes | None
+    secret: Credential
 
     @property
     def constants(self) -> ClusterConstants:
@@ -91,7 +93,7 @@ def prepare(config: NodeConfig) -> Prepared:
     container = ServiceContainer(service, _log_failure)
     container.start(None)
     log_event(LOGGER, Event.SERVICE_STARTED, service=config.member.service)
-    secret = read_secret(config.transport.secret_file)
+    secret = Credential(partial(read_secret, config.transport.secret_file))
     archive = Archive.open(
         SystemFiles(config.member.data_dir, create=True),
         cluster_id=config.member.cluster_id,

@@ -7,6 +7,7 @@ import gc
 import logging
 import sys
 from collections.abc import Coroutine
+from functools import partial
 
 import uvloop
 
@@ -19,6 +20,7 @@ from quorate.control.server import ControlServer
 from quorate.errors import ConfigurationError, QuorateError
 from quorate.runtime.assembly import Ends, Prepared, assemble, prepare
 from quorate.runtime.control_port import MemberControl
+from quorate.runtime.credentials import Credential
 from quorate.runtime.events import Event, log_event
 from quorate.runtime.exit_codes import ExitCode
 from quorate.runtime.lifecycle import exit_code_of, shut_down
@@ -103,7 +105,7 @@ class _Process:
             self._tasks = tasks
             ends = Ends(self._halt, self._fail)
             member = assemble(self._prepared, SystemClock(), loop, self._spawn, ends)
-            token = read_token(self._config.control.token_file)
+            token = Credential(partial(read_token, self._config.control.token_file))
             server = ControlServer(MemberControl(member), member.metrics, token=token)
             await self._listen(member, server, tasks)
             gc.collect()

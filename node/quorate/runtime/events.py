@@ -38,6 +38,9 @@ class Event(Enum):
     DESCRIPTORS_FEW = EventDefinition(
         108, logging.WARNING, "the limit of open files leaves room for fewer clients"
     )
+    CREDENTIAL_UNREADABLE = EventDefinition(
+        109, logging.WARNING, "a secret cannot be read any more: the last one stays in force"
+    )
 
     FOUNDED = EventDefinition(203, logging.INFO, "the founded mark is durable here")
     FOUNDING_BROKEN = EventDefinition(204, logging.ERROR, "a seat changed during the founding")

@@ -41,7 +41,7 @@ class MemberLinks:
         identity: LinkIdentity,
         addresses: Mapping[Seat, tuple[str, int]],
         *,
-        secret: bytes | None,
+        secret: Callable[[], bytes | None],
         listener: LinkListener,
         jitter: Callable[[], float],
         settings: LinkSettings | None = None,
@@ -51,7 +51,7 @@ class MemberLinks:
         Args:
             identity: What this member says of itself.
             addresses: Host and port of every configured seat; the own one is not dialled.
-            secret: The cluster's secret, None for none.
+            secret: Returns the cluster's secret, None for none; asked at each handshake.
             listener: Is told what happens.
             jitter: Random number in [0, 1), spreads the attempts to dial.
             settings: Limits; the defaults when None.
@@ -272,7 +272,7 @@ class MemberLinks:
             connection_nonce=secrets.token_bytes(CONNECTION_NONCE_LENGTH),
         )
         exchange = HandshakeExchange(
-            handshake, dialled=dialled, expected_seats=self._seats, secret=self._secret
+            handshake, dialled=dialled, expected_seats=self._seats, secret=self._secret()
         )
         loop = asyncio.get_running_loop()
         return MemberConnection(loop, exchange, self, self._settings, dialled=dialled)

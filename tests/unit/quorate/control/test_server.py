@@ -99,7 +99,7 @@ class World:
 @asynccontextmanager
 async def world(token: bytes | None = None, client_token: str = "") -> AsyncIterator[World]:
     port, metrics = FakePort(), Metrics()
-    served = ControlServer(port, metrics, token=token)
+    served = ControlServer(port, metrics, token=lambda: token)
     number = await served.start("127.0.0.1", 0)
     async with ControlClient(client_token) as client:
         here = World(port, metrics, f"127.0.0.1:{number}", client)
@@ -447,7 +447,7 @@ def test_a_page_that_is_no_member_is_a_protocol_error() -> None:
 def test_closing_answers_those_who_wait_at_once() -> None:
     async def story() -> None:
         port, metrics = FakePort(), Metrics()
-        served = ControlServer(port, metrics, token=None)
+        served = ControlServer(port, metrics, token=lambda: None)
         address = f"127.0.0.1:{await served.start('127.0.0.1', 0)}"
         async with ControlClient() as client, asyncio.TaskGroup() as group:
             waiting = group.create_task(client.status(address, after=1, wait_s=60))
@@ -462,7 +462,7 @@ def test_closing_answers_those_who_wait_at_once() -> None:
 def test_a_port_in_use_is_an_os_error() -> None:
     async def story() -> None:
         async with world() as here:
-            second = ControlServer(here.port, here.metrics, token=None)
+            second = ControlServer(here.port, here.metrics, token=lambda: None)
             with pytest.raises(OSError, match="address already in use"):
                 await second.start("127.0.0.1", int(here.address.rpartition(":")[2]))
             await second.close()
