@@ -42,6 +42,7 @@ from quorate_simulation.checkers import ConsensusChecker
 from quorate_simulation.founding import constants_of, founding_frame, member_id_of, new_codec
 from quorate_simulation.shadow import ShadowMember
 from quorate_simulation.swarm import Swarm
+from quorate_simulation.waits import check_waits
 
 CLUSTER_ID = ClusterId(bytes(range(16)))
 SETTINGS = ClusterSettings()
@@ -248,6 +249,7 @@ class Cluster:
                 run(node, effect)  # type: ignore[operator]
         if node.module is not None:
             self.checker.after_event(node.member, module.core)
+            check_waits(self.history, module)
 
     def _store(self, node: Node, effect: StoreNodeState) -> None:
         self.checker.on_store(node.member, effect)
