@@ -274,9 +274,16 @@ CONSENSUS = (
     Mutant(
         "late-service-first",
         "consensus/election.py",
-        " or core.serves_late(core.service_position):",
-        ":",
+        "core.service_stopped or core.serves_late(core.service_position)",
+        "core.service_stopped",
         "a member that was just restarted is elected, and answers nobody for seconds",
+    ),
+    Mutant(
+        "stopped-service-leads-on",
+        "consensus/module.py",
+        "                self._leave_to_who_serves()\n",
+        "",
+        "a leader whose service has stopped serves nobody for ever",
     ),
     Mutant(
         "late-service-succeeds",

@@ -77,6 +77,9 @@ LOST_REASONS = frozenset({RecoveringReason.DAMAGED, RecoveringReason.UNSYNCED})
 class Core:
     """State common to all roles, and the only place that makes persist effects."""
 
+    service_stopped: bool = False
+    """A majority's services have computed something else: ours applies nothing any more."""
+
     def __init__(
         self,
         config: ConsensusConfig,

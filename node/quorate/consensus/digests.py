@@ -117,5 +117,6 @@ class DigestComparison:
         """Stop serving if a strict majority has another digest than ours."""
         own = self._own.get(message.position)
         if own is not None and own != message.digest:
+            self._core.service_stopped = True
             effect = ServiceDiverged(message.position, own, message.digest)
             self._core.effects.append(effect)

@@ -93,7 +93,8 @@ class Election:
             if fast:
                 wait = core.random(0, core.config.canvass_jitter_ns)
                 wait += core.config.canvass_rank_ns * self._rank()
-            if core.room_end != ROOM_UNBOUNDED or core.serves_late(core.service_position):
+            is_late = core.service_stopped or core.serves_late(core.service_position)
+            if core.room_end != ROOM_UNBOUNDED or is_late:
                 # Behind all others: a leader elected here would hand over soon, or would serve
                 # nobody before its service has applied what it lacks, seconds after a restart.
                 voters = len(core.membership.voters)

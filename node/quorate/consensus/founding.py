@@ -46,6 +46,8 @@ class Founding:
         self._core = core
         self._asked = False
         self._stored: set[Seat] = set()
+        self._discarded: set[int] = set()
+        """Chains of the frames that this life has discarded: what is said of them is old."""
         self._marking = 0
 
     @property
@@ -121,7 +123,8 @@ class Founding:
         held = {hello.founding_chain: hello.founding_frame for hello in self._hellos()}
         if core.log.founding is not None:
             held[core.log.founding.chain] = core.log.founding
-        frames = [frame for chain, frame in held.items() if chain and frame is not None]
+        known = {0} | self._discarded
+        frames = [frame for chain, frame in held.items() if frame and chain not in known]
         if len(frames) > 1:
             return self._break("two founding frames are held")
         frame = frames[0] if frames else self._new_frame()
@@ -133,6 +136,8 @@ class Founding:
         if core.log.founding is None:
             core.append((frame,))
         for seat in self._other_seats:
+            if core.hellos[seat].founding_chain in self._discarded:
+                core.send(seat, FoundingDiscard(0))  # The first one may not have arrived.
             core.send(seat, FoundingFrame(frame))
         self.on_progress()
         return None
@@ -183,6 +188,9 @@ class Founding:
         refusal = self._refusal()
         if refusal is not None:
             return refusal
+        self._discarded |= {hello.founding_chain for hello in self._hellos()} - {0}
+        if core.log.founding is not None:
+            self._discarded.add(core.log.founding.chain)
         self._drop()
         for seat in self._other_seats:
             core.send(seat, FoundingDiscard(0))

@@ -445,7 +445,8 @@ class Leader:
         """Return the voter that is heard, sound and most advanced; the lowest seat of equals.
 
         One whose disk is nearly full comes behind all others, and before it one whose service
-        has still to apply much.
+        has still to apply much. Of equal logs the service decides that is further: one that has
+        stopped is not.
         """
         late = self._core.serves_late
         ranked = [
@@ -453,6 +454,7 @@ class Leader:
                 progress.room_end != ROOM_UNBOUNDED,
                 late(progress.service_position),
                 -progress.match,
+                -progress.service_position,
                 seat,
             )
             for seat, progress in self.progress.items()

@@ -154,6 +154,7 @@ class ConsensusModule(Observed):
                 self._election.on_campaign_over()
             case Deadline.HEARTBEAT if self._leader is not None:
                 self._leader.heartbeat()
+                self._leave_to_who_serves()
             case Deadline.PUBLISH if self._leader is not None:
                 self._leader.publish()
             case Deadline.CHECK_QUORUM if self._leader is not None:
@@ -531,6 +532,11 @@ class ConsensusModule(Observed):
         core.set_ingress(IngressState.CLOSED)
         core.greet_all()
         self._unheard(reason, fast=True)
+
+    def _leave_to_who_serves(self) -> None:
+        """A leader whose service has stopped serves nobody: hand over as soon as that can be."""
+        if self._core.service_stopped and self._transfer is not None:
+            self._transfer.request(None)  # Refused while one goes on, or nobody can take over.
 
     def _hand_over(self) -> None:
         assert self._transfer is not None, "every leader has its transfer"

@@ -30,6 +30,7 @@ from quorate.consensus.effects import (
     TransferEnded,
     TruncateLog,
 )
+from quorate.consensus.leader import Leader
 from quorate.consensus.messages import Message
 from quorate.consensus.types import LeadershipTermId, LogPosition, Role, Seat
 from quorate.errors import CorruptRecord, RemoteProtocolError
@@ -125,7 +126,9 @@ class EffectRunner:
                 self._log(Event.INGRESS_CHANGED, state=effect.state.name.lower())
                 agent.on_ingress_state(effect.state)
             case ReadLog():
-                self._spawn(self._read(effect), f"read log for seat {effect.seat}")
+                # Here and not in the task: the office may end before that has its first turn.
+                asked_by = (agent.module.term, agent.module.leading)
+                self._spawn(self._read(effect, asked_by), f"read log for seat {effect.seat}")
             case CloseLink():
                 self._log(Event.FRAME_REFUSED, seat=effect.seat, reason=effect.reason)
                 agent.metrics.refused("member", effect.reason)
@@ -203,14 +206,15 @@ class EffectRunner:
         if agent.module.role is Role.LEADER:
             agent.request_transfer(None)
 
-    async def _read(self, effect: ReadLog) -> None:
+    async def _read(
+        self, effect: ReadLog, asked_by: tuple[LeadershipTermId, Leader | None]
+    ) -> None:
         module = self._agent.module
-        term, leading = module.term, module.leading
         try:
             data = await self._recorder.read(effect.position, effect.bytes_max)
             await self._give_parts(effect.seat, data)
         except (CorruptRecord, RemoteProtocolError):
-            if module.leading is leading and module.term == term:
+            if (module.term, module.leading) == asked_by:
                 raise
             # Asked for as leader of a term that is over: the tail may have been cut since.
             self._agent.on_log_read(effect.seat, ())

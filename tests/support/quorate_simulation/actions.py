@@ -312,8 +312,8 @@ def read(cluster: Cluster, seat: int) -> bool:
     node = cluster.nodes[seat]
     if node.module is None or not node.reads:
         return False
-    request = node.reads.pop(0)
-    node.answers.append((request.seat, cluster.read_frames(node, request)))
+    term, request = node.reads.pop(0)
+    node.answers.append((request.seat, cluster.read_frames(node, term, request)))
     return True
 
 

@@ -213,6 +213,7 @@ class ConsensusChecker(MessageChecks):
         leads = member.leading and member.leading == effect.leadership_term_id
         self.history.require(leads, "I7", "committed by no leader:", frame.position, effect)
         self.history.committed.append(frame)
+        self.history.committed_by.append(member.leading)
         self.history.committed_in[member.leading] = len(self.history.committed.frames)
 
     def _check_held(self, member: ShadowMember, position: int) -> None:

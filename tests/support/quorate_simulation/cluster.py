@@ -42,6 +42,7 @@ from quorate_simulation.checkers import ConsensusChecker
 from quorate_simulation.founding import constants_of, founding_frame, member_id_of, new_codec
 from quorate_simulation.shadow import ShadowMember
 from quorate_simulation.swarm import Swarm
+from quorate_simulation.waits import check_waits
 
 CLUSTER_ID = ClusterId(bytes(range(16)))
 SETTINGS = ClusterSettings()
@@ -80,7 +81,8 @@ class Node:
         self.peer = PeerLife(self.seat, member.member_id, StartNonce(0))
         self.links: dict[int, PeerLife] = {}
         """The links that this member believes in."""
-        self.reads: list[ReadLog] = []
+        self.reads: list[tuple[int, ReadLog]] = []
+        """The term of the leader that wants to read, and what."""
         self.answers: list[tuple[Seat, tuple[LogFrame, ...]]] = []
         """Read from the recording, not yet handed to the module."""
         self.now = Instant(CLOCK_START, CLOCK_START, CLOCK_START)
@@ -247,6 +249,7 @@ class Cluster:
                 run(node, effect)  # type: ignore[operator]
         if node.module is not None:
             self.checker.after_event(node.member, module.core)
+            check_waits(self.history, module)
 
     def _store(self, node: Node, effect: StoreNodeState) -> None:
         self.checker.on_store(node.member, effect)
@@ -285,7 +288,7 @@ class Cluster:
             node.member.transferring = False
 
     def _read(self, node: Node, effect: ReadLog) -> None:
-        node.reads.append(effect)
+        node.reads.append((node.member.term, effect))
 
     def _close_link(self, node: Node, effect: CloseLink) -> None:
         self.history.marks.add("link closed")
@@ -312,13 +315,16 @@ class Cluster:
         alive = self.nodes[a].module is not None and self.nodes[b].module is not None
         return alive and self.group[a] == self.group[b]
 
-    def read_frames(self, node: Node, request: ReadLog) -> tuple[LogFrame, ...]:
-        """Return what the recording of ``node`` holds for this request; nothing once cut off."""
+    def read_frames(self, node: Node, term: int, request: ReadLog) -> tuple[LogFrame, ...]:
+        """Return what the recording of ``node`` holds for this request of the leader of ``term``.
+
+        Nothing once it is cut off, as it may be when that term is over.
+        """
         disk = node.member.disk
         count = disk.marks.get(request.position)
         if count is None:
-            leads = node.member.leading
-            self.history.require(not leads, "I14", "reads at no boundary", request)
+            in_time = node.member.leading == term
+            self.history.require(not in_time, "I14", "reads at no boundary", request)
             return ()
         frames = disk.frames[count:]
         size = 0

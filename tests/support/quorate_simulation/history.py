@@ -32,6 +32,8 @@ class ClusterHistory:
         self.frames: dict[tuple[int, int], Chain] = {}
         """(term, position) → chain, of every frame that any member ever appended."""
         self.committed = ShadowLog()
+        self.committed_by: list[int] = []
+        """Of each committed frame the term whose leader has committed it."""
         self.committed_in: dict[int, int] = {}
         """Term → how many frames were committed when its leader last committed."""
         self.leaders: dict[int, tuple[MemberId, int]] = {}
@@ -68,17 +70,27 @@ class ClusterHistory:
     def give_up(self, count: int) -> None:
         """Take back all but the first ``count`` committed frames: no disk holds them."""
         self.committed.cut(count)
+        del self.committed_by[count:]
         for term, held in self.committed_in.items():
             self.committed_in[term] = min(held, count)
 
     def surviving(self) -> int:
-        """Return how many committed frames the disks of present voters still hold."""
-        frames = self.committed.frames
+        """Return how many committed frames the disks of present voters still hold, and prove.
+
+        The greatest log is one with all up to a frame that was committed by its own term's leader:
+        whoever led a later term had that. One that a later term has committed with its own frames
+        may have lost its proof with those: of an uncommitted tail of a term between the two
+        nobody can tell any more that it is worth less.
+        """
+        frames, by = self.committed.frames, self.committed_by
         best = 0
         for member_id in self.voters:
             member = self.members[member_id]
             count = len(frames)
-            while count > best and not member.disk.holds(frames[count - 1]):
+            while count > best and not (
+                frames[count - 1].leadership_term_id == by[count - 1]
+                and member.disk.holds(frames[count - 1])
+            ):
                 count -= 1
             best = max(best, count)
         return best

@@ -59,6 +59,7 @@ from quorate_simulation.timed_clock import MS, SECOND, MachineClock, Schedule
 from quorate_simulation.timed_gateway import TimedGateway
 from quorate_simulation.timed_network import Network
 from quorate_simulation.timed_service import RecordingService
+from quorate_simulation.waits import check_waits
 
 TICK_MAX = 50 * MS
 STALL_ROUNDS = 2
@@ -363,6 +364,7 @@ class TimedMember:
                 case _:
                     self._carry_out_rare(effect)
         checker.after_event(member, module.core)
+        check_waits(checker.history, module)
         if batch:
             self._pending.extend(batch)
             self._begin_write()

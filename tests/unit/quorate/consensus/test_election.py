@@ -11,6 +11,7 @@ from quorate.consensus.election import ElectionState
 from quorate.consensus.messages import (
     Canvass,
     CanvassAnswer,
+    DigestVerdict,
     Hello,
     RequestVote,
     TransferToken,
@@ -505,6 +506,15 @@ def test_who_would_serve_late_stands_behind_all_others(
         member.fire(Deadline.ELECTION)
     is_late = beyond and not applied
     assert wait_left(member) == (15 + 3 * 5 if is_late else 0)
+
+
+def test_who_will_never_serve_stands_behind_all_others() -> None:
+    """Its service has stopped, and would not go on if it were elected."""
+    member = heard(linked())
+    member.module.on_digest(member.now, LogPosition(0), b"own")
+    member.receive(1, DigestVerdict(LogPosition(0), b"majority"))
+    member.fire(Deadline.ELECTION)
+    assert wait_left(member) == 15 + 3 * 5
 
 
 def test_a_wait_that_ends_after_the_leader_is_heard_is_over() -> None:

@@ -514,7 +514,8 @@ def test_a_discarded_founding_has_to_be_asked_for_again() -> None:
     assert maker.founding() is FoundingState.FOUNDING
 
 
-def test_what_was_said_of_a_discarded_founding_does_not_count_for_the_next() -> None:
+@pytest.mark.parametrize("shown", ["never", "before", "after"])
+def test_what_was_said_of_a_discarded_founding_does_not_count_for_the_next(shown: str) -> None:
     """The same directories, the same settings: only the attempt tells the two frames apart."""
     draws = iter(range(1, 10))
     maker = Driven(HandLog(frames=()), 0, state=BLANK, random=lambda _low, _high: next(draws))
@@ -523,10 +524,16 @@ def test_what_was_said_of_a_discarded_founding_does_not_count_for_the_next() -> 
     maker.receive(2, hello(FoundingState.BLANK))
     assert found(maker) is None
     first = maker.sent(FoundingFrame)[-1].frame
+    if shown == "before":
+        maker.receive(1, hello(FoundingState.FOUNDING, frame=first))
     assert found(maker, discard=True) is None
+    if shown == "after":
+        maker.receive(1, hello(FoundingState.FOUNDING, frame=first))
+    maker.clear()
     assert found(maker) is None
     second = maker.sent(FoundingFrame)[-1].frame
     assert first.chain != second.chain
+    assert bool(maker.sent(FoundingDiscard, 1)) == (shown != "never"), "dropped before it is told"
     for seat in (1, 2):
         maker.receive(seat, FoundingStored(first.chain))
     assert maker.founding() is FoundingState.FOUNDING

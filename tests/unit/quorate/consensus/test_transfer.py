@@ -17,6 +17,7 @@ from quorate.consensus.effects import (
 )
 from quorate.consensus.messages import (
     AppendReport,
+    DigestReport,
     RequestVote,
     RoomReport,
     StandNow,
@@ -115,6 +116,32 @@ def test_the_best_successor_serves_at_once_even_if_another_is_further() -> None:
     leader.receive(2, replace(other, service_position=prompt))
     leader.receive(2, RoomReport(leader.module.term, LogPosition(end + (1 << 30))))
     assert leader.leader.best_successor() == 1
+
+
+def test_of_equal_logs_the_one_whose_service_is_further_takes_over() -> None:
+    leader = leading()
+    end = leader.core.log.end.position
+    for seat, applied in ((1, end - 1), (2, end)):
+        leader.receive(seat, replace(report(leader), service_position=LogPosition(applied)))
+    assert leader.leader.best_successor() == 2
+    leader.receive(1, replace(report(leader), service_position=end))
+    assert leader.leader.best_successor() == 1
+
+
+def test_a_leader_whose_service_has_stopped_asks_until_somebody_takes_over() -> None:
+    """It may have been elected so, or nobody was there to take over when it stopped."""
+    leader = leading()
+    leader.module.on_digest(leader.now, LogPosition(0), b"own")
+    for seat in (1, 2):
+        leader.receive(seat, DigestReport(LogPosition(0), b"majority"))
+    for _ in range(3):
+        assert leader.module.transfer_target is None
+        leader.fire(Deadline.HEARTBEAT)
+        assert leader.module.transfer_target == 1
+        leader.fire(Deadline.TRANSFER)
+        leader.fire(Deadline.HEARTBEAT)
+        assert leader.module.transfer_target is None, "the last token is not void yet"
+        leader.accept(1, 2)
 
 
 @pytest.mark.parametrize(

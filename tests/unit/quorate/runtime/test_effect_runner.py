@@ -228,6 +228,22 @@ def test_a_read_for_a_term_that_is_over_may_find_nothing() -> None:
     run(scenario, leads=True)
 
 
+def test_a_read_that_begins_when_its_office_is_over_ends_nobody() -> None:
+    """Between the effect and the task's first step a message may have ended the term."""
+
+    async def scenario(bench: AgentBench, _: Roles) -> None:
+        async def fail(position: LogPosition, _bytes_max: int) -> bytes:
+            raise CorruptRecord(f"no frame at {position}: it was cut off")
+
+        bench.recorder.read = fail  # type: ignore[method-assign]
+        bench.effects.carry_out([ReadLog(Seat(1), LogPosition(0), 1)])
+        bench.module._leader = None
+        (outcome,) = await asyncio.gather(*bench.tasks, return_exceptions=True)
+        assert outcome is None
+
+    run(scenario, leads=True)
+
+
 def test_a_member_whose_service_has_diverged_applies_and_serves_no_more() -> None:
     async def scenario(bench: AgentBench, service: Roles) -> None:
         assert is_serving(bench)
