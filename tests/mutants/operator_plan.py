@@ -29,8 +29,8 @@ OPERATOR_PLAN = (
     Mutant(
         "who-is-away-does-not-matter",
         "quorate_operator/planning/update.py",
-        "    away = _away(view)\n",
-        "    away = None\n",
+        "    diverged, away = _diverged(view, outdated), _away(view)\n",
+        "    diverged, away = _diverged(view, outdated), None\n",
         "the next member goes while the one before is away",
     ),
     Mutant(
