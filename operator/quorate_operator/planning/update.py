@@ -1,14 +1,14 @@
 """Bringing pods to what the user wants, one at a time, the leader last.
 
 First the dead and outdated, which have nothing to lose; while one member is away nothing that is
-well is touched. A pod that runs is evicted only if a majority that has caught up remains, the
-members updated before have caught up, and the last of them answers as the reference does. The
-leader hands over to an updated member before its own turn.
+well is touched, nor what its kubelet has just begun to restart. A pod that runs is evicted only if
+a majority that has caught up remains, the members updated before have caught up, and the last of
+them answers as the reference does. The leader hands over to an updated member before its own turn.
 
 A process that is silent while its container runs is left to the kubelet's liveness probe, which
-ends it after a minute; only if it is outdated as well, and a majority remains, is its pod deleted:
-an eviction would wait for a readiness that does not come. So is a member that has diverged; its
-log still counts, so it waits for a majority as well.
+ends it after a minute; only if it is outdated as well, not ready, and a majority remains, is its
+pod deleted: an eviction would wait for a readiness that does not come. So is a member that has
+diverged; its log still counts, so it waits for a majority as well.
 """
 
 from __future__ import annotations
@@ -93,6 +93,7 @@ def _told(view: View, stage: _Stage) -> Update:
         message = f"{message}; no progress since {row.since}"
         row = replace(row, reason=Reason.UPDATE_STUCK)
     looks = (stage.look_again_s, operations.left_s(view, row))
+    is_away = _away(view) is not None
     return Update(
         row=UpdateRow(view.wanted_hash, updated, len(view.seats)),
         operation=row,
@@ -101,7 +102,7 @@ def _told(view: View, stage: _Stage) -> Update:
         notes=_notes(view, stage),
         look_again_s=operations.soonest(looks),
         ask_members=stage.look_again_s is not None,
-        is_in_flight=stage.step == _AWAY and not is_overdue,
+        is_in_flight=is_away and not operations.is_overdue(view, row),
     )
 
 
@@ -120,12 +121,13 @@ def _notes(view: View, stage: _Stage) -> tuple[Note, ...]:
 
 def _stage(view: View, outdated: list[Seat]) -> _Stage | None:
     """Return what the update does now; None when it is done."""
-    dead = [seat for seat in outdated if seat.is_dead and view.is_ours(seat)]
-    if dead:
-        return _deletion(dead[0], f"outdated and broken ({_why(dead[0])})")
-    diverged = _diverged(view, outdated)
-    away = _away(view)
+    diverged, away = _diverged(view, outdated), _away(view)
     odd = _odd(view, outdated)
+    is_calm = away is None and (diverged is None or bool(odd))
+    dead = [seat for seat in outdated if seat.is_dead and view.is_ours(seat)]
+    lost = next((seat for seat in dead if _is_lost(view, seat, is_calm=is_calm)), None)
+    if lost is not None:
+        return _deletion(lost, f"outdated and broken ({_why(lost)})")
     if diverged is not None and not odd:
         return diverged
     if away is not None:
@@ -174,6 +176,9 @@ def _replacement(view: View, victim: Seat) -> _Stage:
         is_ready = victim.pod is not None and victim.pod.ready
         why = "outdated, the only member, and not ready"
         return _eviction(view, victim) if is_ready else _deletion(victim, why)
+    if victim.pod is not None and victim.pod.ready:
+        # Its kubelet calls it well, so we may be the deaf ones, and a drain counts on it.
+        return _eviction(view, victim)
     if victim.is_mute:
         return _deletion(victim, f"outdated and silent for {int(SILENT_S)} s")
     if victim.state is MemberState.DIVERGED:
@@ -188,6 +193,26 @@ def _victim(view: View, outdated: list[Seat]) -> Seat:
         return (seat is view.leader, view.has_caught_up(seat), -view.lag(seat), seat.number)
 
     return min(outdated, key=order)
+
+
+def _is_lost(view: View, seat: Seat, *, is_calm: bool) -> bool:
+    """Tell whether nothing is lost with a pod whose process does not run.
+
+    A process that has just ended is back in seconds with what it ran before. It may complete a
+    majority that the new image, if it is bad, would not; and where new code was seen to answer
+    differently, one more member with that code could make it the majority's.
+
+    Args:
+        view: What is.
+        seat: A dead one.
+        is_calm: Whether nobody else is away, and the update has not stopped.
+
+    """
+    pod = seat.pod
+    if len(view.seats) == 1 or not view.founded or pod is None or "BackOff" in pod.reason:
+        return True
+    since, now_s = pod.not_running_since_s, view.observed.now_s
+    return (is_calm and view.spares(seat)) or since is None or now_s - since >= SILENT_S
 
 
 def _away(view: View) -> Seat | None:
@@ -234,7 +259,12 @@ def _unfounded(outdated: list[Seat]) -> _Stage | None:
     """Replace members of a cluster that has not begun: nothing is lost, none of them is ready."""
     if not outdated:
         return None
-    return _deletion(outdated[0], "outdated, of a cluster that is not founded yet")
+    # Who is ready has a leader, whatever we have heard: its cluster was founded behind our back.
+    blank = [seat for seat in outdated if seat.pod is not None and not seat.pod.ready]
+    if not blank:
+        words = f"{outdated[0].pod_name} is ready and has not said whether it was founded"
+        return _Stage(outdated[0], "replace", Reason.WAITING_FOR_MAJORITY, words)
+    return _deletion(blank[0], "outdated, of a cluster that is not founded yet")
 
 
 def _comparison(view: View) -> _Stage | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from random import Random
 
 from quorate.control.status import MemberStatus
-from quorate_kubernetes_model.judge import Judge
+from quorate_kubernetes_model.judge import Judge, Look
 from quorate_kubernetes_model.machinery import Machinery
 from quorate_operator.errors import Conflict, Deferred, Gone, OperatorError, Unavailable
 from quorate_operator.planning.actions import (
@@ -56,13 +56,15 @@ class Executor:
     wrote: bool = False
     disturbed: bool = False
     """Whether time or a fault passed since the last look."""
+    looked: Look | None = None
 
     def passes(self) -> Iterator[str]:
         """Reconcile once; yields before each call."""
         observed = yield from self.look(live=self.ask)
         if observed is None:
             return
-        made = self.judge.on_plan(observed, plan(observed))
+        assert self.looked is not None
+        made = self.judge.on_plan(self.looked, plan(observed))
         self.last, self.ask, self.wrote = made, made.ask_members, False
         try:
             for step in made.steps:
@@ -83,6 +85,7 @@ class Executor:
             again = yield from self.look()
             second = None if again is None else _disruption(plan(again))
             if second is None or _versionless(second) != _versionless(step):
+                self.judge.marks["second look differs"] += 1
                 return False
             step = second
             if self.chance.random() < 0.5:
@@ -99,8 +102,9 @@ class Executor:
             raise Unavailable("no answer in time")
 
     def _do(self, step: Step) -> None:
-        machinery = self.machinery
-        self.judge.before(step)
+        machinery, look = self.machinery, self.looked
+        assert look is not None
+        self.judge.before(step, look)
         match step:
             case EvictPod():
                 machinery.evict(step)
@@ -115,7 +119,7 @@ class Executor:
                 machinery.cluster.found()
             case _:
                 self._write(step)
-        self.judge.after(step, disturbed=self.disturbed)
+        self.judge.after(step, look, disturbed=self.disturbed)
 
     def _write(self, step: ObjectStep) -> None:
         store = self.machinery.store
@@ -144,7 +148,7 @@ class Executor:
         self._hear(resource.status.cluster_id, live=live)
         self.disturbed = False
         live_set, children = store.read_children()
-        return Observed(
+        observed = Observed(
             now_s=float(store.now),
             installation=INSTALLATION,
             resource=resource,
@@ -156,6 +160,8 @@ class Executor:
             cordoned=frozenset(self.machinery.cordoned),
             entropy=self.chance.randbytes(64),
         )
+        self.looked = Look(observed, self.judge.witness())
+        return observed
 
     def _hear(self, cluster_id: str, *, live: bool) -> None:
         """Ask members: all of them if ``live``, otherwise some; others are remembered."""

@@ -25,6 +25,7 @@ from quorate_operator.planning.observed import Claim, Pod
 
 NODES = ("n0", "n1", "n2", "n3", "n4")
 UNREADY_S = 6
+BACK_OFF_S = 60
 LIVENESS_S = 60
 
 
@@ -74,12 +75,15 @@ class Machinery:
         held = self.store.pods[seat]
         if held.pod.deleting:
             return
-        well = sum(h.pod.ready and not h.pod.deleting for h in self.store.pods.values())
-        needed = self.cluster.size - 1
-        allowed = well > needed or (not held.pod.ready and well >= needed > 0)
-        if self.budget and not allowed:
+        if self.budget and not self.allows(seat):
             raise Deferred("the disruption budget does not allow it")
         self.end(held)
+
+    def allows(self, seat: int) -> bool:
+        """Tell whether the disruption budget lets the pod in a seat be evicted now."""
+        well = sum(h.pod.ready and not h.pod.deleting for h in self.store.pods.values())
+        needed = self.cluster.size - 1
+        return well > needed or (not self.store.pods[seat].pod.ready and well >= needed > 0)
 
     def delete(self, step: DeletePod) -> None:
         """Delete a pod with uid and resourceVersion."""
@@ -247,11 +251,14 @@ class Machinery:
     def crash(self, held: StoredPod) -> None:
         """End the process of a pod; its container is started again."""
         self.cluster.stop(held.pod.seat, gracefully=False)
+        # The kubelet restarts at once what has run well for a while.
+        again = self.store.now - held.crashed_at < BACK_OFF_S
+        held.crashed_at = self.store.now
         self.store.change(
             held,
             running=False,
             ready=False,
-            reason="CrashLoopBackOff",
+            reason="CrashLoopBackOff" if again else "Error",
             last_exit_code=1,
             restarts=held.pod.restarts + 1,
             not_running_since_s=float(self.store.now),

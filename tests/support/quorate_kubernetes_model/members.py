@@ -120,7 +120,7 @@ class Cluster:
         return {
             p.seat
             for p in self.voters()
-            if not p.replay_s
+            if not (p.replay_s or p.diverged)
             and self.written - p.volume.durable <= READY_LAG
             and p.term == self.term
         }

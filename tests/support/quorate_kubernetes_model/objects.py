@@ -54,6 +54,7 @@ class StoredPod:
     ends_at: int | None = None
     """When its graceful end is over."""
     starts_at: int = 0
+    crashed_at: int = 0
     labels_term: int = -1
 
 
@@ -237,6 +238,23 @@ class Store:
     def _touch(self, held: StoredResource) -> None:
         held.version = int(self.version())
         self.writes += 1
+
+
+def as_another_version_made_it(body: Body, version: str) -> dict[str, object]:
+    """Return a StatefulSet whose template differs in what no user asks for."""
+    spec, meta = _object(body["spec"]), _meta(body)
+    template = _object(spec["template"])
+    inner = _object(template["metadata"])
+    marks = {**_object(inner["annotations"]), "example/version": version}
+    generation = meta["generation"]
+    assert isinstance(generation, int)
+    stamps = {**_object(meta["annotations"]), labels.APPLIED_HASH_ANNOTATION: version}
+    changed = {**template, "metadata": {**inner, "annotations": marks}}
+    return {
+        **body,
+        "spec": {**spec, "template": changed},
+        "metadata": {**meta, "annotations": stamps, "generation": generation + 1},
+    }
 
 
 def template_of(body: Body) -> tuple[str, str, str, frozenset[str]]:

@@ -13,11 +13,18 @@ from dataclasses import dataclass, field, replace
 from random import Random
 
 from quorate_kubernetes_model import specs
+from quorate_kubernetes_model.broken import PromiseBroken, claim
+from quorate_kubernetes_model.ending import judge_end, reason_of
 from quorate_kubernetes_model.executor import Executor
-from quorate_kubernetes_model.judge import Judge, PromiseBroken, labelled
+from quorate_kubernetes_model.judge import Judge
 from quorate_kubernetes_model.machinery import NODES, Machinery
 from quorate_kubernetes_model.members import Cluster
-from quorate_kubernetes_model.objects import SET, Store, StoredResource
+from quorate_kubernetes_model.objects import (
+    SET,
+    Store,
+    StoredResource,
+    as_another_version_made_it,
+)
 from quorate_operator.errors import Deferred, Gone
 from quorate_operator.model import (
     ClusterSpec,
@@ -26,12 +33,17 @@ from quorate_operator.model import (
     Spread,
     VolumeRetention,
 )
+from quorate_operator.planning.actions import EvictPod, Step
 from quorate_operator.planning.observed import Observed
 from quorate_operator.reasons import Condition, Reason
 
 ACTIONS = 400
 HEAL_S = 1500
 QUIET_S = 45
+STILL_S, STEP_S = 180, 12
+"""Longer than any deadline of a plan."""
+DEADLINES = 2
+"""How many may pass over a cluster that is not well."""
 LATE_S = 30
 """An operator that cannot show its lease has ended by then; twice the life of a lease."""
 
@@ -51,6 +63,8 @@ class World:
     marks: Counter[str] = field(default_factory=Counter)
     errors: float = 0.0
     requests: int = 0
+    restless: int = 0
+    """How often a cluster that was quiet was written about."""
     trace: list[str] = field(default_factory=list)
 
     @property
@@ -87,7 +101,7 @@ class World:
         self.running.clear()
         made = Executor(self.machinery, self.judge, self.chance, self.errors)
         self.operators[:0] = [made]
-        del self.operators[3:]
+        del self.operators[8:]
 
     def look(self) -> Observed:
         """Return what an operator sees now.
@@ -248,9 +262,10 @@ def unlabel_pod(world: World) -> None:
 
 
 def lose_volume(world: World) -> None:
-    """A volume is emptied, once what would remember the founding has been written."""
-    if world.status.founded and _is_marked_everywhere(world):
-        world.machinery.wipe(world.chance.randrange(world.machinery.cluster.size))
+    """A volume is emptied, once anything else would remember the founding."""
+    seat = world.chance.randrange(world.machinery.cluster.size)
+    if _is_remembered(world, without=seat):
+        world.machinery.wipe(seat)
 
 
 def lose_all_volumes(world: World) -> None:
@@ -265,9 +280,9 @@ def lose_all_volumes(world: World) -> None:
 
 def delete_claim(world: World) -> None:
     """A user deletes a claim and its pod."""
-    if not (world.status.founded and _is_marked_everywhere(world)):
-        return
     seat = world.chance.randrange(world.machinery.cluster.size)
+    if not _is_remembered(world, without=seat):
+        return
     kept, held = world.store.claims.get(seat), world.store.pods.get(seat)
     if kept is not None:
         kept.claim = replace(kept.claim, deleting=True, resource_version=world.store.version())
@@ -280,6 +295,7 @@ def wipe_status(world: World) -> None:
     held = world.store.resource
     if held is not None:
         held.status = {}
+        world.judge.on_wiped_status()
         held.version = int(world.store.version())
 
 
@@ -289,6 +305,14 @@ def delete_set(world: World) -> None:
     if body is not None and world.chance.random() < 0.5:
         for held in world.store.pods.values():
             world.store.change(held, controller_uid="")
+
+
+def older_template(world: World) -> None:
+    """The StatefulSet is as another version of the operator made it; no user changed anything."""
+    body = world.store.children.get(SET)
+    if body is not None:
+        world.marks["older template"] += 1
+        world.store.children[SET] = as_another_version_made_it(body, world.store.version())
 
 
 def delete_child(world: World) -> None:
@@ -354,6 +378,7 @@ ACTS: tuple[tuple[Callable[[World], None], int], ...] = (
     (delete_claim, 1),
     (wipe_status, 2),
     (delete_set, 2),
+    (older_template, 3),
     (delete_child, 2),
     (delete_resource, 2),
     (make_resource, 4),
@@ -414,14 +439,14 @@ def heal(world: World) -> None:
     assert held is not None
     _edit(world, held, replace(held.spec, image=_healing_image(world), paused=False))
     settle(world)
-    if _reason(world, Condition.RECONCILED) is Reason.REPLICAS_DIFFER:
+    if reason_of(world.status, Condition.RECONCILED) is Reason.REPLICAS_DIFFER:
         world.marks["replicas differ"] += 1
-        world.judge._claim(SET not in world.store.children, "made in spite of other replicas")
+        claim(SET not in world.store.children, "made in spite of other replicas")
         world.store.resource = None
         world.tick()
         _make(world, world.machinery.cluster.size)
         settle(world)
-    _judge_end(world)
+    judge_end(world)
 
 
 def _healing_image(world: World) -> str:
@@ -435,67 +460,62 @@ def _healing_image(world: World) -> str:
 
 
 def settle(world: World) -> None:
-    """Let time pass until nothing is written for a while."""
+    """Let time pass until nothing is written for a while, nor at any deadline after that."""
     quiet = 0
     for _ in range(HEAL_S):
-        before = world.store.writes
-        disruptions = world.judge.disruptions
+        before = _trail(world)
         world.whole_pass()
         world.tick()
-        changed = world.store.writes != before or world.judge.disruptions != disruptions
-        quiet = 0 if changed else quiet + 1
-        if quiet >= QUIET_S:
+        quiet = 0 if _trail(world) != before else quiet + 1
+        if quiet >= QUIET_S and _stays_quiet(world):
             return
     last = world.operator.last
     raise PromiseBroken(f"never quiet: {None if last is None else last.steps}, {world.status}")
 
 
-def _judge_end(world: World) -> None:
-    status, cluster = world.status, world.machinery.cluster
-    claim = world.judge._claim
-    reason = _reason(world, Condition.RECONCILED)
-    if reason in (Reason.VOLUMES_DISAGREE, Reason.REPLICAS_DIFFER, Reason.FOREIGN_VOLUME):
-        world.marks[str(reason)] += 1
-        return
-    claim(reason is Reason.APPLIED, f"not reconciled: {status.conditions}")
-    lost = [s for s in range(cluster.size) if not _is_member(world, s)]
-    kept = cluster.size - len(lost)
-    if kept < cluster.majority:
-        world.marks["majority lost"] += 1
-        claim(cluster.leader is None, "a minority leads")
-        return
-    if lost and any(life.diverged for life in cluster.processes.values()):
-        world.marks["diverged without a majority"] += 1
-        return
-    pods = (held.pod for held in world.store.pods.values())
-    wanted = {(pod.input_hash, pod.placement_hash) for pod in pods}
-    # A member that is lost for good uses up the disruption budget until it is replaced.
-    claim(len(wanted) == 1 or bool(lost), f"pods of several inputs: {wanted}, {status}")
-    claim(cluster.leader is not None and cluster.foundings == 1, f"no leader: {status}")
-    claim(labelled(world.machinery) == {cluster.leader}, f"label on {labelled(world.machinery)}")
-    claim(status.leader is not None and status.leader.member == cluster.leader, f"{status.leader}")
-    is_ready = _reason(world, Condition.READY) is Reason.ALL_MEMBERS_CAUGHT_UP
-    claim(is_ready == (not lost), f"lost {lost}: {status.conditions}")
-    claim(is_ready is False or status.state == "Ready", f"{status}")
-    held = world.store.resource
-    assert held is not None
-    if held.transfer:
-        answered = (
-            status.last_transfer is not None and status.last_transfer.request == held.transfer
-        )
-        claim(answered, f"{held.transfer} is not answered: {status.last_transfer}")
-    world.marks["healed"] += 1
+def _stays_quiet(world: World) -> bool:
+    """Tell whether what was quiet stays so past each deadline that a plan may have."""
+    for _ in range(0, STILL_S, STEP_S):
+        before, truth = _trail(world), _happened(world)
+        for _ in range(STEP_S):
+            world.tick()
+        made = world.whole_pass().last
+        if _happened(world) != truth:
+            return False
+        if _trail(world) != before:
+            # That a deadline has passed is told once.
+            world.restless += 1
+            is_ready = reason_of(world.status, Condition.READY) is Reason.ALL_MEMBERS_CAUGHT_UP
+            words = f"an unchanged cluster causes a write: {made}"
+            claim(not is_ready and world.restless <= DEADLINES, words)
+            world.marks["told at a deadline"] += 1
+            return False
+        assert made is not None
+        refused = made.steps and _is_refused(world, made.steps)
+        claim(not made.steps or refused, f"an unchanged cluster causes calls: {made.steps}")
+        claim(not made.notes or refused, f"an unchanged cluster causes events: {made.notes}")
+    return True
 
 
-def _is_member(world: World, seat: int) -> bool:
-    kept = world.store.claims.get(seat)
+def _is_refused(world: World, steps: tuple[Step, ...]) -> bool:
+    """Tell whether all that is left to do is refused again and again, by the budget."""
+    machinery, step = world.machinery, steps[0]
+    if len(steps) > 1 or not isinstance(step, EvictPod):
+        return False
+    return machinery.budget and not machinery.allows(step.seat)
+
+
+def _trail(world: World) -> tuple[int, int]:
+    return world.store.writes, world.judge.disruptions
+
+
+def _happened(world: World) -> tuple[object, ...]:
+    """Return what members do by themselves, of which an operator should tell."""
     cluster = world.machinery.cluster
-    known = cluster.membership.get(seat)
-    return kept is not None and kept.volume.founded and kept.volume.member_id == known
-
-
-def _reason(world: World, wanted: Condition) -> Reason | None:
-    return next((row.reason for row in world.status.conditions if row.type is wanted), None)
+    odd = sorted(p.seat for p in cluster.processes.values() if p.diverged)
+    ready = sorted(s for s, h in world.store.pods.items() if h.pod.ready)
+    lives = sorted(p.nonce for p in cluster.processes.values())
+    return cluster.term, cluster.leader, odd, ready, lives
 
 
 def _edit(world: World, held: StoredResource, spec: ClusterSpec) -> None:
@@ -510,11 +530,25 @@ def _make(world: World, size: int) -> None:
     if not (store.claims or store.pods or SET in store.children):
         world.machinery.cluster.size = size
     store.resource = StoredResource(store.uid("res"), specs.make_spec(size))
+    world.judge.on_wiped_status()
+
+
+def _is_remembered(world: World, *, without: int) -> bool:
+    """Tell whether volumes of others, or what the operator wrote, say that it was founded."""
+    cluster, claims = world.machinery.cluster, world.store.claims
+    others = [kept for seat, kept in claims.items() if seat != without]
+    is_known = len(others) == cluster.size - 1 > 0 and all(k.volume.founded for k in others)
+    return is_known or (world.status.founded and _is_marked_everywhere(world))
 
 
 def _is_marked_everywhere(world: World) -> bool:
     claims = world.store.claims.values()
     return len(claims) == world.machinery.cluster.size and all(k.claim.founded for k in claims)
+
+
+def marks_of(world: World) -> Counter[str]:
+    """Return what a walk reached."""
+    return world.marks + world.judge.marks
 
 
 def main() -> None:
@@ -526,11 +560,11 @@ def main() -> None:
     options = parser.parse_args()
     began, marks, number = time.monotonic(), Counter[str](), options.first
     if options.seed is not None:
-        print(dict(walk(options.seed).marks))
+        print(dict(marks_of(walk(options.seed))))
         return
     while time.monotonic() - began < options.seconds:
         try:
-            marks += walk(number).marks
+            marks += marks_of(walk(number))
         except Exception:
             print(f"seed {number} failed")
             raise

@@ -94,3 +94,7 @@ def test_the_stateful_set_is_marked() -> None:
     (step,) = looks.steps_of(plan(look), ApplyChild)
     assert isinstance(step, ApplyChild)
     assert step.body["kind"] == "StatefulSet"
+
+
+def test_a_paused_cluster_is_not_founded() -> None:
+    assert not looks.steps_of(plan(looks.with_spec(unfounded(), paused=True)), Found)
