@@ -59,6 +59,7 @@ class IngressWindow:
         "_batched_sequence",
         "_batched_total",
         "_credit",
+        "_gather_bytes",
         "_kept",
         "_offer_limit",
         "_offered_total",
@@ -66,6 +67,7 @@ class IngressWindow:
         "_sent_here",
         "_size_max",
         "_to_send",
+        "_unacknowledged_max",
         "_unsent",
         "_window_bytes",
         "acknowledged",
@@ -73,13 +75,30 @@ class IngressWindow:
         "sent_sequence",
     )
 
-    def __init__(self, window_bytes: int, on_unsent: Callable[[], None]) -> None:
-        """Hold at most about ``window_bytes``; nothing may be offered before ``resume``."""
+    def __init__(
+        self,
+        window_bytes: int,
+        on_unsent: Callable[[], None],
+        *,
+        unacknowledged_batches_max: int = 1 << 30,
+        gather_bytes: int = 0,
+    ) -> None:
+        """Hold at most about ``window_bytes``; nothing may be offered before ``resume``.
+
+        Args:
+            window_bytes: Batch bytes offered and not acknowledged.
+            on_unsent: Called with the first message since ``take_batches`` left none.
+            unacknowledged_batches_max: While there are so many, what is offered gathers ...
+            gather_bytes: ... until it is that much, or an acknowledgement comes.
+
+        """
         self.last_sequence = 0
         self.sent_sequence = 0
         self.acknowledged = 0
         self._window_bytes = window_bytes
         self._on_unsent = on_unsent
+        self._unacknowledged_max = unacknowledged_batches_max
+        self._gather_bytes = gather_bytes
         self._offered_total = 0
         self._batched_total = 0
         self._acknowledged_total = 0
@@ -219,7 +238,7 @@ class IngressWindow:
             return
         while self._sent_here < self._credit:
             if not self._to_send:
-                if not self._unsent:
+                if not self._unsent or self._gathers:
                     return
                 self._cut_unsent()
             first, last, begin, end, data = self._to_send.popleft()
@@ -229,6 +248,14 @@ class IngressWindow:
             self._sent_here += len(data)
             self.sent_sequence = max(self.sent_sequence, last)
             yield OutgoingBatch(first, last - first + 1, data)
+
+    @property
+    def _gathers(self) -> bool:
+        """Whether the messages not sent yet wait for more: a frame costs more than a message."""
+        return (
+            len(self._kept) >= self._unacknowledged_max
+            and self._offered_total - self._batched_total < self._gather_bytes
+        )
 
     def _refuse(self, message: bytes) -> NoReturn:
         if message.__class__ is not bytes:

@@ -81,6 +81,12 @@ class SessionSettings:
     window_bytes: int = 8 * 1024 * 1024
     """Messages offered and not acknowledged; beyond it ``offer`` raises. Twice the credit that
     a member usually grants, so that the window is not what limits throughput."""
+    unacknowledged_batches_max: int = 1
+    """While so many batches are unacknowledged, small ones are not sent: messages gather until
+    an acknowledgement comes. A frame costs all members much more than a message, so under load
+    the answers to all come sooner. More of them for a cluster that is far away."""
+    gather_bytes: int = 16 * 1024
+    """... or until so much has gathered, which is no small batch any more."""
     acknowledge_after_ns: int = 100 * _MS
     """Received egress is acknowledged this late when no ingress carries it earlier."""
     acknowledge_after_bytes: int = 1024 * 1024
@@ -130,7 +136,12 @@ class Session:
         """
         self.settings = settings or SessionSettings()
         self.state = SessionState.DETACHED
-        self.ingress = IngressWindow(self.settings.window_bytes, on_unsent)
+        self.ingress = IngressWindow(
+            self.settings.window_bytes,
+            on_unsent,
+            unacknowledged_batches_max=self.settings.unacknowledged_batches_max,
+            gather_bytes=self.settings.gather_bytes,
+        )
         self.cluster_session_id = 0
         self.egress_received = 0
         self.egress_doubles = 0

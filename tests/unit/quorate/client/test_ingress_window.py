@@ -49,6 +49,45 @@ def test_what_is_offered_between_two_sendings_goes_into_one_batch() -> None:
     assert taken(ingress) == []
 
 
+@pytest.mark.parametrize("batches", [1, 2, 3])
+def test_messages_gather_behind_so_many_unacknowledged_batches(batches: int) -> None:
+    ingress = IngressWindow(1000, lambda: None, unacknowledged_batches_max=batches, gather_bytes=50)
+    ingress.resume(applied=0, credit=1000, message_bytes_max=100, batch_bytes_max=200)
+    for number in range(1, batches + 1):
+        ingress.offer(b"a")
+        assert sequences(ingress) == [(number, 1)]
+    ingress.offer(b"b")
+    ingress.offer(bytes(40))
+    assert sequences(ingress) == []
+    assert not ingress.is_sent
+    ingress.acknowledge(1)
+    assert sequences(ingress) == [(batches + 1, 2)]
+
+
+def test_what_has_gathered_to_a_large_batch_waits_for_nobody() -> None:
+    ingress = IngressWindow(1000, lambda: None, unacknowledged_batches_max=1, gather_bytes=50)
+    ingress.resume(applied=0, credit=1000, message_bytes_max=100, batch_bytes_max=200)
+    ingress.offer(b"a")
+    taken(ingress)
+    ingress.offer(bytes(45))
+    assert sequences(ingress) == [], "one byte below, with its length"
+    ingress.offer(b"")
+    assert sequences(ingress) == [(2, 2)]
+
+
+def test_a_resume_sends_again_what_is_unacknowledged_however_much_gathers() -> None:
+    ingress = IngressWindow(1000, lambda: None, unacknowledged_batches_max=1, gather_bytes=50)
+    ingress.resume(applied=0, credit=1000, message_bytes_max=100, batch_bytes_max=200)
+    ingress.offer(b"a")
+    taken(ingress)
+    ingress.offer(b"b")
+    resume(ingress, applied=0)
+    assert sequences(ingress) == [(1, 1)]
+    resume(ingress, applied=1)
+    ingress.acknowledge(1)
+    assert sequences(ingress) == [(2, 1)]
+
+
 def test_the_owner_is_told_of_the_first_unsent_message_only() -> None:
     told: list[int] = []
     ingress = IngressWindow(1000, lambda: told.append(1))

@@ -43,7 +43,8 @@ from quorate.protocol.session_messages import (
 KEY = b"k" * 16
 MS = 1_000_000
 OPENED = Opened(1, 0, 4096, 0, 1 << 20, 30_000 * MS, 1000, 2000, ("a:1", "b:1"))
-SETTINGS = SessionSettings()
+SETTINGS = SessionSettings(unacknowledged_batches_max=1 << 30)
+"""Every sending sends: gathering has its own tests."""
 
 
 def said(session: Session, now: int = 0) -> list[ClientLinkMessage]:
@@ -63,7 +64,7 @@ def egress(first: int, *payloads: bytes, applied: int = 0, cause: int = 0) -> Eg
 
 
 def asking() -> Session:
-    session = Session(session_key=KEY, name="till")
+    session = Session(session_key=KEY, name="till", settings=SETTINGS)
     session.on_connected(0)
     return session
 
@@ -81,6 +82,23 @@ def reconnect(session: Session, applied: int = 0) -> list[ClientLinkMessage]:
     asked = said(session)
     hear(session, OPENED._replace(ingress_applied=applied))
     return asked
+
+
+def test_small_messages_gather_while_a_batch_is_unacknowledged() -> None:
+    session = Session(session_key=KEY)
+    session.on_connected(0)
+    said(session)
+    hear(session, OPENED)
+    session.ingress.offer(b"1")
+    assert len(said(session)) == 1
+    for message in (b"2", b"3"):
+        session.ingress.offer(message)
+        assert said(session) == []
+    assert session.wants_to_send, "the next acknowledgement sends them"
+    hear(session, Egress(1, 0, 0, b""))
+    (gathered,) = said(session)
+    assert isinstance(gathered, Ingress)
+    assert (gathered.first_sequence, gathered.message_count) == (2, 2)
 
 
 def test_asks_for_a_session_once_connected() -> None:

@@ -89,9 +89,7 @@ class ExactlyOnce(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.cluster = PageCluster()
-        self.session = Session(
-            session_key=b"k" * 16, settings=SessionSettings(window_bytes=3 * WINDOW)
-        )
+        self.session = Session(session_key=b"k" * 16)
         self.now = 0
         self.offered: list[bytes] = []
         self.received: list[tuple[int, bytes]] = []
@@ -149,8 +147,12 @@ class ExactlyOnce(RuleBasedStateMachine):
         self.now += by_ms * 1_000_000
         self.on_events(self.session.on_tick(self.now))
 
-    @initialize()
-    def begin_open(self) -> None:
+    @initialize(batches=st.sampled_from((1, 2, 1 << 30)), gather=st.sampled_from((0, 30, 4000)))
+    def begin_open(self, batches: int, gather: int) -> None:
+        settings = SessionSettings(
+            window_bytes=3 * WINDOW, unacknowledged_batches_max=batches, gather_bytes=gather
+        )
+        self.session = Session(session_key=b"k" * 16, settings=settings)
         self.exchange()
 
     @rule()
