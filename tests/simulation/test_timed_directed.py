@@ -149,7 +149,7 @@ def test_three_members_stalled_alike_hold_no_election() -> None:
     terms = [member.shadow.term for member in world.members]
     until = world.schedule.now + 5 * SECOND
     for member in world.members:
-        member.paused_until = until
+        member.pause.until = until
     world.pass_time(6000)
     assert [member.shadow.term for member in world.members] == terms
     world.finish()
@@ -159,7 +159,7 @@ def test_a_leader_that_alone_stalls_is_replaced() -> None:
     world = calm_world(7)
     leader = world.await_leader()
     world.pass_time(500)
-    leader.paused_until = world.schedule.now + 4 * SECOND
+    leader.pause.until = world.schedule.now + 4 * SECOND
     world.pass_time(2500)
     assert world.await_leader() is not leader
     world.finish()
@@ -220,7 +220,7 @@ def test_a_stalled_and_replaced_leader_does_not_answer_a_resume() -> None:
             answers.append(answer)
 
     # Its sockets hold the resume of a client that has moved on meanwhile.
-    stale.paused_until = world.schedule.now + 3 * SECOND
+    stale.pause.until = world.schedule.now + 3 * SECOND
     connection = Late(client, stale.seat, stale.peer.start_nonce)
     world.deliver(connection, Open(client.key_hash, client.session_id, client.last_egress))
     world.pass_time(2500)
@@ -268,11 +268,11 @@ def test_a_member_paused_for_longer_than_planned_hears_of_its_links_in_order(see
     world.pass_time(500)
     member = world.members[0]
     began = world.schedule.now
-    member.paused_until = began + 300 * MS
+    member.pause.until = began + 300 * MS
     for other in world.members[1:]:
         world.network.break_link(member.seat, other.seat)
     world.pass_time(1)
-    member.paused_until = began + 900 * MS
+    member.pause.until = began + 900 * MS
     world.pass_time(1000)
     assert member.module is not None
     assert sorted(member.module.core.links) == [1, 2]

@@ -145,15 +145,12 @@ class World:
     def deliver(self, connection: Connection, message: Open | Ingress) -> None:
         """Hand a client's message to the life of the member that it is connected to."""
         member = self.members[connection.seat]
-        now = self.schedule.now
         if not member.is_up or member.peer.start_nonce != connection.life:
             connection.client.on_broken(connection)
-        elif member.paused_until > now:
-            self.schedule.at(member.paused_until, lambda: self.deliver(connection, message))
         elif isinstance(message, Open):
-            member.gateway.on_open(connection, message)
+            member.pause.when_over(lambda: member.gateway.on_open(connection, message))
         else:
-            member.gateway.on_ingress(connection, message)
+            member.pause.when_over(lambda: member.gateway.on_ingress(connection, message))
 
     @property
     def is_lossy(self) -> bool:
@@ -171,7 +168,7 @@ class World:
     def finish(self) -> None:
         """Put everything right, wait until all is as it should be, and judge."""
         self.faults.heal()
-        healed_at = max(self.schedule.now, *(member.paused_until for member in self.members), 0)
+        healed_at = max(self.schedule.now, *(member.pause.until for member in self.members), 0)
         bound = 10 * self.config.election_timeout_max_ns * 4 // 3 + SECOND
         if not self.schedule.run_until(healed_at + bound, self._has_leader):
             raise InvariantViolation("I23", f"no leader within {bound // MS} ms of healing")

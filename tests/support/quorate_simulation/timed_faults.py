@@ -108,7 +108,7 @@ class Faults:
 
     def _stop(self) -> None:
         member = self._member()
-        if member is not None and member.paused_until <= self._world.schedule.now:
+        if member is not None and member.pause.until <= self._world.schedule.now:
             member.stop()
             self._restart_later(member, self._random.randrange(10 * MS, SECOND))
 
@@ -119,7 +119,7 @@ class Faults:
         world = self._world
         length = self._random.choice((20 * MS, 150 * MS, 900 * MS, 3 * SECOND))
         # Never shorter than a pause under way: what waits for its end must keep its order.
-        member.paused_until = max(member.paused_until, world.schedule.now + length)
+        member.pause.until = max(member.pause.until, world.schedule.now + length)
         if length > SILENCE:
             for other in world.members:
                 if other is not member:

@@ -33,7 +33,7 @@ from quorate.consensus.effects import (
     TransferEnded,
     TruncateLog,
 )
-from quorate.consensus.messages import Message
+from quorate.consensus.messages import AppendReport, Message
 from quorate.consensus.module import ConsensusModule, Rejection
 from quorate.consensus.types import (
     ROOM_UNBOUNDED,
@@ -58,6 +58,7 @@ from quorate_simulation.shadow import Persist, ShadowMember
 from quorate_simulation.timed_clock import MS, SECOND, MachineClock, Schedule
 from quorate_simulation.timed_gateway import TimedGateway
 from quorate_simulation.timed_network import Network
+from quorate_simulation.timed_pause import Pause
 from quorate_simulation.timed_service import RecordingService
 from quorate_simulation.waits import check_waits
 
@@ -65,7 +66,6 @@ TICK_MAX = 50 * MS
 STALL_ROUNDS = 2
 IDLE_INTERVAL = 250 * MS
 FULL_RETRY = 250 * MS
-STORAGE_STALL = SECOND
 
 
 class Setting(Protocol):
@@ -105,7 +105,7 @@ class TimedMember:
         self.peer = PeerLife(self.seat, setting.codec_member(seat), StartNonce(0))
         self.is_powered = True
         self.boot = 0
-        self.paused_until = 0
+        self.pause = Pause(setting.schedule)
         self.disk_latency = (MS // 10, MS)
         self.turn_cost = 0
         self.module: ConsensusModule | None = None
@@ -114,8 +114,6 @@ class TimedMember:
         self.archive: Archive
         self.gateway: TimedGateway
         self._life = 0
-        self._held: list[Callable[[], None]] = []
-        """What waits for the end of a pause, in order."""
 
     @property
     def is_up(self) -> bool:
@@ -154,7 +152,6 @@ class TimedMember:
         self._instant, _ = self.clock.instant(self._loop_time)
         self._in_turn = False
         self._stall_rounds = 0
-        self._held.clear()
         self._timer_at = 1 << 62
         self._pending: list[Persist] = []
         self._writing: list[Persist] = []
@@ -203,7 +200,7 @@ class TimedMember:
             self.is_powered = False
         else:
             self.disk.crash_process()
-        self.paused_until = 0
+        self.pause.end()
         setting.network.on_process_end(self.seat, powered=not power)
 
     def stop(self) -> None:
@@ -234,36 +231,9 @@ class TimedMember:
 
         def happen() -> None:
             if self._life == life and self.module is not None:
-                self._unless_paused(event)
+                self.pause.when_over(event)
 
         self.setting.schedule.after(delay, happen)
-
-    def _unless_paused(self, event: Callable[[], None]) -> None:
-        """Let something happen now, or when the pause is over, behind what waits already.
-
-        A pause may become longer meanwhile. If each event planned its own return, those that
-        have waited since the first end would come behind those of the second: a link would
-        break after the one that replaced it was up.
-        """
-        if not self._held and self.setting.schedule.now >= self.paused_until:
-            event()
-            return
-        if not self._held:
-            life = self._life
-            self.setting.schedule.at(self.paused_until, lambda: self._go_on(life))
-        self._held.append(event)
-
-    def _go_on(self, life: int) -> None:
-        """Let happen what waited for the end of a pause, unless it has become longer."""
-        if self._life != life:
-            return
-        if self.setting.schedule.now < self.paused_until:
-            self.setting.schedule.at(self.paused_until, lambda: self._go_on(life))
-            return
-        held, self._held = self._held, []
-        for event in held:
-            if self._life == life:
-                event()
 
     def _input(self, give: Callable[[ConsensusModule, Instant], object]) -> None:
         """Give the module an input now, or when a pause is over."""
@@ -272,17 +242,37 @@ class TimedMember:
             assert self.module is not None
             give(self.module, self.begin_turn())
 
-        self._unless_paused(take)
+        self.pause.when_over(take)
+
+    def _glance(self, give: Callable[[ConsensusModule, Instant], object]) -> None:
+        """Give the module an input that begins a turn only if it leaves something to do."""
+
+        def take() -> None:
+            module = self.module
+            assert module is not None
+            if not self._in_turn:
+                self._read_clocks()
+            give(module, self._instant)
+            if not self._in_turn and (module.core.has_news or self._stall_rounds):
+                self._open_turn()
+
+        self.pause.when_over(take)
 
     def begin_turn(self) -> Instant:
         """Return the clocks of the present turn, beginning one if none is under way."""
         if not self._in_turn:
-            self._in_turn = True
-            self._instant, stalled = self.clock.instant(self._loop_time)
-            if stalled:
-                self._stall_rounds = STALL_ROUNDS
-            self._later(self.turn_cost, self._end_turn)
+            self._read_clocks()
+            self._open_turn()
         return self._instant
+
+    def _read_clocks(self) -> None:
+        self._instant, stalled = self.clock.instant(self._loop_time)
+        if stalled:
+            self._stall_rounds = STALL_ROUNDS
+
+    def _open_turn(self) -> None:
+        self._in_turn = True
+        self._later(self.turn_cost, self._end_turn)
 
     def wake(self) -> None:
         """Ask for a turn."""
@@ -328,7 +318,8 @@ class TimedMember:
             self._stall_rounds -= 1
             return
         busy = self.setting.schedule.now - self._write_began if self._writing else 0
-        self.module.on_storage_stalled(now, stalled=busy > STORAGE_STALL)
+        patience = self.setting.config.election_timeout_min_ns // 2
+        self.module.on_storage_stalled(now, stalled=busy > patience)
         room_end = self.archive.room_end
         if room_end != ROOM_UNBOUNDED:
             self.setting.checker.history.marks.add("disk nearly full")
@@ -439,7 +430,7 @@ class TimedMember:
         self._writing = []
         self._complete(batch)
         self._begin_write()
-        self._input(lambda module, now: module.on_persisted(now, sequence))
+        self._glance(lambda module, now: module.on_persisted(now, sequence))
 
     def _complete(self, batch: list[Persist]) -> None:
         checker, member = self.setting.checker, self.shadow
@@ -589,5 +580,6 @@ class TimedMember:
         self._input(lambda module, now: module.on_reconnect_refused(now, seat))
 
     def receive(self, peer: PeerLife, message: Message) -> None:
-        """Pass on."""
-        self._input(lambda module, now: module.on_message(now, peer, message))
+        """Pass on; as in production, a report that changes nothing has no turn of its own."""
+        take = self._glance if isinstance(message, AppendReport) else self._input
+        take(lambda module, now: module.on_message(now, peer, message))
