@@ -50,6 +50,29 @@ def test_cluster_survives_the_end_of_all_its_pods(
     service.settled()
 
 
+def test_members_take_over_a_new_secret_where_theirs_was_deleted(
+    cluster: Cluster, kubectl: Kubectl, service: ClusterService
+) -> None:
+    load = Load.start(kubectl, cluster.image, [service.address])
+    load.answered(MESSAGES)
+    secret, uids = f"{service.name}-auth", service.uids()
+    before = kubectl.get("secret", secret)["metadata"]["uid"]
+
+    kubectl.delete("secret", secret)
+
+    _wait_made_again(kubectl, "secret", secret, before, timeout_s=90)
+    # Its next process has the new one from the start, the others when their kubelets bring it.
+    follower = service.follower(service.leader())
+    kubectl.delete("pod", follower)
+    kubectl.wait_ready(follower, not_uid=uids[follower], timeout_s=240)
+    service.wait_settled()
+    service.request_transfer(follower, "new")
+    assert service.wait_transfer("new")["result"] == "Done"
+    load.answered(MESSAGES)
+    load.finish()
+    service.settled()
+
+
 def _wait_made_again(
     kubectl: Kubectl, kind: str, name: str, uid: str, timeout_s: float = 60
 ) -> None:
