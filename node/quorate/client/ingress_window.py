@@ -89,7 +89,8 @@ class IngressWindow:
             window_bytes: Batch bytes offered and not acknowledged.
             on_unsent: Called with the first message since ``take_batches`` left none.
             unacknowledged_batches_max: While there are so many, what is offered gathers ...
-            gather_bytes: ... until it is that much, or an acknowledgement comes.
+            gather_bytes: ... until it is that much, or an acknowledgement comes, or it is taken
+                ``at_once``.
 
         """
         self.last_sequence = 0
@@ -138,6 +139,15 @@ class IngressWindow:
     def is_sent(self) -> bool:
         """Whether everything offered has been sent on this connection, or acknowledged."""
         return not self._unsent and not self._to_send
+
+    @property
+    def is_gathering(self) -> bool:
+        """Whether messages not sent yet wait for more: a frame costs more than a message."""
+        return (
+            bool(self._unsent)
+            and len(self._kept) >= self._unacknowledged_max
+            and self._offered_total - self._batched_total < self._gather_bytes
+        )
 
     def offer(self, message: bytes) -> int:
         """Number ``message`` and keep it until it is acknowledged.
@@ -232,13 +242,18 @@ class IngressWindow:
         self._set_limit()
         return True
 
-    def take_batches(self) -> Iterator[OutgoingBatch]:
-        """Yield what credit allows to send now, in order; each counts as sent when yielded."""
+    def take_batches(self, *, at_once: bool = False) -> Iterator[OutgoingBatch]:
+        """Yield what credit allows to send now, in order; each counts as sent when yielded.
+
+        Args:
+            at_once: Let nothing gather any longer.
+
+        """
         if self._base is None:
             return
         while self._sent_here < self._credit:
             if not self._to_send:
-                if not self._unsent or self._gathers:
+                if not self._unsent or (self.is_gathering and not at_once):
                     return
                 self._cut_unsent()
             first, last, begin, end, data = self._to_send.popleft()
@@ -248,14 +263,6 @@ class IngressWindow:
             self._sent_here += len(data)
             self.sent_sequence = max(self.sent_sequence, last)
             yield OutgoingBatch(first, last - first + 1, data)
-
-    @property
-    def _gathers(self) -> bool:
-        """Whether the messages not sent yet wait for more: a frame costs more than a message."""
-        return (
-            len(self._kept) >= self._unacknowledged_max
-            and self._offered_total - self._batched_total < self._gather_bytes
-        )
 
     def _refuse(self, message: bytes) -> NoReturn:
         if message.__class__ is not bytes:

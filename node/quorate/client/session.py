@@ -84,9 +84,11 @@ class SessionSettings:
     unacknowledged_batches_max: int = 1
     """While so many batches are unacknowledged, small ones are not sent: messages gather until
     an acknowledgement comes. A frame costs all members much more than a message, so under load
-    the answers to all come sooner. More of them for a cluster that is far away."""
+    the answers to all come sooner."""
     gather_bytes: int = 16 * 1024
-    """... or until so much has gathered, which is no small batch any more."""
+    """... or until so much has gathered, which is no small batch any more ..."""
+    gather_ns: int = 2 * _MS
+    """... or for so long: answers that take longer are late for other reasons than frames."""
     acknowledge_after_ns: int = 100 * _MS
     """Received egress is acknowledged this late when no ingress carries it earlier."""
     acknowledge_after_bytes: int = 1024 * 1024
@@ -161,6 +163,7 @@ class Session:
         self._sent_at = 0
         self._is_ping_sent = False
         self._leaderless_at = NEVER
+        self._gathered_at = NEVER
 
     @property
     def _is_attached(self) -> bool:
@@ -181,6 +184,7 @@ class Session:
     def on_disconnected(self) -> None:
         """Forget the connection; what was sent on it stays pending."""
         self._control.clear()
+        self._gathered_at = NEVER
         if self._is_attached:
             self.state = SessionState.DETACHED
             self.ingress.suspend()
@@ -216,7 +220,7 @@ class Session:
             if not self._is_answer_owed:
                 # Silence counts from the sending that asks for an answer.
                 self._heard_at = now
-            self._send_ingress(pieces)
+            self._send_ingress(pieces, now)
             if self._is_closing and not self._is_close_sent and self.ingress.is_sent:
                 self._is_close_sent = True
                 pieces.append(encode_close(self.cluster_session_id))
@@ -236,7 +240,9 @@ class Session:
         """When ``on_tick`` wants to be called at the latest; ``NEVER`` without a connection."""
         if not self._is_attached:
             return NEVER
-        deadline = min(self._acknowledge_at, self._keep_alive_at, self._leaderless_at)
+        deadline = min(
+            self._acknowledge_at, self._keep_alive_at, self._leaderless_at, self._gathered_at
+        )
         if self._is_answer_owed:
             settings = self.settings
             wait = settings.silence_max_ns if self._is_ping_sent else settings.ping_after_ns
@@ -391,12 +397,23 @@ class Session:
             )
         )
 
-    def _send_ingress(self, pieces: list[bytes]) -> None:
+    def _send_ingress(self, pieces: list[bytes], now: int) -> None:
         session_id, egress_received = self.cluster_session_id, self.egress_received
-        for first, count, data in self.ingress.take_batches():
+        for first, count, data in self.ingress.take_batches(at_once=self._has_gathered(now)):
             pieces.append(ingress_header(session_id, first, egress_received, count, len(data)))
             pieces.append(data)
             self._egress_is_said()
+
+    def _has_gathered(self, now: int) -> bool:
+        """Tell whether what gathers has done so for long enough; note when it began."""
+        if not self.ingress.is_gathering:
+            self._gathered_at = NEVER
+        elif self._gathered_at == NEVER:
+            self._gathered_at = now + self.settings.gather_ns
+        elif now >= self._gathered_at:
+            self._gathered_at = NEVER
+            return True
+        return False
 
     def _acknowledge_egress(self) -> None:
         self._control.append(

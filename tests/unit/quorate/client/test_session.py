@@ -101,6 +101,27 @@ def test_small_messages_gather_while_a_batch_is_unacknowledged() -> None:
     assert (gathered.first_sequence, gathered.message_count) == (2, 2)
 
 
+def test_what_gathers_leaves_after_a_time_without_an_acknowledgement() -> None:
+    session = Session(session_key=KEY)
+    session.on_connected(0)
+    said(session)
+    hear(session, OPENED)
+    wait = session.settings.gather_ns
+    for begin in (10 * MS, 30 * MS):
+        session.ingress.offer(b"sent")
+        assert len(said(session, now=begin)) == 1
+        session.ingress.offer(b"gathers")
+        assert said(session, now=begin + 1) == []
+        assert session.next_deadline == begin + 1 + wait
+        session.ingress.offer(b"gathers too")
+        assert said(session, now=begin + wait) == [], "the time counts from the first"
+        (gathered,) = said(session, now=begin + 1 + wait)
+        assert isinstance(gathered, Ingress)
+        assert gathered.message_count == 2
+        assert session.next_deadline > begin + 1 + wait
+        hear(session, Egress(session.ingress.sent_sequence, 0, 0, b""))
+
+
 def test_asks_for_a_session_once_connected() -> None:
     session = asking()
     assert said(session) == [Open(1, 1, ANY_CLUSTER, KEY, 0, 0, 0, "till")]
