@@ -77,20 +77,20 @@ def wait_ready(kubectl: Kubectl) -> None:
 
 
 def stop_api_server() -> None:
-    """Take the API server away; everything else stays."""
+    """Take the API server away, and with it the controllers.
+
+    In production they lose their leases then and end. These have none: they would look away for
+    up to half a minute after it is back, hold every node for lost, and evict its pods.
+    """
     processes.kill("apiserver")
+    for name in ("scheduler", "controller-manager"):
+        processes.kill(name)
 
 
 def start_api_server(tools: Path, kubectl: Kubectl) -> None:
-    """Give it back, wait until it answers, and begin the controllers anew.
-
-    In production they lose their leases meanwhile and do so by themselves. These have none: they
-    would look away for up to half a minute more, hold every node for lost, and evict its pods.
-    """
+    """Give it back, wait until it answers, and begin the controllers anew."""
     _start_api_server(tools)
     _wait_api_server(kubectl)
-    for name in ("scheduler", "controller-manager"):
-        processes.kill(name)
     _start_controllers(tools)
 
 
