@@ -23,6 +23,9 @@ def new_cluster_id(entropy: bytes) -> str:
 def auth_secret(intent: Intent, entropy: bytes) -> dict[str, object]:
     """Return the Secret, to be created once and never applied.
 
+    Not immutable: a kubelet never looks at such a one again, and where somebody deletes it, running
+    members, which read it at each handshake, would not hear of the next.
+
     It goes with the resource, also where the volumes are kept: nothing on them was made with it,
     and the members of the next resource all start with the next one. So what ``deletion.volumes``
     says later changes nothing here, which this operator may not change either.
@@ -37,7 +40,6 @@ def auth_secret(intent: Intent, entropy: bytes) -> dict[str, object]:
         "kind": "Secret",
         "metadata": metadata(intent, labels.auth_secret_name(intent.name)),
         "type": "Opaque",
-        "immutable": True,
         "data": {
             labels.MEMBER_SECRET_KEY: _encoded(_drawn("member secret", entropy)),
             labels.TOKEN_KEY: _encoded(_drawn("admin token", entropy)),
