@@ -303,7 +303,7 @@ def _diverged(view: View, outdated: list[Seat]) -> _Stage | None:
     """Return the stop of an update whose new code answers differently."""
     began = view.observed.resource.status.update is not None
     for seat in view.seats:
-        if not view.is_updated(seat) or not seat.speaks or not (outdated or began):
+        if not view.runs_wanted_code(seat) or not seat.speaks or not (outdated or began):
             continue
         if seat.state is MemberState.DIVERGED or _differs(view, seat):
             words = (

@@ -125,6 +125,14 @@ class View:
         """Tell whether its pod was made from what the user wants now."""
         return seat.pod is not None and bool(self.wanted_hash) and not self.is_outdated(seat)
 
+    def runs_wanted_code(self, seat: Seat) -> bool:
+        """Tell whether its pod has the wanted image, code and configuration, wherever it is placed.
+
+        A change of placement alone makes a pod outdated; what it answers is still the new code's.
+        """
+        pod = seat.pod
+        return pod is not None and bool(self.wanted_hash) and pod.input_hash == self.wanted_hash
+
     def is_voter(self, seat: Seat) -> bool:
         """Tell whether the leader's log gives a vote to the member that sits there."""
         word = None if self.leader is None else self.leader.word

@@ -253,6 +253,10 @@ def test_code_that_answers_differently_stops_the_update() -> None:
     assert looks.disruption(made) is None
     assert looks.reason_of(made, Condition.PROGRESSING) is Reason.SERVICE_DIVERGED
     assert made.status.state == "Stuck"
+    moved = answering(look, first, digest="bb", position=1 << 30)
+    made = plan(looks.with_pod(moved, first, placement_hash="another place"))
+    assert looks.disruption(made) is None, "a change of placement leaves its code the new one"
+    assert looks.reason_of(made, Condition.PROGRESSING) is Reason.SERVICE_DIVERGED
     made = plan(answering(look, first, digest="aa", position=1 << 30))
     assert isinstance(looks.disruption(made), EvictPod)
 
