@@ -62,7 +62,6 @@ from quorate.protocol.session_messages import (
 )
 
 NEVER: Final = 2**63 - 1
-_LOST: Final = "the cluster has lost what it had acknowledged"
 _REASONS: Final = {int(reason): reason.name.lower() for reason in CloseReason} | {
     int(CloseReason.LOST): "the cluster may have lost what it had acknowledged"
 }
@@ -306,7 +305,7 @@ class Session:
                 f"session {message.cluster_session_id} instead of {self.cluster_session_id}"
             )
         if message.ingress_applied < self.ingress.acknowledged:
-            self._end(_LOST)
+            self._end("the cluster has lost what it had acknowledged")
             return
         self.ingress.resume(
             applied=message.ingress_applied,

@@ -218,14 +218,9 @@ def _running(view: View) -> int:
 def _reasons(view: View, seats: list[Seat]) -> str:
     rows = ((seat, health.health(view, seat), health.why(view, seat)) for seat in seats)
     return "; ".join(
-        f"{seat.pod_name} is {word}" + (f" ({why})" if why else "") + _remedy(seat)
+        f"{seat.pod_name} is {word}" + (f" ({why})" if why else "") + health.remedy(seat)
         for seat, word, why in rows
     )
-
-
-def _remedy(seat: Seat) -> str:
-    words = health.remedy(seat)
-    return f": {words}" if words else ""
 
 
 def _names(seats: Iterable[Seat]) -> str:

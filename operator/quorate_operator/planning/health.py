@@ -117,15 +117,15 @@ def why(view: View, seat: Seat) -> str:
 
 
 def remedy(seat: Seat) -> str:
-    """Return what a human can do about a process that does not run; empty if nothing is known."""
+    """Return ``: `` and what a human can do about a process that does not run; else nothing."""
     pod = seat.pod
     if pod is None or pod.running:
         return ""
     if pod.last_exit_code == _OUTSIDE_EXIT_CODE:
-        return "its volume belongs to another cluster or member, give it its own back"
+        return ": its volume belongs to another cluster or member, give it its own back"
     if any(part in pod.reason for part in _OF_IMAGES):
         return (
-            f"set spec.image to one that nodes can pull instead of {pod.image}, or put its "
+            f": set spec.image to one that nodes can pull instead of {pod.image}, or put its "
             "registry or the credentials for it right"
         )
     return ""

@@ -379,5 +379,4 @@ def _why(seat: Seat) -> str:
     if pod is None:
         return "no pod"
     exit_code = "" if pod.last_exit_code is None else f", last exit code {pod.last_exit_code}"
-    words = health.remedy(seat)
-    return f"{pod.reason or seat.problem or 'silent'}{exit_code}{': ' if words else ''}{words}"
+    return f"{pod.reason or seat.problem or 'silent'}{exit_code}{health.remedy(seat)}"

@@ -27,6 +27,12 @@ def resume(ingress: IngressWindow, applied: int, credit: int = 1000) -> None:
     ingress.resume(applied=applied, credit=credit, message_bytes_max=100, batch_bytes_max=200)
 
 
+def gathering(batches: int = 1) -> IngressWindow:
+    ingress = IngressWindow(1000, lambda: None, unacknowledged_batches_max=batches, gather_bytes=50)
+    ingress.resume(applied=0, credit=1000, message_bytes_max=100, batch_bytes_max=200)
+    return ingress
+
+
 def taken(ingress: IngressWindow) -> list[OutgoingBatch]:
     return list(ingress.take_batches())
 
@@ -51,8 +57,7 @@ def test_what_is_offered_between_two_sendings_goes_into_one_batch() -> None:
 
 @pytest.mark.parametrize("batches", [1, 2, 3])
 def test_messages_gather_behind_so_many_unacknowledged_batches(batches: int) -> None:
-    ingress = IngressWindow(1000, lambda: None, unacknowledged_batches_max=batches, gather_bytes=50)
-    ingress.resume(applied=0, credit=1000, message_bytes_max=100, batch_bytes_max=200)
+    ingress = gathering(batches)
     for number in range(1, batches + 1):
         ingress.offer(b"a")
         assert sequences(ingress) == [(number, 1)]
@@ -65,8 +70,7 @@ def test_messages_gather_behind_so_many_unacknowledged_batches(batches: int) -> 
 
 
 def test_what_has_gathered_to_a_large_batch_waits_for_nobody() -> None:
-    ingress = IngressWindow(1000, lambda: None, unacknowledged_batches_max=1, gather_bytes=50)
-    ingress.resume(applied=0, credit=1000, message_bytes_max=100, batch_bytes_max=200)
+    ingress = gathering()
     ingress.offer(b"a")
     taken(ingress)
     ingress.offer(bytes(45))
@@ -76,8 +80,7 @@ def test_what_has_gathered_to_a_large_batch_waits_for_nobody() -> None:
 
 
 def test_a_resume_sends_again_what_is_unacknowledged_however_much_gathers() -> None:
-    ingress = IngressWindow(1000, lambda: None, unacknowledged_batches_max=1, gather_bytes=50)
-    ingress.resume(applied=0, credit=1000, message_bytes_max=100, batch_bytes_max=200)
+    ingress = gathering()
     ingress.offer(b"a")
     taken(ingress)
     ingress.offer(b"b")

@@ -63,14 +63,14 @@ def egress(first: int, *payloads: bytes, applied: int = 0, cause: int = 0) -> Eg
     return Egress(applied, first, len(payloads), batch)
 
 
-def asking() -> Session:
-    session = Session(session_key=KEY, name="till", settings=SETTINGS)
+def asking(settings: SessionSettings = SETTINGS) -> Session:
+    session = Session(session_key=KEY, name="till", settings=settings)
     session.on_connected(0)
     return session
 
 
-def opened() -> Session:
-    session = asking()
+def opened(settings: SessionSettings = SETTINGS) -> Session:
+    session = asking(settings)
     said(session)
     hear(session, OPENED)
     return session
@@ -85,10 +85,7 @@ def reconnect(session: Session, applied: int = 0) -> list[ClientLinkMessage]:
 
 
 def test_small_messages_gather_while_a_batch_is_unacknowledged() -> None:
-    session = Session(session_key=KEY)
-    session.on_connected(0)
-    said(session)
-    hear(session, OPENED)
+    session = opened(SessionSettings())
     session.ingress.offer(b"1")
     assert len(said(session)) == 1
     for message in (b"2", b"3"):
@@ -102,10 +99,7 @@ def test_small_messages_gather_while_a_batch_is_unacknowledged() -> None:
 
 
 def test_what_gathers_leaves_after_a_time_without_an_acknowledgement() -> None:
-    session = Session(session_key=KEY)
-    session.on_connected(0)
-    said(session)
-    hear(session, OPENED)
+    session = opened(SessionSettings())
     wait = session.settings.gather_ns
     for begin in (10 * MS, 30 * MS):
         session.ingress.offer(b"sent")
