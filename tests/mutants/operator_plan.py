@@ -242,8 +242,8 @@ OPERATOR_PLAN = (
     Mutant(
         "silent-is-outdated",
         "quorate_operator/planning/view.py",
-        "        return pod.input_hash != self.wanted_hash or not is_placed\n",
-        "        return pod.input_hash != self.wanted_hash or not is_placed or seat.is_mute\n",
+        "        return not (is_placed and self.runs_wanted_code(seat))\n",
+        "        return seat.is_mute or not (is_placed and self.runs_wanted_code(seat))\n",
         "a pod goes that is as its user wants it",
     ),
     Mutant(

@@ -40,8 +40,8 @@ def reference(view: View, updated: Seat) -> Seat | None:
     """Return whom an updated member is compared with: the leader, or one with the old code."""
     if view.leader is not None and view.leader.number != updated.number:
         return view.leader
-    old = (seat for seat in view.seats if view.is_outdated(seat) and view.has_caught_up(seat))
-    return next(old, None)
+    able = (seat for seat in view.seats if view.has_caught_up(seat))
+    return next((seat for seat in able if not view.runs_wanted_code(seat)), None)
 
 
 def reached(word: MemberStatus) -> int:

@@ -153,7 +153,7 @@ def _next(view: View, outdated: list[Seat], odd: list[Seat]) -> _Stage | None:
     stage = _turn(view, victim)
     if odd:
         return replace(stage, step=f"{stage.step} {digests.differed(victim)}")
-    last = _last_updated(view)
+    last = _last_recoded(view)
     if comparing is not None or last is None:
         return stage
     return replace(stage, step=f"{stage.step} {digests.agreed(last)}")
@@ -268,8 +268,8 @@ def _unfounded(outdated: list[Seat]) -> _Stage | None:
 
 
 def _comparison(view: View) -> _Stage | None:
-    """Return the wait for the last updated member to answer as its reference does."""
-    last = _last_updated(view)
+    """Return the wait for the last member with the wanted code to answer as its reference does."""
+    last = _last_recoded(view)
     if last is None or last.word is None:
         return None
     other = digests.reference(view, last)
@@ -290,9 +290,9 @@ def _comparison(view: View) -> _Stage | None:
     return _Stage(last, step, Reason.UPDATING, words, look_again_s=LOOK_S)
 
 
-def _last_updated(view: View) -> Seat | None:
-    updated = [seat for seat in view.seats if view.is_updated(seat) and view.has_caught_up(seat)]
-    return max(updated, key=_age, default=None)
+def _last_recoded(view: View) -> Seat | None:
+    able = (seat for seat in view.seats if view.has_caught_up(seat))
+    return max((seat for seat in able if view.runs_wanted_code(seat)), key=_age, default=None)
 
 
 def _age(seat: Seat) -> tuple[float, int]:
@@ -306,12 +306,22 @@ def _diverged(view: View, outdated: list[Seat]) -> _Stage | None:
         if not view.runs_wanted_code(seat) or not seat.speaks or not (outdated or began):
             continue
         if seat.state is MemberState.DIVERGED or _differs(view, seat):
-            words = (
-                f"{seat.pod_name}, updated, answers differently from the others: set image, code "
-                "and configuration back to what the others run"
-            )
-            return _Stage(seat, f"stop {digests.differed(seat)}", Reason.SERVICE_DIVERGED, words)
+            step = f"stop {digests.differed(seat)}"
+            return _Stage(seat, step, Reason.SERVICE_DIVERGED, _difference(view, seat))
     return None
+
+
+def _difference(view: View, seat: Seat) -> str:
+    pods = (other for other in view.seats if other.pod is not None)
+    if all(view.runs_wanted_code(other) for other in pods):
+        return (
+            f"{seat.pod_name} answers differently from the others, which run the same code: look "
+            "for what is not deterministic in the service"
+        )
+    return (
+        f"{seat.pod_name}, updated, answers differently from the others: set image, code "
+        "and configuration back to what the others run"
+    )
 
 
 def _differs(view: View, seat: Seat) -> bool:
@@ -325,7 +335,7 @@ def _differs(view: View, seat: Seat) -> bool:
 
 
 def _odd(view: View, outdated: list[Seat]) -> list[Seat]:
-    """Return the outdated ones that are the odd ones out: their turn heals the cluster.
+    """Return those with other code that are the odd ones out: their turn heals the cluster.
 
     The members find that out by themselves each few MiB of log; before they have, it is so if the
     leader and a majority with it run what is wanted and answer alike.
@@ -333,13 +343,14 @@ def _odd(view: View, outdated: list[Seat]) -> list[Seat]:
     leader = view.leader
     if leader is None:
         return []
-    diverged = [seat for seat in outdated if seat.state is MemberState.DIVERGED]
-    if diverged or not view.is_updated(leader):
+    old = [seat for seat in outdated if not view.runs_wanted_code(seat)]
+    diverged = [seat for seat in old if seat.state is MemberState.DIVERGED]
+    if diverged or not view.runs_wanted_code(leader):
         return diverged
     others = (seat for seat in view.seats if seat is not leader and view.has_caught_up(seat))
-    alike = sum(view.is_updated(seat) and not _differs(view, seat) for seat in others)
+    alike = sum(view.runs_wanted_code(seat) and not _differs(view, seat) for seat in others)
     is_majority = alike + 1 >= view.required
-    return [seat for seat in outdated if is_majority and _differs(view, seat)]
+    return [seat for seat in old if is_majority and _differs(view, seat)]
 
 
 def _hand_over(view: View, leader: Seat) -> _Stage:

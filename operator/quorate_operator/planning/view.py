@@ -119,7 +119,7 @@ class View:
         if pod is None or not self.wanted_hash:
             return False
         is_placed = pod.placement_hash in ("", self.wanted_placement)
-        return pod.input_hash != self.wanted_hash or not is_placed
+        return not (is_placed and self.runs_wanted_code(seat))
 
     def is_updated(self, seat: Seat) -> bool:
         """Tell whether its pod was made from what the user wants now."""
