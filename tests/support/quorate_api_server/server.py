@@ -92,6 +92,8 @@ def _command(binaries: Path, directory: Path, etcd: str, port: int) -> list[str 
         binaries / "kube-apiserver",
         f"--etcd-servers={etcd}",
         "--bind-address=127.0.0.1",
+        # Nobody asks for it; without, a machine that has no default route is refused.
+        "--advertise-address=192.0.2.1",
         f"--secure-port={port}",
         f"--cert-dir={directory / 'certificates'}",
         f"--token-auth-file={directory / 'tokens.csv'}",
