@@ -23,6 +23,9 @@ NOT_READ_NS: Final = 10_000 * _MS
 
 STRIDE: Final = 512
 """Connections, or sessions, that are looked at in one turn: ten thousand take a while."""
+EXPIRIES: Final = 16
+"""Sessions that expire in one turn: each is an entry that every member applies, and who left
+thousands behind at once is not to be felt by those who are there."""
 
 T = TypeVar("T")
 
@@ -79,11 +82,19 @@ class Patrol:
         connections, self._connections = _part(self._connections)
         for connection in connections:
             self._judge(precinct, connection, now)
-        session_ids, self._session_ids = _part(self._session_ids)
         if serves:
-            attached = self._doorkeeper.attached
-            for session_id in self.clocks.silent(session_ids, attached, now, timeout_ns):
-                precinct.append_close(session_id, CloseReason.EXPIRED)
+            self._expire(precinct, now, timeout_ns)
+        else:
+            self._session_ids = self._session_ids[STRIDE:]
+
+    def _expire(self, precinct: Precinct, now: int, timeout_ns: int) -> None:
+        session_ids, rest = _part(self._session_ids)
+        attached = self._doorkeeper.attached
+        silent = self.clocks.silent(session_ids, attached, now, timeout_ns)
+        for session_id in silent[:EXPIRIES]:
+            precinct.append_close(session_id, CloseReason.EXPIRED)
+        # Whoever could not expire now is looked at again in the next turn.
+        self._session_ids = [*silent[EXPIRIES:], *rest]
 
     def _judge(self, precinct: Precinct, connection: ClientConnection, now: int) -> None:
         since = now - connection.state_since

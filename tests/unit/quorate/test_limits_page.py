@@ -72,6 +72,7 @@ FIXED: dict[tuple[str, str], float] = {
         "client",
         "a full buffer that the client does not read, seconds",
     ): patrol.NOT_READ_NS / 10**9,
+    ("client", "sessions that expire in one turn of the loop"): patrol.EXPIRIES,
     ("client", "the same, without a session"): ClusterSettings().session_timeout_ns,
     ("member", "connections without a finished handshake"): LINKS.handshakes_max,
     ("member", "time for a handshake, seconds"): LINKS.handshake_timeout_s,

@@ -144,8 +144,9 @@ def test_closing_tells_every_client() -> None:
     led(test)
 
 
-def test_a_walk_past_many_takes_many_turns(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patrol, "STRIDE", 2)
+@pytest.mark.parametrize("bound", ["STRIDE", "EXPIRIES"])
+def test_many_expire_a_few_in_each_turn(bound: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patrol, bound, 2)
 
     async def test(loopback: LoopbackCluster, client: RawClient) -> None:
         container = loopback.members[0].container
@@ -157,8 +158,30 @@ def test_a_walk_past_many_takes_many_turns(monkeypatch: pytest.MonkeyPatch) -> N
         before = loopback.appended
         loopback.advance(31)
         assert loopback.appended - before == 2
+        loopback.advance(0)
+        assert loopback.appended - before == 4, "no walk begins anew meanwhile"
         await until(lambda: container.sessions_count == 0)
         assert loopback.appended - before == 5, "each is closed once"
+
+    led(test)
+
+
+def test_who_comes_back_while_others_expire_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patrol, "EXPIRIES", 1)
+
+    async def test(loopback: LoopbackCluster, client: RawClient) -> None:
+        container = loopback.members[0].container
+        async with AsyncExitStack() as stack:
+            for number in range(3):
+                other = await stack.enter_async_context(RawClient(loopback.addresses[0]))
+                await other.attach(key=bytes([number]) * 16)
+            loopback.advance(31)
+            gateway = loopback.members[0].gateway
+            (last,) = (c for c in gateway.connections if c.session_id == other.session_id)
+            last.heard_at = loopback.now
+            await until(lambda: container.sessions_count == 1)
+            loopback.advance(1)
+            assert container.session_ids() == [other.session_id]
 
     led(test)
 
