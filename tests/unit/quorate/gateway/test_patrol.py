@@ -146,6 +146,7 @@ def test_closing_tells_every_client() -> None:
 
 @pytest.mark.parametrize("bound", ["STRIDE", "EXPIRIES"])
 def test_many_expire_a_few_in_each_turn(bound: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patrol, "PACE_NS", 1_000_000_000)
     monkeypatch.setattr(patrol, bound, 2)
 
     async def test(loopback: LoopbackCluster, client: RawClient) -> None:
@@ -158,8 +159,12 @@ def test_many_expire_a_few_in_each_turn(bound: str, monkeypatch: pytest.MonkeyPa
         before = loopback.appended
         loopback.advance(31)
         assert loopback.appended - before == 2
-        loopback.advance(0)
-        assert loopback.appended - before == 4, "no walk begins anew meanwhile"
+        loopback.advance(0.5)
+        assert loopback.appended - before == 2, "no walk begins anew meanwhile"
+        for _ in range(3):
+            loopback.advance(0.5)
+        assert loopback.appended - before == 4, "turns that are shorter than the pace add up"
+        loopback.advance(2)
         await until(lambda: container.sessions_count == 0)
         assert loopback.appended - before == 5, "each is closed once"
 
