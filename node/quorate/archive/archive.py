@@ -295,7 +295,12 @@ class Archive:
             recording.settle()
 
     def sync_due(self, now_s: float) -> bool:
-        """Tell whether written frames have waited long enough for a sync (``replicated``)."""
+        """Tell whether written frames have waited long enough for a sync (``replicated``).
+
+        Never in ``fsync``: whoever writes at once there sees to the sync, however long it takes.
+        """
+        if self._durability is Durability.FSYNC:
+            return False
         length = self._recording.unsynced_length
         if length == 0:
             self._unsynced_since_s = None

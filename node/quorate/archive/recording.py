@@ -259,7 +259,9 @@ class Recording:
     # -------------------------------------------------------------------------------- sync
 
     def sync_written(self) -> None:
-        """Sync what was written without one (``replicated``); does nothing otherwise.
+        """Sync what was written without one.
+
+        In ``fsync`` that is at most what was written at once, in the last segment.
 
         Blocking:
             On a data sync of every segment that was written to since the last call.
@@ -269,6 +271,8 @@ class Recording:
             end = self.end
             if end == self.synced:
                 return
+            if self._durability is Durability.FSYNC and self.current is not None:
+                self.current.sync()
             for segment in tuple(self._unsynced):
                 segment.sync()
                 if segment is not self.current and segment.end <= end.position:

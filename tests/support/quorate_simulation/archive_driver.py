@@ -61,6 +61,8 @@ class ArchiveDriver:
         self.state = BLANK_NODE_STATE
         self.synced_count = 0
         """Frames that a power cut must not take."""
+        self.promised_count = 0
+        """Frames that the last life has told others of: a start says so if one is missing."""
         self.generation = 0
         self.under_way: PersistEffect | None = None
         self.boot = 0
@@ -89,7 +91,8 @@ class ArchiveDriver:
     def append_beside_syncs(self, batches: Sequence[Sequence[bytes]], random: Random) -> None:
         """Write each batch at once, beside the sync of the one before, as an event loop does.
 
-        Whether that sync reached the disk before the write or after it is left to chance.
+        Whether that sync reached the disk before the write or after it is left to chance, and
+        so is whether the writing thread finds time for idle work meanwhile.
         """
         running: tuple[LogMark, int] | None = None
         late = False
@@ -108,6 +111,9 @@ class ArchiveDriver:
             self._end_sync(running, late=late)
             late = random.random() < 0.5
             running = self._begin_sync(late=late)
+            for _ in range(random.choice((0, 0, 3))):
+                self.now_s += 1.0
+                self.archive.idle(self.now_s)
         self._end_sync(running, late=late)
         self._confirm()
 
@@ -165,7 +171,7 @@ class ArchiveDriver:
     def close_clean(self) -> None:
         """End this life properly."""
         self.archive.close_clean()
-        self.synced_count = len(self.frames)
+        self.synced_count = self.promised_count = len(self.frames)
         self._archive = None
 
     def random_operation(self, random: Random) -> None:
@@ -212,6 +218,10 @@ class ArchiveDriver:
 
     def crash(self, power: Random | None) -> None:
         """End this life: the process only, or the machine where a random source is given."""
+        if self._archive is not None:
+            # What was written beside a sync that had not ended was promised to nobody.
+            is_synced_first = self._archive.durability is Durability.FSYNC
+            self.promised_count = self.synced_count if is_synced_first else len(self.frames)
         if power is None:
             self.disk.crash_process()
         else:
@@ -270,10 +280,7 @@ class ArchiveDriver:
         recovered = self.archive.recovered
         shortest, longest = self._bounds()
         found = list(iterate_frames(self.disk))
-        if power_was_cut and Durability.REPLICATED not in self.tried:
-            # What was written beside a sync that had not ended was promised to nobody.
-            shortest = min(shortest, self.synced_count)
-        self._has_lost = len(found) < shortest
+        self._has_lost = len(found) < min(shortest, self.promised_count)
         if power_was_cut:
             shortest = min(shortest, self.synced_count)
         if found != longest[: len(found)]:

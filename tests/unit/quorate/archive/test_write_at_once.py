@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+
+from quorate.config import Durability
+from quorate.consensus.effects import AppendToLog
+from quorate_simulation.archive_driver import ArchiveDriver
+from quorate_simulation.disk import SimulatedDisk
+
+
+def written_at_once(count: int) -> ArchiveDriver:
+    """Return an archive in ``fsync`` with so many frames behind the founding one, not synced."""
+    driver = ArchiveDriver(SimulatedDisk(Random(1)), durability=Durability.FSYNC)
+    driver.reopen()
+    driver.append([b"founding"])
+    for number in range(count):
+        effect = AppendToLog(number, tuple(driver.builder.frame(b"")))
+        assert driver.archive.write_at_once([effect])
+    return driver
+
+
+@pytest.mark.parametrize("pause_s", [0.25, 1.0, 100.0])
+def test_idle_work_takes_nothing_for_durable_that_no_sync_covers(pause_s: float) -> None:
+    """A sync of the loop's may hang for long; idle work knows nothing of how far it got."""
+    driver = written_at_once(3)
+    for look in range(20):
+        driver.archive.idle(look * pause_s)
+        assert driver.archive.synced == driver.mark(1)
+        assert driver.archive.watermark.mark.position <= driver.mark(1).position
+
+
+def test_a_sync_of_what_was_written_at_once_reaches_the_disk() -> None:
+    driver = written_at_once(3)
+    end = driver.archive.end
+    driver.archive.sync()
+    assert driver.archive.synced == end
+    driver.disk.power_cut(Random(1))
+    assert driver.open_archive().recovered.end == end
