@@ -104,10 +104,14 @@ class Observer:
             return answer
         kind = kinds.POD_MONITOR
         try:
-            await self.api.request("get", kind, f"/apis/{kind.api_version}")
-            answer = True
+            group = await self.api.request("get", kind, f"/apis/{kind.api_version}")
         except Gone:
             answer = False
+        else:
+            # Its group may be served for the sake of other kinds alone.
+            answer = any(
+                row.get("name") == kind.plural for row in read.rows(group.get("resources"))
+            )
         self._served = (now, answer)
         return answer
 

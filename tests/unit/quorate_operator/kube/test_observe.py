@@ -16,6 +16,8 @@ from quorate_operator.kube.observe import Absent, Observer
 from quorate_operator.planning.observed import Observed, Source
 
 BASE = "/api/v1/namespaces/ns"
+MONITORS = "/apis/monitoring.coreos.com/v1"
+MONITORED = f"{MONITORS}/namespaces/ns/podmonitors"
 RESOURCE = "/apis/quorate.io/v1/namespaces/ns/clusterservices/bank"
 
 
@@ -25,6 +27,10 @@ def named(name: str, **metadata: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
 
 def items(*bodies: Mapping[str, object]) -> dict[str, object]:
     return {"items": list(bodies), "metadata": {}}
+
+
+def served(*plurals: str) -> dict[str, object]:
+    return {"kind": "APIResourceList", "resources": [{"name": plural} for plural in plurals]}
 
 
 def world(**resource: Any) -> dict[str, object]:  # noqa: ANN401 - JSON
@@ -180,12 +186,10 @@ def test_a_kind_that_is_not_served_any_more_is_asked_about_at_the_next_look() ->
     async def story() -> object:
         async with asyncio.timeout(20), fake_api() as fake, api_of(fake.url) as api:
             fake.objects.update(world())
-            monitors = "/apis/monitoring.coreos.com/v1"
-            listed = f"{monitors}/namespaces/ns/podmonitors"
-            fake.objects.update({monitors: {}, listed: items(named("bank"))})
+            fake.objects.update({MONITORS: served("podmonitors"), MONITORED: items(named("bank"))})
             observer = Observer(api, SystemClock(), "here")
             assert isinstance(await observer.observe("ns", "bank"), Observed)
-            del fake.objects[monitors], fake.objects[listed]
+            del fake.objects[MONITORS], fake.objects[MONITORED]
             with pytest.raises(Gone):
                 await observer.observe("ns", "bank")
             return await observer.observe("ns", "bank")
@@ -193,6 +197,20 @@ def test_a_kind_that_is_not_served_any_more_is_asked_about_at_the_next_look() ->
     found = asyncio.run(story())
     assert isinstance(found, Observed)
     assert not found.pod_monitors_served
+
+
+def test_a_group_that_is_served_for_other_kinds_alone_has_no_pod_monitors() -> None:
+    """Some charts bring the definition of ServiceMonitors and no other."""
+    found = seen({**world(), MONITORS: served("servicemonitors", "servicemonitors/status")})
+    assert not found.pod_monitors_served
+
+
+def test_pod_monitors_are_children_where_they_are_served() -> None:
+    objects = {**world(), MONITORS: served("servicemonitors", "podmonitors")}
+    objects[MONITORED] = items(named("bank"))
+    found = seen(objects)
+    assert found.pod_monitors_served
+    assert [(child.kind, child.name) for child in found.children] == [("PodMonitor", "bank")]
 
 
 @pytest.mark.parametrize("place", range(1, 12))
