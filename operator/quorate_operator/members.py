@@ -193,10 +193,9 @@ class Members:
     async def _poll(self, key: Key, client: ControlClient, poll: _Poll) -> None:
         failures = 0
         while True:
-            before = poll.heard
-            known = before.status if before.silent_since_s is None else None
+            known = poll.heard.status if poll.heard.silent_since_s is None else None
             after = None if known is None else known.status_version
-            await self._hear(client, poll, after=after)
+            before = await self._hear(client, poll, after=after)
             if _is_news(before, poll.heard):
                 self._wake(key)
             failures = 0 if poll.heard.silent_since_s is None else failures + 1
@@ -215,32 +214,39 @@ class Members:
         except TimeoutError:
             self._note(poll, PollProblem.TIMEOUT)
 
-    async def _hear(self, client: ControlClient, poll: _Poll, after: int | None) -> None:
-        """Ask once and keep what came of it."""
+    async def _hear(self, client: ControlClient, poll: _Poll, after: int | None) -> Member:
+        """Ask once and keep what came of it; return what was known until the answer came.
+
+        Not what was known at the question: a member that is asked beside its poll may have been
+        found silent since, and that it speaks is then news.
+        """
         address = self._address(poll.place.ip)
         try:
             status = await client.status(address, after=after, wait_s=POLL_S)
         except NotConnected as error:
             is_late = isinstance(error.__cause__, TimeoutError)
-            self._note(poll, PollProblem.TIMEOUT if is_late else PollProblem.UNREACHABLE)
-            return
+            return self._note(poll, PollProblem.TIMEOUT if is_late else PollProblem.UNREACHABLE)
         except RemoteProtocolError:
-            self._note(poll, PollProblem.GARBAGE)
-            return
+            return self._note(poll, PollProblem.GARBAGE)
         problem = _misfit(poll.place, status)
         if problem is not None:
-            self._note(poll, problem)
-            return
-        now_s = self._clock.wall() * _S
+            return self._note(poll, problem)
+        before, now_s = poll.heard, self._clock.wall() * _S
         poll.heard = Member(poll.place.seat, poll.place.pod_uid, status, now_s, None)
+        return before
 
-    def _note(self, poll: _Poll, problem: PollProblem) -> None:
-        """Keep that there was no usable answer; silence lasts since its first one."""
+    def _note(self, poll: _Poll, problem: PollProblem) -> Member:
+        """Keep that there was no usable answer; silence lasts since its first one.
+
+        Return what was known before.
+        """
         self._on_problem(problem)
-        since = poll.heard.silent_since_s
+        before = poll.heard
+        since = before.silent_since_s
         if since is None:
             since = self._clock.wall() * _S
-        poll.heard = replace(poll.heard, silent_since_s=since, problem=problem)
+        poll.heard = replace(before, silent_since_s=since, problem=problem)
+        return before
 
     def _address(self, ip: str) -> str:
         return f"[{ip}]:{self._port}" if ":" in ip else f"{ip}:{self._port}"

@@ -55,6 +55,8 @@ class FakeMember:
     status: MemberStatus = STATUS
     queries: list[dict[str, str]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
+    is_over: bool = False
+    """The time of a long poll: it is answered without news."""
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
     actions: list[tuple[str, object]] = field(default_factory=list)
     outcome: dict[str, str] = field(
@@ -71,7 +73,10 @@ class FakeMember:
             return web.json_response(self.outcome)
         after = request.query.get("after")
         async with self.changed:
-            await self.changed.wait_for(lambda: str(self.status.status_version) != after)
+            await self.changed.wait_for(
+                lambda: self.is_over or str(self.status.status_version) != after
+            )
+            self.is_over = False
         return web.Response(body=encode_status(self.status), content_type="application/json")
 
     async def change(self, status: MemberStatus) -> None:
@@ -258,6 +263,26 @@ def test_asking_anew_does_not_wait_for_news() -> None:
         assert heard[0].status is not None
         assert heard[0].status.append_position == 4096
         assert "after" not in here.member.queries[-1]
+
+    run(story)
+
+
+def test_a_member_found_silent_beside_its_poll_is_news_when_the_poll_is_answered() -> None:
+    """Whoever looked meanwhile planned with its silence, and must look again when it ends."""
+
+    async def story(here: World) -> None:
+        await here.members.follow(KEY, CLUSTER, {0: pod_at(here.ip)})
+        await here.until(lambda: len(here.member.queries) == 2, "a long poll is held")
+        here.member.answer = GARBAGE["hangs up"]
+        heard = await here.members.ask(KEY)
+        assert heard[0].silent_since_s is not None
+        here.member.answer, known = None, len(here.wakes)
+        async with here.member.changed:
+            # Its time is up: the same word once more, as a member answers that has no news.
+            here.member.is_over = True
+            here.member.changed.notify_all()
+        await here.until(lambda: here.members.heard(KEY)[0].silent_since_s is None, "it speaks")
+        await here.until(lambda: len(here.wakes) > known, "its cluster is looked at again")
 
     run(story)
 
