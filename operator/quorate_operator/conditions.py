@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from quorate_operator.model import ClusterStatus, ConditionRow
 from quorate_operator.planning.observed import Observed
+from quorate_operator.planning.status import BLOCKED, VOLUMES_LOST, settled
 from quorate_operator.reasons import Condition, Reason
 
 MESSAGE_CHARACTERS_MAX = 1000
@@ -15,9 +16,10 @@ MESSAGE_CHARACTERS_MAX = 1000
 def with_problem(
     status: ClusterStatus, reason: Reason, message: str, observed: Observed
 ) -> ClusterStatus:
-    """Return ``status`` with ``Reconciled`` false for this reason.
+    """Return ``status`` with ``Reconciled`` false for this reason, in conditions and in one word.
 
-    The time of the transition is kept while the recorded condition was false already.
+    The time of the transition is kept while the recorded condition was false already, and what is
+    recorded is returned if nothing but lag is different: a problem may last, and traffic too.
     """
     wanted = Condition.RECONCILED
     recorded = observed.resource.status.conditions
@@ -33,4 +35,6 @@ def with_problem(
         last_transition=since,
     )
     others = (other for other in status.conditions if other.type is not wanted)
-    return replace(status, conditions=(*others, row))
+    state = status.state if status.state == VOLUMES_LOST else BLOCKED
+    changed = replace(status, conditions=(*others, row), state=state)
+    return settled(changed, observed.resource.status)

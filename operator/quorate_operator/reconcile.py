@@ -136,16 +136,18 @@ class Reconciler:
         if plan.ask_members:
             self._to_ask.add(key)
         done, error = await self._carry_out(key, observed, plan)
-        status = plan.status
+        status, notes = plan.status, plan.notes
         if isinstance(error, Refused):
             status = with_problem(status, Reason.API_REFUSED, str(error), observed)
+            if not _is_recorded(observed, Reason.API_REFUSED):
+                notes = (*notes, Note(Reason.API_REFUSED, str(error), warning=True))
         written = False
         if not (done and any(isinstance(step, WriteIdentity) for step in plan.steps)):
             # Else the version is another one by our own doing, and the next look comes at once.
             written = await self.actor.report(observed.resource, status)
         # The status that was just written is what later notes are told against: now or never.
         is_whole = done == len(plan.steps)
-        told = (note for note in plan.notes if is_whole or note.reason not in _OF_STEPS)
+        told = (note for note in notes if is_whole or note.reason not in _OF_STEPS)
         await self._tell(observed, tuple(told))
         if error is not None:
             raise error
@@ -302,6 +304,10 @@ def _bare(step: Transfer | EvictPod | DeletePod) -> Transfer | EvictPod | Delete
     if isinstance(step, Transfer):
         return step if step.to is None else replace(step, to=0)
     return replace(step, resource_version="")
+
+
+def _is_recorded(observed: Observed, reason: Reason) -> bool:
+    return any(row.reason is reason for row in observed.resource.status.conditions)
 
 
 def _is_settled(status: ClusterStatus) -> bool:

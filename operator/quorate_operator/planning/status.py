@@ -14,6 +14,9 @@ from quorate_operator.planning.leadership import lost_leader
 from quorate_operator.planning.view import View
 from quorate_operator.reasons import Condition, Reason
 
+BLOCKED = "Blocked"
+VOLUMES_LOST = "VolumesLost"
+
 
 def make_status(view: View, findings: Findings, transfer: TransferRow | None) -> ClusterStatus:
     """Return the status; identity fields as recorded."""
@@ -34,7 +37,7 @@ def make_status(view: View, findings: Findings, transfer: TransferRow | None) ->
         state=_state(found),
         version=_version(view),
     )
-    return _settled(status, recorded)
+    return settled(status, recorded)
 
 
 def with_reconciled(view: View, findings: Findings) -> ClusterStatus:
@@ -50,7 +53,7 @@ def with_reconciled(view: View, findings: Findings) -> ClusterStatus:
     return replace(recorded, conditions=rows)
 
 
-def _settled(status: ClusterStatus, recorded: ClusterStatus) -> ClusterStatus:
+def settled(status: ClusterStatus, recorded: ClusterStatus) -> ClusterStatus:
     """Return what is recorded if nothing but lag is different."""
     lags = {row.seat: row.lag_bytes for row in recorded.members}
     members = tuple(_with_lag(row, lags.get(row.seat, row.lag_bytes)) for row in status.members)
@@ -77,8 +80,8 @@ def _state(found: tuple[Verdict, ...]) -> str:
     is_active = progressing.status and progressing.reason is not Reason.REPAIRING
     is_degraded = not ready.status or by_type[Condition.DEGRADED].status
     words = (
-        (ready.reason is Reason.ALL_VOLUMES_LOST, "VolumesLost"),
-        (not reconciled.status, "Paused" if is_paused else "Blocked"),
+        (ready.reason is Reason.ALL_VOLUMES_LOST, VOLUMES_LOST),
+        (not reconciled.status, "Paused" if is_paused else BLOCKED),
         (progressing.reason in (Reason.UPDATE_STUCK, Reason.SERVICE_DIVERGED), "Stuck"),
         (ready.reason is Reason.NOT_FOUNDED, "Founding" if is_founding else "Creating"),
         (not by_type[Condition.QUORATE].status, "NotQuorate"),
