@@ -49,6 +49,8 @@ class _Entry:
     is_running: bool = False
     is_woken: bool = False
     """While it ran."""
+    is_changed: bool = False
+    """By its user while it ran: what fails may have been carried out for the state before."""
 
 
 class Schedule:
@@ -99,6 +101,7 @@ class Schedule:
             entry = self._entries[key] = _Entry()
         if at_once:
             entry.failures, entry.not_before_s = 0, now_s
+            entry.is_changed = True
         if entry.is_running:
             entry.is_woken = True
         else:
@@ -117,7 +120,7 @@ class Schedule:
             return None
         _, key = min(due)
         entry = self._entries[key]
-        entry.is_running, entry.is_woken, entry.due_s = True, False, None
+        entry.is_running, entry.is_woken, entry.is_changed, entry.due_s = True, False, False, None
         return key
 
     def next_due_s(self) -> float | None:
@@ -133,7 +136,7 @@ class Schedule:
         if verdict.forget and not entry.is_woken:
             del self._entries[key]
             return
-        if verdict.failed:
+        if verdict.failed and not entry.is_changed:
             entry.failures += 1
             entry.not_before_s = now_s + max(verdict.again_s or 0.0, self._backoff_s(entry))
             entry.due_s = entry.not_before_s

@@ -36,6 +36,8 @@ class ScheduleMachine(RuleBasedStateMachine):
         self.owed: dict[Key, float] = {}
         """Woken and not taken since: by when it must be possible to take it."""
         self.asleep_until: dict[Key, float] = {}
+        self.changed: set[Key] = set()
+        """By their users since they were taken."""
 
     @rule(key=st.sampled_from(KEYS), at_once=st.booleans())
     def wake(self, key: Key, at_once: bool) -> None:
@@ -45,6 +47,7 @@ class ScheduleMachine(RuleBasedStateMachine):
         if has_room:
             if at_once:
                 self.asleep_until.pop(key, None)
+                self.changed.add(key)
             self.owed.setdefault(key, self.now)
 
     @rule(passed=st.floats(0, 40))
@@ -65,6 +68,7 @@ class ScheduleMachine(RuleBasedStateMachine):
         assert key not in self.running, f"{key} runs twice at once"
         assert self.asleep_until.get(key, 0.0) <= self.now, f"{key} ran within its back-off"
         self.owed.pop(key, None)
+        self.changed.discard(key)
         self.running.add(key)
 
     @precondition(lambda self: self.running)
@@ -73,7 +77,9 @@ class ScheduleMachine(RuleBasedStateMachine):
         key = data.draw(st.sampled_from(sorted(self.running)))
         self.running.discard(key)
         self.schedule.done(key, self.now, Verdict(again, failed))
-        pause = max(again or 0.0, 0.1) if failed else GAP_S
+        # Its user changed it meanwhile: that this failed says nothing of what it is now.
+        waits = failed and key not in self.changed
+        pause = max(again or 0.0, 0.1) if waits else GAP_S
         self.asleep_until[key] = self.now + pause
         if failed:
             self.owed.setdefault(key, self.now)
