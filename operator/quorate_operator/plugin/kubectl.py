@@ -50,7 +50,8 @@ class Kubectl:
                 [program, *self.options, *arguments],
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
-                text=True,
+                encoding="utf-8",
+                errors="replace",  # what a member says may be anything; readers refuse it in words
                 timeout=limit_s,
                 check=False,
             )

@@ -85,6 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ]
     try:
         code: int = options.run(Kubectl(passed_on), options)
+        sys.stdout.flush()  # here a reader that has gone is met below, and not at exit
     except QuorateError as error:
         print(f"kubectl quorate: {' '.join(str(error).split())}", file=sys.stderr)
         return FAILED

@@ -63,6 +63,22 @@ def _ask(kubectl: Kubectl, namespace: str, pod: MemberPod) -> MemberPod:
     return MemberPod(pod.name, pod.seat, pod.body, status)
 
 
+def with_missing(body: object, name: str, pods: Iterable[MemberPod]) -> list[MemberPod]:
+    """Return the pods by seat, and one without a body for each seat of the resource without a pod.
+
+    Else a member whose node is gone would be no member that does not answer.
+    """
+    replicas = at(body, "spec", "replicas")
+    seats = range(replicas if isinstance(replicas, int) and 0 < replicas <= AT_ONCE else 0)
+    found = {pod.seat: pod for pod in pods}
+    missing = {
+        seat: MemberPod(f"{name}-{seat}", seat, None, problem="there is no such pod")
+        for seat in seats
+        if seat not in found
+    }
+    return sorted((found | missing).values(), key=lambda pod: pod.seat)
+
+
 def restarts_of(pod: MemberPod) -> int:
     """Return how often containers of this pod were started again."""
     counts = (at(row, "restartCount") for row in rows_at(pod.body, "status", "containerStatuses"))

@@ -8,7 +8,7 @@ import re
 from dataclasses import asdict
 
 from quorate_operator.plugin.kubectl import Kubectl
-from quorate_operator.plugin.pods import MemberPod, ask_members, find_pods
+from quorate_operator.plugin.pods import MemberPod, ask_members, find_pods, with_missing
 from quorate_operator.plugin.reading import at, rows_at, table, text_at
 
 _QUORUM = "{healthy} voters healthy, {required} required, {canLose} can be lost"
@@ -19,7 +19,8 @@ def run(kubectl: Kubectl, options: argparse.Namespace) -> int:
     """Print it; return 0 if somebody leads and every member answers, else 1."""
     body = kubectl.cluster(options.name)
     namespace = text_at(body, "metadata", "namespace")
-    pods = ask_members(kubectl, namespace, find_pods(kubectl, options.name))
+    asked = ask_members(kubectl, namespace, find_pods(kubectl, options.name))
+    pods = with_missing(body, options.name, asked)
     if options.output == "json":
         members = {pod.name: pod.status and asdict(pod.status) for pod in pods}
         print(json.dumps({"status": at(body, "status"), "members": members}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from quorate_operator.plugin.main import main
 PAGE = Path(__file__).resolve().parents[4] / "docs" / "reference" / "kubectl-plugin.md"
 CLUSTER = {
     "metadata": {"name": "counter", "namespace": "shop"},
+    "spec": {"replicas": 3},
     "status": {
         "state": "Ready",
         "clusterId": "ab" * 16,
@@ -152,6 +154,55 @@ def test_status_fails_if_nobody_leads_or_a_member_does_not_answer(
     say(folder, status_of(1, role="follower", state=MemberState.CANDIDATE))
     assert main(["status", "counter"]) == 1
     assert "0     counter-0  follower   7     4096    3072    2048     -" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("gone", range(3))
+def test_a_member_without_a_pod_is_one_that_does_not_answer(
+    folder: Path, capsys: pytest.CaptureFixture[str], gone: int
+) -> None:
+    say(folder, status_of(1 if gone != 1 else 0, role="leader"))
+    rest = [pod_of(seat) for seat in range(3) if seat != gone]
+    (folder / "pods.json").write_text(json.dumps({"items": rest}))
+    assert main(["status", "counter"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert [str(gone), f"counter-{gone}", "no", "answer", *["-"] * 5] in [x.split() for x in lines]
+    assert lines[-1] == f"counter-{gone}: there is no such pod"
+    assert main(["status", "counter", "-o", "json"]) == 1
+    assert json.loads(capsys.readouterr().out)["members"][f"counter-{gone}"] is None
+
+
+@pytest.mark.parametrize("replicas", [None, "3", -1, 10**9, 2.5])
+def test_what_is_no_number_of_replicas_adds_no_member(
+    folder: Path, capsys: pytest.CaptureFixture[str], replicas: object
+) -> None:
+    change(folder, lambda body: body["spec"].update(replicas=replicas))
+    assert main(["status", "counter"]) == 0
+    assert "there is no such pod" not in capsys.readouterr().out
+
+
+def test_a_member_that_says_no_text_is_told_as_one_that_does_not_answer(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program = folder / "bin" / "kubectl"
+    honest = program.read_text().partition("\n")[2]
+    odd = "case \"$*\" in *counter-2:*) printf '{\\377\\000'; exit;; esac"
+    program.write_text(f"#!/bin/sh\n{odd}\n{honest}")
+    assert main(["status", "counter"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1].startswith("counter-2: a status that is not JSON")
+
+
+@pytest.mark.parametrize("verb", ["status", "members", "transfer"])
+def test_a_reader_that_has_gone_is_no_success_and_no_noise(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    (folder / "decision.json").write_text('{"result": "Done", "leader": 2}')
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as out:
+        monkeypatch.setattr(sys, "stdout", out)
+        assert main([verb, "counter"]) == 1
+        monkeypatch.undo()
 
 
 def test_status_tells_what_needs_words(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
