@@ -17,7 +17,8 @@ from quorate_operator.planning.actions import Note
 from quorate_operator.planning.observed import Resource
 
 REPEAT_S = 600
-"""The same event about the same resource is told at most once in this time."""
+"""A process tells the same event about the same resource at most once in this time; two processes
+tell it twice at most, once in each of two such periods of the clock."""
 TOLD_MAX = 4096
 """Events remembered as told, oldest forgotten first."""
 NOTE_CHARACTERS_MAX = 1000
@@ -37,7 +38,8 @@ class Herald:
     clock: Clock
     instance: str
     """Of this process; shown as the reporter."""
-    _told: OrderedDict[str, None] = field(default_factory=OrderedDict)
+    _told_at: OrderedDict[str, int] = field(default_factory=OrderedDict)
+    """By its words, the last one last; wall time in nanoseconds."""
 
     async def tell(self, resource: Resource, note: Note) -> None:
         """Create an event about the resource, unless it was told lately.
@@ -45,20 +47,23 @@ class Herald:
         Raises: as ``Api.create``, but never for one that was told before.
         """
         now_ns = self.clock.wall()
-        name = _name(resource, note, now_ns // _S_NS // REPEAT_S)
-        if name in self._told:
+        words = f"{resource.uid}\x00{note.reason}\x00{note.message}"
+        told_at = self._told_at.get(words)
+        if told_at is not None and 0 <= now_ns - told_at < REPEAT_S * _S_NS:
             return
+        name = _name(resource, words, now_ns // _S_NS // REPEAT_S)
         body = _body(resource, note, name, now_ns, self.instance)
         with contextlib.suppress(Conflict):  # told before by another process of this operator
             await self.api.create(kinds.EVENT, resource.namespace, body, labels.FIELD_MANAGER)
-        self._told[name] = None
-        if len(self._told) > TOLD_MAX:
-            self._told.popitem(last=False)
+        self._told_at[words] = now_ns
+        self._told_at.move_to_end(words)
+        if len(self._told_at) > TOLD_MAX:
+            self._told_at.popitem(last=False)
 
 
-def _name(resource: Resource, note: Note, period: int) -> str:
-    words = "\x00".join((resource.uid, note.reason, note.message, str(period)))
-    return f"{resource.name}.{hashlib.sha256(words.encode()).hexdigest()[:16]}"
+def _name(resource: Resource, words: str, period: int) -> str:
+    digest = hashlib.sha256(f"{words}\x00{period}".encode()).hexdigest()
+    return f"{resource.name}.{digest[:16]}"
 
 
 def _body(

@@ -64,6 +64,23 @@ def test_a_repetition_is_told_again_only_after_a_while() -> None:
     asyncio.run(story())
 
 
+@pytest.mark.parametrize(("passed_s", "count"), [(2, 1), (REPEAT_S - 1, 1), (REPEAT_S, 2), (-5, 2)])
+def test_a_while_begins_where_the_event_was_told(passed_s: int, count: int) -> None:
+    """Not with a period of the clock: a second before its end it would be over at once."""
+
+    async def story() -> None:
+        async with asyncio.timeout(20), fake_api() as fake, api_of(fake.url) as api:
+            clock = Clock()
+            clock.now_s = 1_800_000_000.0 // REPEAT_S * REPEAT_S + REPEAT_S - 1
+            herald = Herald(api, clock, "pod-1")
+            await herald.tell(RESOURCE, NOTE)
+            clock.now_s += passed_s
+            await herald.tell(RESOURCE, NOTE)
+            assert len(fake.requests) == count
+
+    asyncio.run(story())
+
+
 def test_two_processes_tell_one_event() -> None:
     async def story() -> None:
         async with asyncio.timeout(20), fake_api() as fake, api_of(fake.url) as api:
@@ -93,9 +110,9 @@ def test_what_was_told_is_remembered_up_to_a_bound() -> None:
     async def story() -> None:
         async with asyncio.timeout(60), fake_api() as fake, api_of(fake.url) as api:
             herald = Herald(api, Clock(), "pod-1")
-            herald._told.update({str(n): None for n in range(TOLD_MAX)})
+            herald._told_at.update({str(n): 0 for n in range(TOLD_MAX)})
             await herald.tell(RESOURCE, NOTE)
-            assert len(herald._told) == TOLD_MAX
-            assert "0" not in herald._told
+            assert len(herald._told_at) == TOLD_MAX
+            assert "0" not in herald._told_at
 
     asyncio.run(story())
