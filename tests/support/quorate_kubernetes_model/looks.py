@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from dataclasses import replace
 
-from quorate.control.status import MemberState
+from quorate.control.status import DigestRow, MemberState
 from quorate_kubernetes_model.walk import make_world, settle
 from quorate_operator.model import ClusterStatus
 from quorate_operator.planning.actions import DeletePod, Disruption, EvictPod, Plan, Step, Transfer
@@ -55,6 +56,13 @@ def with_word(look: Observed, seat: int, **values: object) -> Observed:
     assert member.status is not None
     word = replace(member.status, **values)  # type: ignore[arg-type]
     return replace(look, members={**look.members, seat: replace(member, status=word)})
+
+
+def answering(look: Observed, digests: Mapping[int, str], position: int = 1 << 30) -> Observed:
+    """Return the look with members that have one digest each, all at one position."""
+    for seat, digest in digests.items():
+        look = with_word(look, seat, digests=(DigestRow(position, digest),))
+    return look
 
 
 def silent(look: Observed, seat: int, for_s: float) -> Observed:

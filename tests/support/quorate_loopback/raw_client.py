@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -114,6 +115,18 @@ class RawClient:
     async def acknowledged(self, sequence: int) -> None:
         while (await self.expect(Egress)).ingress_applied < sequence:
             pass
+
+
+@asynccontextmanager
+async def attached(loopback: LoopbackCluster, count: int) -> AsyncIterator[list[RawClient]]:
+    """Connect so many to the first member, each with a session by a key of its own."""
+    async with AsyncExitStack() as stack:
+        clients = []
+        for number in range(count):
+            client = await stack.enter_async_context(RawClient(loopback.addresses[0]))
+            await client.attach(key=bytes([number]) * 16)
+            clients.append(client)
+        yield clients
 
 
 def run(test: Callable[[], Coroutine[None, None, None]]) -> None:

@@ -15,7 +15,7 @@ from quorate.protocol.entry_bodies import CloseReason
 from quorate.protocol.session_codec import encode_keep_alive, ingress_header
 from quorate.protocol.session_messages import Closed, Error, LinkError, Opened
 from quorate_loopback import LoopbackCluster
-from quorate_loopback.raw_client import RawClient, cluster, led, refused, run, until
+from quorate_loopback.raw_client import RawClient, attached, cluster, led, refused, run, until
 
 
 def test_the_oldest_that_has_not_asked_for_a_session_makes_room() -> None:
@@ -37,11 +37,7 @@ def test_the_oldest_that_has_not_asked_for_a_session_makes_room() -> None:
 def test_the_last_room_is_for_sessions_that_resume() -> None:
     async def test(loopback: LoopbackCluster, client: RawClient) -> None:
         await client.attach()
-        async with AsyncExitStack() as stack:
-            others = []
-            for number in range(14):
-                others.append(await stack.enter_async_context(RawClient(loopback.addresses[0])))
-                await others[-1].attach(key=bytes([number]) * 16)
+        async with attached(loopback, 14):
             # Fifteen of sixteen are taken: one new session more is refused, a resume is not.
             async with RawClient(loopback.addresses[0]) as late:
                 late.open(key=b"l" * 16)
@@ -95,12 +91,7 @@ def test_who_holds_most_of_what_is_not_whole_must_go(monkeypatch: pytest.MonkeyP
         async with cluster() as loopback:
             loopback.lead()
             gateway = loopback.members[0].gateway
-            async with AsyncExitStack() as stack:
-                clients = []
-                for number in range(3):
-                    client = await stack.enter_async_context(RawClient(loopback.addresses[0]))
-                    await client.attach(key=bytes([number]) * 16)
-                    clients.append(client)
+            async with attached(loopback, 3) as clients:
                 length = 160_000
                 for client, size in zip(clients, (90_000, 150_000, 90_000), strict=True):
                     header = ingress_header(client.session_id, 1, 0, 1, length)
@@ -127,11 +118,7 @@ def test_of_too_many_that_do_not_read_the_one_that_began_first_must_go(
         async with cluster(settings=settings) as loopback, AsyncExitStack() as stack:
             loopback.lead()
             gateway = loopback.members[0].gateway
-            clients = []
-            for number in range(3):
-                client = await stack.enter_async_context(RawClient(loopback.addresses[0]))
-                await client.attach(key=bytes([number]) * 16)
-                clients.append(client)
+            clients = await stack.enter_async_context(attached(loopback, 3))
             served = {c.session_id: c for c in gateway.connections}
             for client in clients:
                 client.writer.transport.pause_reading()  # type: ignore[attr-defined]

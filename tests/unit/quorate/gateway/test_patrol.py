@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
 from dataclasses import replace
 
 import pytest
@@ -26,7 +25,17 @@ from quorate.protocol.session_messages import (
     Redirect,
 )
 from quorate_loopback import LoopbackCluster
-from quorate_loopback.raw_client import KEY, RawClient, cluster, heard, led, refused, run, until
+from quorate_loopback.raw_client import (
+    KEY,
+    RawClient,
+    attached,
+    cluster,
+    heard,
+    led,
+    refused,
+    run,
+    until,
+)
 
 
 def test_a_silent_session_expires_connected_or_not() -> None:
@@ -151,10 +160,8 @@ def test_many_expire_a_few_in_each_turn(bound: str, monkeypatch: pytest.MonkeyPa
 
     async def test(loopback: LoopbackCluster, client: RawClient) -> None:
         container = loopback.members[0].container
-        async with AsyncExitStack() as stack:
-            for number in range(5):
-                other = await stack.enter_async_context(RawClient(loopback.addresses[0]))
-                await other.attach(key=bytes([number]) * 16)
+        async with attached(loopback, 5):
+            pass
         await until(lambda: len(loopback.members[0].gateway.connections) == 1)
         before = loopback.appended
         loopback.advance(31)
@@ -176,17 +183,14 @@ def test_who_comes_back_while_others_expire_stays(monkeypatch: pytest.MonkeyPatc
 
     async def test(loopback: LoopbackCluster, client: RawClient) -> None:
         container = loopback.members[0].container
-        async with AsyncExitStack() as stack:
-            for number in range(3):
-                other = await stack.enter_async_context(RawClient(loopback.addresses[0]))
-                await other.attach(key=bytes([number]) * 16)
+        async with attached(loopback, 3) as others:
             loopback.advance(31)
-            gateway = loopback.members[0].gateway
-            (last,) = (c for c in gateway.connections if c.session_id == other.session_id)
+            gateway, session_id = loopback.members[0].gateway, others[-1].session_id
+            (last,) = (c for c in gateway.connections if c.session_id == session_id)
             last.heard_at = loopback.now
             await until(lambda: container.sessions_count == 1)
             loopback.advance(1)
-            assert container.session_ids() == [other.session_id]
+            assert container.session_ids() == [session_id]
 
     led(test)
 

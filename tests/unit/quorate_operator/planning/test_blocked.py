@@ -62,7 +62,7 @@ def test_an_updated_leader_is_compared_with_the_others_and_not_with_itself() -> 
     look = looks.outdated(look, *looks.followers_of(look))
     for seat in look.pods:
         digest = "odd" if seat == looks.leader_of(look) else "even"
-        look = looks.with_word(look, seat, digests=(DigestRow(1 << 30, digest),))
+        look = looks.answering(look, {seat: digest})
     made = plan(look)
     assert looks.disruption(made) is None
     assert looks.reason_of(made, Condition.PROGRESSING) is Reason.SERVICE_DIVERGED

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quorate.control.status import DigestRow, MemberState
+from quorate.control.status import MemberState
 from quorate_kubernetes_model import looks
 from quorate_operator.planning.actions import EvictPod, Plan, Transfer
 from quorate_operator.planning.observed import Observed
@@ -184,7 +184,7 @@ def test_a_request_waits_for_who_is_away_also_while_the_update_is_stopped() -> N
     look = looks.with_request(looks.outdated(look, *(set(look.pods) - {first, second})), "any/1")
     for seat in look.pods:
         digest = "odd" if seat == first else "even"
-        look = looks.with_word(look, seat, digests=(DigestRow(1 << 30, digest),))
+        look = looks.answering(look, {seat: digest})
     look = looks.later(look, 1, plan(look))
     assert isinstance(looks.disruption(plan(look)), Transfer)
     assert looks.disruption(plan(looks.with_pod(look, second, deleting=True))) is None

@@ -15,13 +15,6 @@ def moved(look: Observed, *seats: int) -> Observed:
     return look
 
 
-def answering(look: Observed, digests: dict[int, str]) -> Observed:
-    """Return the look with members that give these digests at one position."""
-    for seat, digest in digests.items():
-        look = looks.with_word(look, seat, digests=(DigestRow(1 << 30, digest),))
-    return look
-
-
 def test_new_code_is_compared_wherever_it_is_placed() -> None:
     look = looks.settled()
     first, second = looks.followers_of(look)
@@ -40,7 +33,7 @@ def test_the_last_old_answer_is_odd_also_when_the_others_are_to_move() -> None:
     leader = looks.leader_of(look)
     other, odd = looks.followers_of(look)
     look = moved(looks.outdated(look, odd), leader, other)
-    step = looks.disruption(plan(answering(look, {odd: "old", other: "new", leader: "new"})))
+    step = looks.disruption(plan(looks.answering(look, {odd: "old", other: "new", leader: "new"})))
     assert isinstance(step, EvictPod)
     assert step.seat == odd, "the majority runs what is wanted and agrees"
 
@@ -50,7 +43,7 @@ def test_new_code_is_no_measure_for_other_new_code() -> None:
     leader = looks.leader_of(look)
     near, *old = looks.followers_of(look)
     look = moved(looks.outdated(look, *old), near)
-    look = answering(look, dict.fromkeys((near, leader), "new") | dict.fromkeys(old, "old"))
+    look = looks.answering(look, dict.fromkeys((near, leader), "new") | dict.fromkeys(old, "old"))
     made = plan(look)
     assert looks.disruption(made) is None
     assert looks.reason_of(made, Condition.PROGRESSING) is Reason.SERVICE_DIVERGED
@@ -61,7 +54,7 @@ def test_a_member_that_is_to_move_is_not_the_odd_one_out() -> None:
     leader = looks.leader_of(look)
     near, old, *others = looks.followers_of(look)
     look = moved(looks.outdated(look, old), near)
-    look = answering(look, {near: "odd"} | dict.fromkeys((leader, old, *others), "even"))
+    look = looks.answering(look, {near: "odd"} | dict.fromkeys((leader, old, *others), "even"))
     diverged = looks.with_word(look, near, state=MemberState.DIVERGED, caught_up=False)
     for seen in (look, diverged):
         made = plan(seen)

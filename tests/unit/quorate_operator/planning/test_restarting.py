@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import pytest
 
-from quorate.control.status import DigestRow
 from quorate_kubernetes_model import looks
 from quorate_operator.planning.actions import DeletePod
 from quorate_operator.planning.observed import Observed
@@ -53,7 +52,7 @@ def test_what_restarts_keeps_its_code_while_new_code_answers_differently(
     look = looks.outdated(look, *(set(look.pods) - {first}))
     for seat in look.pods:
         digest = "odd" if seat == first else "even"
-        look = looks.with_word(look, seat, digests=(DigestRow(1 << 30, digest),))
+        look = looks.answering(look, {seat: digest})
     made = plan(restarting(look, second, for_s))
     assert (looks.disruption(made) is not None) == is_replaced
     if not is_replaced:

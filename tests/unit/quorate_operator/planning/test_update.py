@@ -239,25 +239,21 @@ def test_a_silent_member_is_not_deleted_where_that_costs_the_majority() -> None:
     assert looks.disruption(plan(looks.with_word(look, other, caught_up=False))) is None
 
 
-def answering(look: Observed, seat: int, *, digest: str, position: int) -> Observed:
-    return looks.with_word(look, seat, digests=(DigestRow(position, digest),))
-
-
 def test_code_that_answers_differently_stops_the_update() -> None:
     look = looks.settled()
     first, second = looks.followers_of(look)
     look = looks.outdated(look, second, looks.leader_of(look))
     for seat in (second, looks.leader_of(look)):
-        look = answering(look, seat, digest="aa", position=1 << 30)
-    made = plan(answering(look, first, digest="bb", position=1 << 30))
+        look = looks.answering(look, {seat: "aa"})
+    made = plan(looks.answering(look, {first: "bb"}))
     assert looks.disruption(made) is None
     assert looks.reason_of(made, Condition.PROGRESSING) is Reason.SERVICE_DIVERGED
     assert made.status.state == "Stuck"
-    moved = answering(look, first, digest="bb", position=1 << 30)
+    moved = looks.answering(look, {first: "bb"})
     made = plan(looks.with_pod(moved, first, placement_hash="another place"))
     assert looks.disruption(made) is None, "a change of placement leaves its code the new one"
     assert looks.reason_of(made, Condition.PROGRESSING) is Reason.SERVICE_DIVERGED
-    made = plan(answering(look, first, digest="aa", position=1 << 30))
+    made = plan(looks.answering(look, {first: "aa"}))
     assert isinstance(looks.disruption(made), EvictPod)
 
 
@@ -267,12 +263,12 @@ def test_agreement_counts_only_past_where_the_new_process_began() -> None:
     leader = looks.leader_of(look)
     look = looks.outdated(look, second, leader)
     look = looks.with_word(look, leader, digests=(DigestRow(100, "aa"), DigestRow(500, "cc")))
-    made = plan(answering(look, first, digest="aa", position=100))
+    made = plan(looks.answering(look, {first: "aa"}, 100))
     assert looks.disruption(made) is None, "it has not replayed up to 500 yet"
     assert made.ask_members
     # Recorded: later positions of the leader move the mark no further.
     look = looks.with_word(look, leader, digests=(DigestRow(500, "cc"), DigestRow(900, "dd")))
-    again = looks.later(answering(look, first, digest="cc", position=500), 5, made)
+    again = looks.later(looks.answering(look, {first: "cc"}, 500), 5, made)
     assert isinstance(looks.disruption(plan(again)), EvictPod)
     # Another process under the same name begins anew.
     assert "past 500" in (made.status.operation.step if made.status.operation else "")
@@ -288,7 +284,7 @@ def test_what_agreed_once_need_not_agree_with_every_later_word() -> None:
     made = plan(look)
     assert isinstance(looks.disruption(made), EvictPod)
     # Under traffic, words that were heard at different moments share no position.
-    apart = looks.later(answering(look, first, digest="ee", position=12345), 5, made)
+    apart = looks.later(looks.answering(look, {first: "ee"}, 12345), 5, made)
     again = plan(apart)
     assert isinstance(looks.disruption(again), EvictPod)
     assert again.status == made.status
@@ -314,7 +310,7 @@ def test_setting_code_back_heals_before_the_members_have_compared(
     odd = looks.followers_of(look)[which]
     for seat in range(replicas):
         digest = "bb" if seat == odd else "aa"
-        look = answering(look, seat, digest=digest, position=1 << 30)
+        look = looks.answering(look, {seat: digest})
     step = looks.disruption(plan(looks.outdated(look, odd)))
     assert isinstance(step, EvictPod)
     assert step.seat == odd
@@ -325,15 +321,15 @@ def test_a_difference_seen_once_is_remembered_for_the_process() -> None:
     odd, other = looks.followers_of(look)
     leader = looks.leader_of(look)
     for seat in (other, leader):
-        look = answering(look, seat, digest="aa", position=1 << 30)
+        look = looks.answering(look, {seat: "aa"})
     forward = looks.outdated(look, other, leader)
-    made = plan(answering(forward, odd, digest="bb", position=1 << 30))
+    made = plan(looks.answering(forward, {odd: "bb"}))
     # Under traffic, words that were heard at different moments share no position.
-    apart = looks.later(answering(forward, odd, digest="cc", position=(1 << 30) + 64), 5, made)
+    apart = looks.later(looks.answering(forward, {odd: "cc"}, (1 << 30) + 64), 5, made)
     again = plan(apart)
     assert looks.disruption(again) is None
     assert looks.reason_of(again, Condition.PROGRESSING) is Reason.SERVICE_DIVERGED
-    back = looks.outdated(answering(look, odd, digest="dd", position=(1 << 30) + 128), odd)
+    back = looks.outdated(looks.answering(look, {odd: "dd"}, (1 << 30) + 128), odd)
     step = looks.disruption(plan(looks.later(back, 10, again)))
     assert isinstance(step, EvictPod)
     assert step.seat == odd
@@ -349,7 +345,7 @@ def test_an_outdated_leader_is_never_the_odd_one_out() -> None:
     leader, updated = looks.leader_of(look), looks.followers_of(look)[0]
     for seat in range(3):
         digest = "bb" if seat == updated else "aa"
-        look = answering(look, seat, digest=digest, position=1 << 30)
+        look = looks.answering(look, {seat: digest})
     others = (seat for seat in range(3) if seat != updated)
     made = plan(looks.outdated(look, *others))
     assert looks.disruption(made) is None, f"the leader {leader} runs the old code"
