@@ -123,7 +123,7 @@ class View:
 
     def is_updated(self, seat: Seat) -> bool:
         """Tell whether its pod was made from what the user wants now."""
-        return seat.pod is not None and bool(self.wanted_hash) and not self.is_outdated(seat)
+        return self.runs_wanted_code(seat) and not self.is_outdated(seat)
 
     def runs_wanted_code(self, seat: Seat) -> bool:
         """Tell whether its pod has the wanted image, code and configuration, wherever it is placed.
