@@ -25,8 +25,8 @@ NOT_READ_NS: Final = 10_000 * _MS
 STRIDE: Final = 64
 """Connections, and sessions, that a walk begins with."""
 PACE_NS: Final = 100_000
-"""For each of the others: ten thousand take a second. All at once, four times a second, they took a
-sixth of the leader's time, and whoever waited for an answer felt it."""
+"""For each of the others: ten thousand take a second. In twenty turns on end, four times a second,
+they were felt by whoever waited for an answer."""
 EXPIRIES: Final = 16
 """Sessions that expire in one turn: each is an entry that every member applies, and who left
 thousands behind at once is not to be felt by those who are there."""

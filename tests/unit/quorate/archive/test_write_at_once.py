@@ -1,3 +1,5 @@
+"""What is written at once in ``fsync`` is durable when its sync has ended, and not before."""
+
 from __future__ import annotations
 
 from random import Random
