@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import sys
 from collections.abc import Coroutine
@@ -18,6 +17,7 @@ from quorate.consensus.effects import HaltCode
 from quorate.control.admin import read_token
 from quorate.control.server import ControlServer
 from quorate.errors import ConfigurationError, QuorateError
+from quorate.runtime import garbage
 from quorate.runtime.assembly import Ends, Prepared, assemble, prepare
 from quorate.runtime.control_port import MemberControl
 from quorate.runtime.credentials import Credential
@@ -108,8 +108,7 @@ class _Process:
             token = Credential(partial(read_token, self._config.control.token_file))
             server = ControlServer(MemberControl(member), member.metrics, token=token)
             await self._listen(member, server, tasks)
-            gc.collect()
-            gc.freeze()
+            garbage.settle()
             await self._until_asked()
             log_event(LOGGER, Event.MEMBER_STOPPING, seat=self._config.member.seat)
             await shut_down(member)
