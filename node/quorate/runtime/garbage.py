@@ -13,11 +13,11 @@ import gc
 from typing import Final
 
 YOUNG_OBJECTS: Final = 700
-"""More objects than before: the interpreter looks at these. Its own default."""
+"""More objects than before: the interpreter looks at these. As CPython 3.11 has it."""
 YOUNG_LOOKS: Final = 10
-"""... and after so many looks also at what the last ones have kept. Its own default."""
+"""... and after so many looks also at what the last ones have kept. As there."""
 LOOKS_AT_MIDDLE: Final = 100
-"""... and after so many of those, 700,000 objects, at everything. Its own default is 10."""
+"""... and after so many of those, 700,000 objects, at everything. It has 10 there."""
 
 
 def settle() -> None:
