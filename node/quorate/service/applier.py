@@ -147,6 +147,7 @@ class FrameApplier:
         elif entry.entry_type is EntryType.SETTINGS:
             self._state.settings = decode_settings(entry.body)
             self._runner.use_settings(self._state.settings)
+            self._runner.judge_everyone()
         else:
             raise UnknownFormat(
                 f"entry {entry.entry_type.name} at {entry.position}: this release cannot apply "

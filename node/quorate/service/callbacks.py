@@ -102,13 +102,16 @@ class CallbackRunner:
         """Callbacks left in the present slice; what runs anyway may take it below zero."""
 
     def use_settings(self, settings: ClusterSettings) -> None:
-        """Judge everything by these settings from here on."""
+        """Go by these settings from here on, without judging what came about under others."""
         self.cluster.settings = settings
         self._collector.message_bytes_max = settings.message_bytes_max
         self._collector.self_messages_left = settings.self_messages_max
         self._kept_bytes_free = min(
             settings.kept_egress_bytes_max, settings.kept_egress_total_bytes_max
         )
+
+    def judge_everyone(self) -> None:
+        """Have the end of this unit judge every session, as after a change of the settings."""
         self._touched.update((session.session_id, session) for session in self._sessions)
 
     def run_bare(self, callback: str, call: Callable[[], object]) -> None:
