@@ -52,8 +52,8 @@ SERVICE = (
     Mutant(
         "duplicates-applied",
         "service/applier.py",
-        "yield from self._run(session, messages, first)",
-        "yield from self._run(session, messages, 0)",
+        "runner, index, count = self._runner, first, len(messages)",
+        "runner, index, count = self._runner, 0, len(messages)",
         "a batch sent twice is applied twice",
     ),
     Mutant(

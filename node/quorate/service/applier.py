@@ -129,8 +129,20 @@ class FrameApplier:
     def _apply_rest(
         self, entry: LogEntry, session: Session, messages: list[bytes], first: int
     ) -> Iterator[None]:
-        """Apply a batch from ``first`` on; yields where the budget of a slice is used up."""
-        yield from self._run(session, messages, first)
+        """Apply a batch from ``first`` on; yields where the budget of a slice is used up.
+
+        Calls the service from as deep a stack as ``_apply_ingress`` does: else it would depend on
+        the slices at which depth of its own recursion, or of its input, Python stops it.
+        """
+        runner, index, count = self._runner, first, len(messages)
+        while index < count and session.is_open:
+            stop = min((index // JUDGED_EVERY + 1) * JUDGED_EVERY, index + runner.budget)
+            part = messages if index == 0 and stop >= count else messages[index:stop]
+            index += runner.run_messages(session, part)
+            if index % JUDGED_EVERY == 0:
+                runner.judge_egress()
+            if runner.budget <= 0:
+                yield
         self._end_unit(UnitKind.SESSION_INGRESS, entry.cluster_session_id, session)
 
     def _apply_other(self, entry: LogEntry) -> None:
@@ -220,19 +232,6 @@ class FrameApplier:
             skipped = min(skipped, entry.message_count)
             runner.counters["ingress_duplicates"] += skipped
         return skipped if skipped < entry.message_count else None
-
-    def _run(self, session: Session, messages: list[bytes], index: int) -> Iterator[None]:
-        """Apply the messages of a batch from ``index`` on."""
-        runner = self._runner
-        count = len(messages)
-        while index < count and session.is_open:
-            stop = min((index // JUDGED_EVERY + 1) * JUDGED_EVERY, index + runner.budget)
-            part = messages if index == 0 and stop >= count else messages[index:stop]
-            index += runner.run_messages(session, part)
-            if index % JUDGED_EVERY == 0:
-                runner.judge_egress()
-            if runner.budget <= 0:
-                yield
 
     def _split(self, entry: LogEntry, session: Session) -> list[bytes] | None:
         """Cut a batch into its messages; a bad one ends its session."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from itertools import pairwise
 
@@ -16,6 +17,7 @@ from quorate.protocol.entry_bodies import CloseReason, encode_session_close
 from quorate.protocol.log_codec import EntryType
 from quorate.protocol.term_codec import encode_settings
 from quorate.service import (
+    ClientSession,
     Cluster,
     ClusteredService,
     NotAllowedHere,
@@ -121,9 +123,24 @@ SMALL = ClusterSettings(
 )
 
 
-def run(steps: list[Step], messages_per_step: int = 1000) -> ServiceHarness:
+class StackAware(Scripted):
+    """Journals from how deep a stack it is called: there begins what is left for recursion."""
+
+    def _run(self, session: ClientSession | None, script: bytes) -> None:
+        depth, frame = 0, inspect.currentframe()
+        while frame is not None:
+            depth, frame = depth + 1, frame.f_back
+        self.journal.append(f"depth {depth}")
+        super()._run(session, script)
+
+
+def run(
+    steps: list[Step],
+    messages_per_step: int = 1000,
+    make_service: Callable[[], ClusteredService] = Scripted,
+) -> ServiceHarness:
     harness = ServiceHarness(
-        Scripted, settings=SMALL, tolerate_failures=True, messages_per_step=messages_per_step
+        make_service, settings=SMALL, tolerate_failures=True, messages_per_step=messages_per_step
     )
     sessions = [harness.open_session(), harness.open_session()]
     for step in steps:
@@ -134,7 +151,8 @@ def run(steps: list[Step], messages_per_step: int = 1000) -> ServiceHarness:
 @settings(max_examples=60)
 @given(STEPS, st.integers(1, 5))
 def test_slices_do_not_show(steps: list[Step], messages_per_step: int) -> None:
-    whole, sliced = run(steps), run(steps, messages_per_step)
+    whole = run(steps, make_service=StackAware)
+    sliced = run(steps, messages_per_step, StackAware)
     assert [row.outbox for row in whole.applied] == [row.outbox for row in sliced.applied]
     assert [row.digest for row in whole.applied] == [row.digest for row in sliced.applied]
     assert whole.take_snapshot() == sliced.take_snapshot()
