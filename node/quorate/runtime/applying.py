@@ -66,6 +66,7 @@ class Applier:
         self._commit = container.position
         self._from_file: deque[LogFrame] = deque()
         self._reading = False
+        self._is_ended = False
         self._current: LogFrame | None = None
         self._step_messages = MESSAGES_PER_STEP
 
@@ -77,16 +78,21 @@ class Applier:
     @property
     def is_behind(self) -> bool:
         """Whether something committed is not applied yet."""
-        return self.container.position < self._commit
+        return self.container.position < self._commit and not self._is_ended
 
     @property
     def can_go_on(self) -> bool:
         """Whether another slice would find a frame in memory."""
-        return self.container.position < self._commit and not self._reading
+        return self.is_behind and not self._reading
 
     def commit_to(self, position: LogPosition) -> None:
         """Allow applying up to here."""
         self._commit = max(self._commit, position)
+
+    def end(self) -> None:
+        """Apply nothing more, and tell the service that this member stops."""
+        self._is_ended = True
+        self.container.terminate()
 
     def apply_slice(self) -> None:
         """Apply what is committed for about ``SLICE_NS``, whole frames or parts of one."""

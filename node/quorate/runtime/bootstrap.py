@@ -16,7 +16,7 @@ from quorate.config import NodeConfig
 from quorate.consensus.effects import HaltCode
 from quorate.control.admin import read_token
 from quorate.control.server import ControlServer
-from quorate.errors import ConfigurationError, QuorateError
+from quorate.errors import ConfigurationError, QuorateError, ServiceFailed
 from quorate.runtime import garbage
 from quorate.runtime.assembly import Ends, Prepared, assemble, prepare
 from quorate.runtime.control_port import MemberControl
@@ -25,7 +25,7 @@ from quorate.runtime.events import Event, log_event
 from quorate.runtime.exit_codes import ExitCode
 from quorate.runtime.lifecycle import exit_code_of, shut_down
 from quorate.runtime.member import Member
-from quorate.runtime.signals import END_SIGNALS, exit_when_asked
+from quorate.runtime.signals import END_SIGNALS, AskedToEnd, exit_when_asked
 
 LOGGER = logging.getLogger("quorate.runtime")
 ANY_HOST = ""
@@ -45,7 +45,7 @@ def run_member(config: NodeConfig) -> int:
         See ``ExitCode``; what went wrong has been logged in one line.
 
     Raises:
-        SystemExit: Asked to end before the member had begun to listen; nothing is under way.
+        AskedToEnd: Asked to end before the member had begun to listen; nothing is under way.
 
     Blocking: for the life of the member.
 
@@ -63,6 +63,11 @@ def run_member(config: NodeConfig) -> int:
         while isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]
         return error.code if isinstance(error, _HaltedError) else _log_end(error)
+    except AskedToEnd:
+        raise
+    except (SystemExit, KeyboardInterrupt) as error:
+        # Signals do not raise these: the author's code did, and its code of success would lie.
+        return _log_end(ServiceFailed(f"the service's code ended the process with {error!r}"))
     except (QuorateError, AssertionError, OSError) as error:
         return _log_end(error)
 
@@ -90,17 +95,19 @@ class _Process:
     def __init__(self, prepared: Prepared) -> None:
         self._prepared = prepared
         self._config = prepared.config
-        self._ended: asyncio.Future[int]
+        self._asked = asyncio.Event()
+        self._failed: asyncio.Future[int]
+        """Has the exit code once the member cannot go on; whoever set it has logged why."""
         self._tasks: asyncio.TaskGroup
         self._running: set[asyncio.Task[object]] = set()
 
     async def run(self) -> int:
         """Run to the end; return the exit code."""
         loop = asyncio.get_running_loop()
-        self._ended = loop.create_future()
+        self._failed = loop.create_future()
         loop.set_exception_handler(self._on_unhandled)
         for number in END_SIGNALS:
-            loop.add_signal_handler(number, self._end, int(ExitCode.ASKED))
+            loop.add_signal_handler(number, self._asked.set)
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
             ends = Ends(self._halt, self._fail)
@@ -109,21 +116,23 @@ class _Process:
             server = ControlServer(MemberControl(member), member.metrics, token=token)
             await self._listen(member, server, tasks)
             garbage.settle()
-            await self._until_asked()
+            await self._unless_failed(self._asked.wait(), "wait to be asked")
             log_event(LOGGER, Event.MEMBER_STOPPING, seat=self._config.member.seat)
-            await shut_down(member)
+            await self._unless_failed(shut_down(member), "shut down")
             log_event(LOGGER, Event.MEMBER_STOPPED, seat=self._config.member.seat)
             await server.close()
             for task in self._running:
                 task.cancel()
         return ExitCode.ASKED
 
-    async def _until_asked(self) -> None:
-        code = await self._ended
-        if code != ExitCode.ASKED:
+    async def _unless_failed(self, work: Coroutine[object, object, object], name: str) -> None:
+        """Do this to its end, unless the member fails meanwhile."""
+        task = self._tasks.create_task(work, name=name)
+        await asyncio.wait((task, self._failed), return_when=asyncio.FIRST_COMPLETED)
+        if self._failed.done():
             # Leaving the task group by an exception cancels all that runs: nothing is sent or
             # written any more, and the writer's thread ends with the process.
-            raise _HaltedError(code)
+            raise _HaltedError(self._failed.result())
 
     async def _listen(
         self, member: Member, server: ControlServer, tasks: asyncio.TaskGroup
@@ -150,17 +159,14 @@ class _Process:
             syncs=member.writer.sync_mode,
         )
 
-    def _end(self, code: int) -> None:
-        if not self._ended.done():
-            self._ended.set_result(code)
-
     def _halt(self, code: HaltCode, _detail: str) -> None:
-        self._end(int(code))
+        if not self._failed.done():
+            self._failed.set_result(int(code))
 
     def _fail(self, error: BaseException) -> None:
         """End because of an error that nobody can handle."""
-        if not self._ended.done():
-            self._ended.set_result(_log_end(error))
+        if not self._failed.done():
+            self._failed.set_result(_log_end(error))
 
     def _on_unhandled(self, loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
         error = context.get("exception")

@@ -39,7 +39,7 @@ def exit_code_of(error: BaseException) -> ExitCode:
 
 
 async def shut_down(member: Member) -> None:
-    """End in good order: leadership first, then clients, then files.
+    """End in good order: leadership first, then clients, then files; the service is told last.
 
     Blocking: at most ``handover_timeout`` and ``redirect_timeout``, and the last sync.
     """
@@ -56,6 +56,7 @@ async def shut_down(member: Member) -> None:
     await member.gateway.close()
     await member.links.close()
     await member.writer.close(clean=True)
+    member.agent.applier.end()
 
 
 async def hand_over(member: Member, timeout_s: float) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import signal
-import sys
 from types import FrameType
 
 from quorate.runtime.exit_codes import ExitCode
 
 END_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class AskedToEnd(SystemExit):
+    """A signal asked the process to end; an author's ``sys.exit`` is something else."""
 
 
 def exit_when_asked() -> None:
@@ -23,4 +26,4 @@ def exit_when_asked() -> None:
 
 
 def _exit_at_once(_number: int, _frame: FrameType | None) -> None:
-    sys.exit(ExitCode.ASKED)
+    raise AskedToEnd(ExitCode.ASKED)

@@ -267,4 +267,7 @@ class ClusteredService:
         """Learn that a leadership term has begun."""
 
     def on_terminate(self) -> None:
-        """Learn that this member stops; its log brings everything back."""
+        """Learn that this member stops as asked; its log brings everything back.
+
+        Nothing else is called after it. A member that cannot go on ends without it.
+        """

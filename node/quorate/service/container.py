@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 
 from quorate.config import ClusterSettings
@@ -115,8 +116,9 @@ class ServiceContainer:
         self._runner.run_bare("on_role_change", partial(self._service.on_role_change, role))
 
     def terminate(self) -> None:
-        """Tell the service that this member stops."""
-        self._runner.run_bare("on_terminate", self._service.on_terminate)
+        """Tell the service that this member stops; a failure is told, and stops nothing else."""
+        with suppress(ServiceFailed):
+            self._runner.run_bare("on_terminate", self._service.on_terminate)
 
     def take_snapshot(self) -> bytes:
         """Return the whole container as canonical bytes; only between frames.

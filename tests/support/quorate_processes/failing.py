@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import sys
+
 from quorate.service.api import ClientSession, Cluster, ClusteredService, SnapshotInput
 
 
@@ -33,3 +36,22 @@ class RaisesOnMessage(ClusteredService):
 
 class NotAService:
     """Something else."""
+
+
+class EndsItsProcess(ClusteredService):
+    """Leaves for the message ``leave``, fails for the message ``bad``, and says farewell."""
+
+    def on_session_message(
+        self, session: ClientSession | None, timestamp: int, message: bytes
+    ) -> None:
+        """Echo, raise, or end the process with the code of success."""
+        if message == b"bad":
+            raise ValueError("bad")
+        if message == b"leave":
+            sys.exit(0)
+        if session is not None:
+            session.offer(message)
+
+    def on_terminate(self) -> None:
+        """Tell the log of the member."""
+        logging.getLogger("author").warning("the service was told that its member ends")

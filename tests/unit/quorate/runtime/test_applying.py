@@ -18,6 +18,7 @@ class Slow(ClusteredService):
     def __init__(self) -> None:
         self.clock: FakeClock | None = None
         self.applied = 0
+        self.ended = 0
 
     def on_session_message(
         self, session: ClientSession | None, timestamp: int, message: bytes
@@ -26,6 +27,10 @@ class Slow(ClusteredService):
         self.applied += 1
         if self.clock is not None:
             self.clock.now += MS
+
+    def on_terminate(self) -> None:
+        """Count."""
+        self.ended += 1
 
 
 async def prepared(service: Slow) -> tuple[AgentBench, int]:
@@ -70,5 +75,28 @@ def test_a_slow_service_is_given_so_few_messages_that_a_slice_ends_in_time() -> 
         bench.applier.commit_to(bench.module.core.log.end.position)
         assert slices(bench, service) == [len(frame)]
         assert bench.applier._step_messages == MESSAGES_PER_STEP, "fast again"
+
+    asyncio.run(play())
+
+
+def test_nothing_is_applied_once_the_service_was_told_of_the_end() -> None:
+    """Not what is in memory, nor what was begun, nor what is committed later."""
+
+    async def play() -> None:
+        service = Slow()
+        bench, session = await prepared(service)
+        service.clock = bench.clock
+        bench.agent.append_entry(ingress(session, 1, [b"x"] * (2 * MESSAGES_PER_STEP)))
+        bench.agent._append_entries()
+        bench.applier.commit_to(bench.module.core.log.end.position)
+        bench.applier.apply_slice()
+        assert bench.applier.can_go_on
+        bench.applier.end()
+        bench.agent.append_entry(ingress(session, 2 * MESSAGES_PER_STEP + 1, [b"x"]))
+        await bench.persist_all()
+        await bench.turns()
+        assert not bench.applier.is_behind
+        assert not bench.applier.can_go_on
+        assert (service.applied, service.ended) == (MESSAGES_PER_STEP, 1)
 
     asyncio.run(play())

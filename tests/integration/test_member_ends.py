@@ -1,0 +1,79 @@
+"""How a member ends when it was asked to, and something fails meanwhile or instead."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from quorate.client.cluster_client import ClusterClient
+from quorate.config import ClusterSettings, OnError
+from quorate.dev.cluster import DevCluster
+from quorate.dev.layout import DevOptions
+from quorate.runtime.exit_codes import ExitCode
+from quorate_processes.cluster import SUPPORT
+
+SERVICE = "quorate_processes.failing:EndsItsProcess"
+
+
+@asynccontextmanager
+async def _alone(directory: Path) -> AsyncIterator[tuple[DevCluster, ClusterClient]]:
+    """A cluster of one that halts at a failing callback, and a client of it."""
+    os.environ["PYTHONPATH"] = str(SUPPORT)
+    settings = ClusterSettings(on_error=OnError.HALT)
+    options = DevOptions(directory=directory, service=SERVICE, members=1, settings=settings)
+    async with asyncio.timeout(60), DevCluster(options, restart=False) as cluster:
+        await cluster.wait_leader()
+        client = await ClusterClient.connect(cluster.client_addresses, name="c")
+        assert await client.request(b"x") == b"x"
+        try:
+            yield cluster, client
+        finally:
+            await client.close(timeout=0.1)
+
+
+def _log(cluster: DevCluster) -> str:
+    return cluster.directory.log_path(cluster.seats[0]).read_text()
+
+
+def test_a_service_is_told_when_its_member_ends(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with _alone(tmp_path) as (cluster, client):
+            await client.close()
+            (seat,) = cluster.seats
+            cluster.kill(seat, signal.SIGTERM)
+            assert await cluster.wait_exit(seat) == ExitCode.ASKED
+            assert _log(cluster).count("the service was told that its member ends") == 1
+
+    asyncio.run(run())
+
+
+def test_what_fails_while_a_member_ends_is_told_like_any_other_time(tmp_path: Path) -> None:
+    """The client stays, so the member waits for it to leave; then its message ends the member."""
+
+    async def run() -> None:
+        async with _alone(tmp_path) as (cluster, client):
+            (seat,) = cluster.seats
+            cluster.kill(seat, signal.SIGTERM)
+            await cluster.wait_until(
+                lambda: "leadership goes first" in _log(cluster), 20, "the end"
+            )
+            client.offer(b"bad")
+            assert await cluster.wait_exit(seat) == ExitCode.SERVICE_FAILED
+            assert "on_error is halt" in _log(cluster)
+
+    asyncio.run(run())
+
+
+def test_a_service_that_ends_its_process_is_named_and_is_no_success(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with _alone(tmp_path) as (cluster, client):
+            client.offer(b"leave")
+            (seat,) = cluster.seats
+            assert await cluster.wait_exit(seat) == ExitCode.SERVICE_FAILED
+            assert "SystemExit" in _log(cluster)
+
+    asyncio.run(run())
