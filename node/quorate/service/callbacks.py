@@ -118,7 +118,7 @@ class CallbackRunner:
         """Call one of the callbacks that may not have effects."""
         self._collector.forbidden = callback
         try:
-            _refuse_result(call())
+            refuse_result(call())
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001 - on_error decides
@@ -160,7 +160,7 @@ class CallbackRunner:
             try:
                 result = handler(session, timestamp, message)
                 if result is not None:
-                    _refuse_result(result)
+                    refuse_result(result)
             except MemoryError:
                 raise
             except Exception as error:  # noqa: BLE001 - on_error decides
@@ -288,7 +288,7 @@ class CallbackRunner:
         parts = origin.session.parts if origin.session is not None else []
         mark = len(parts)
         try:
-            _refuse_result(call())
+            refuse_result(call())
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001 - on_error decides
@@ -319,9 +319,10 @@ class CallbackRunner:
             ) from error
 
 
-def _refuse_result(result: object) -> None:
-    """Fail a callback that returned something: an answer that would reach nobody."""
+def refuse_result(result: object) -> None:
+    """Fail a callback that returned something: it would reach nobody."""
     if result is not None:
         raise TypeError(
-            f"a callback returned {type(result).__name__}; answers go through session.offer"
+            f"a callback returned {type(result).__name__}; answers go through session.offer, "
+            "records through snapshot.write"
         )

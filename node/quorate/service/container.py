@@ -22,9 +22,9 @@ from quorate.errors import (
     SnapshotError,
 )
 from quorate.protocol.log_codec import UnknownFormat
-from quorate.service.api import ClusteredService
+from quorate.service.api import Cluster, ClusteredService, SnapshotInput, SnapshotOutput
 from quorate.service.applier import FrameApplier
-from quorate.service.callbacks import CallbackFailure, CallbackRunner
+from quorate.service.callbacks import CallbackFailure, CallbackRunner, refuse_result
 from quorate.service.collector import OUTSIDE, Collector
 from quorate.service.outbox import (
     EgressBatch,
@@ -92,7 +92,7 @@ class ServiceContainer:
 
         Raises:
             SnapshotError: The snapshot cannot be read.
-            ServiceFailed: ``on_start`` raised.
+            ServiceFailed: ``on_start`` raised, or returned something.
 
         """
         reader: RecordReader | None = None
@@ -101,7 +101,8 @@ class ServiceContainer:
             self._use(state)
         self._collector.forbidden = "on_start"
         try:
-            self._service.on_start(self._runner.cluster, reader)
+            start: Callable[[Cluster, SnapshotInput | None], object] = self._service.on_start
+            refuse_result(start(self._runner.cluster, reader))
         except MemoryError:
             raise
         except Exception as error:
@@ -124,14 +125,15 @@ class ServiceContainer:
         """Return the whole container as canonical bytes; only between frames.
 
         Raises:
-            SnapshotError: ``on_take_snapshot`` raised.
+            SnapshotError: ``on_take_snapshot`` raised, or returned what it should have written.
 
         """
         assert self._work is None, f"snapshot inside the frame at {self.position}"
         writer = RecordWriter()
         self._collector.forbidden = "on_take_snapshot"
         try:
-            self._service.on_take_snapshot(writer)
+            take: Callable[[SnapshotOutput], object] = self._service.on_take_snapshot
+            refuse_result(take(writer))
         except MemoryError:
             raise
         except Exception as error:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from quorate.config import ClusterSettings, OnError
 from quorate.consensus.types import FrameType, LogPosition, Role
-from quorate.errors import ConfigurationError, InvariantBroken, ServiceFailed
+from quorate.errors import ConfigurationError, InvariantBroken, ServiceFailed, SnapshotError
 from quorate.protocol.entry_bodies import CloseReason, encode_session_close
 from quorate.protocol.log_codec import EntryType
 from quorate.protocol.term_codec import encode_settings
@@ -308,6 +308,19 @@ def test_a_service_that_cannot_start_fails_whatever_the_policy(on_error: OnError
     container = ServiceContainer(Broken(), lambda _: None)
     with pytest.raises(ServiceFailed):
         container.start(None)
+
+
+@pytest.mark.parametrize("result", [b"state", 0, False, [], Scripted()])
+def test_a_service_that_returns_what_it_should_have_kept_or_written_has_failed(
+    result: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    harness = ServiceHarness(Scripted)
+    monkeypatch.setattr(Scripted, "on_take_snapshot", lambda *_: result)
+    with pytest.raises(SnapshotError, match="TypeError"):
+        harness.take_snapshot()
+    monkeypatch.setattr(Scripted, "on_start", lambda *_: result)
+    with pytest.raises(ServiceFailed, match="TypeError"):
+        harness.container.start(None)
 
 
 def test_asynchronous_callbacks_are_refused_all_at_once() -> None:
