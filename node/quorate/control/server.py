@@ -99,7 +99,9 @@ class ControlServer:
         self._connections.close()
         self._closing = True
         for limit in self._polls:
-            limit.reschedule(asyncio.get_running_loop().time())
+            # One that has just run out ends by itself, and cannot be changed any more.
+            if not limit.expired():
+                limit.reschedule(asyncio.get_running_loop().time())
         await self._runner.cleanup()
 
     def _accept(self) -> asyncio.Protocol:

@@ -459,6 +459,26 @@ def test_closing_answers_those_who_wait_at_once() -> None:
     run(story)
 
 
+def test_closing_in_the_moment_in_which_a_wait_runs_out_is_a_close_like_any_other() -> None:
+    async def story() -> None:
+        port, loop = FakePort(), asyncio.get_running_loop()
+        served = ControlServer(port, Metrics(), token=lambda: None)
+        address = f"127.0.0.1:{await served.start('127.0.0.1', 0)}"
+        async with aiohttp.ClientSession() as http, asyncio.TaskGroup() as group:
+            waiting = group.create_task(http.get(f"http://{address}/status?after=1&wait=50ms"))
+            await port.was_polled.wait()
+            both_due, is_stopping = loop.time() + 0.1, asyncio.Event()
+            loop.call_soon(is_stopping.set)
+            while loop.time() < both_due:
+                """Hold the loop, so that the time-out and the close come in one iteration."""
+            await is_stopping.wait()
+            async with asyncio.timeout(20):
+                await served.close()
+            assert (await waiting).status == 200
+
+    run(story)
+
+
 def test_a_port_in_use_is_an_os_error() -> None:
     async def story() -> None:
         async with world() as here:
