@@ -81,7 +81,7 @@ class Metrics:
     def __init__(self) -> None:
         """Begin at zero."""
         self.elections = 0
-        """Canvasses that this member began."""
+        """Ballots in which this member stood."""
         self.ingress_messages = 0
         self.ingress_bytes = 0
         self.egress_messages = 0
@@ -213,7 +213,7 @@ GAUGES = (
 COUNTERS = (
     _Counter(
         "quorate_elections",
-        "Canvasses that this member has begun.",
+        "Ballots in which this member has stood for leader.",
         lambda metrics: metrics.elections,
     ),
     _Counter(

@@ -75,7 +75,7 @@ class FollowerRow:
     """Durable there and checked against this leader; 0 when this member does not lead."""
     service_position: int = 0
     last_contact_ms: int = -1
-    """Since it was last heard, on the clock that counts suspend; -1 for never."""
+    """Since it was last heard, in loop time, to which a stall adds little; -1 for never."""
     state: str = ""
     """What is special about it: ``recovering``, ``volume-lost``, ``catching-up`` or empty."""
 

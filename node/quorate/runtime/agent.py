@@ -282,8 +282,6 @@ class ConsensusAgent:
             # Nothing was acknowledged: their clients resume and send them again.
             self.metrics.refused("client", outcome.value, len(entries))
             self._gateway.on_rejected()
-        else:
-            self.metrics.log_frames += 1
         return True
 
     # -- applying -------------------------------------------------------------------------

@@ -103,7 +103,10 @@ class EffectRunner:
             match effect:
                 case Send():
                     self._links.send(effect.seat, effect.message)
-                case StoreNodeState() | AppendToLog() | TruncateLog():
+                case AppendToLog():
+                    self._agent.metrics.log_frames += len(effect.frames)
+                    batch.append(effect)
+                case StoreNodeState() | TruncateLog():
                     batch.append(effect)
                 case CommitTo():
                     self._agent.applier.commit_to(effect.position)

@@ -35,7 +35,7 @@ from quorate.consensus.types import (
 from quorate.errors import CorruptRecord
 from quorate.runtime import effect_runner
 from quorate.service.api import ClientSession, ClusteredService
-from quorate_runtime.bench import AgentBench
+from quorate_runtime.bench import AgentBench, ingress
 
 TERM = LeadershipTermId(1)
 
@@ -97,6 +97,25 @@ def test_what_comes_before_a_halt_is_not_written_and_nothing_after_it_is_done() 
         assert bench.halts == [(HaltCode.DAMAGED, "bad")]
 
     run(scenario)
+
+
+def test_every_frame_that_goes_to_the_disk_is_counted_whoever_made_it() -> None:
+    """A follower's too, and those of terms and timers: what is told is what this disk does."""
+
+    async def scenario(bench: AgentBench, _: Roles) -> None:
+        bench.agent.append_entry(ingress(64, 1, [b"x"]))
+        await bench.persist_all()
+        bench.module.propose_empty(bench.agent.begin_turn())
+        await bench.persist_all()
+        written = sum(
+            len(effect.frames)
+            for batch in bench.recorder.batches
+            for effect in batch
+            if isinstance(effect, AppendToLog)
+        )
+        assert written == len(bench.recorder.frames) == bench.metrics.log_frames == 4
+
+    run(scenario, leads=True)
 
 
 def test_a_link_is_closed_and_the_reason_counted() -> None:
