@@ -104,18 +104,22 @@ class Applier:
             if finished:
                 self._current = None
             after = self._clock.monotonic()
-            self._adapt(after - before)
+            self._adapt(after - before, was_full=not finished)
             before = after
             if after - began > SLICE_NS:
                 return
 
-    def _adapt(self, took_ns: int) -> None:
-        """Take so many messages in a step that a slice can end in time."""
+    def _adapt(self, took_ns: int, *, was_full: bool) -> None:
+        """Take so many messages in a step that a slice can end in time.
+
+        Only a step that took all it may shows that more would do: an empty frame, or one with
+        sessions only, says nothing of what a message takes.
+        """
         self.slowest_step_ns = max(self.slowest_step_ns, took_ns)
         if took_ns > SLICE_NS // 2:
             self._step_messages = max(1, self._step_messages * SLICE_NS // (4 * took_ns))
-        elif self._step_messages < MESSAGES_PER_STEP and took_ns < SLICE_NS // 8:
-            self._step_messages *= 2
+        elif was_full and took_ns < SLICE_NS // 8:
+            self._step_messages = min(2 * self._step_messages, MESSAGES_PER_STEP)
 
     def _take_frame(self) -> bool:
         """Have a frame under way; tell whether there is one in memory."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from quorate.protocol.entry_bodies import SessionOpenBody, encode_session_open
 from quorate.protocol.log_codec import EntryType, encode_entry
 from quorate.runtime.applying import MESSAGES_PER_STEP, SLICE_NS
@@ -18,6 +20,7 @@ class Slow(ClusteredService):
     def __init__(self) -> None:
         self.clock: FakeClock | None = None
         self.applied = 0
+        self.cost_ns = MS
         self.ended = 0
 
     def on_session_message(
@@ -26,7 +29,7 @@ class Slow(ClusteredService):
         """Let the clock go on."""
         self.applied += 1
         if self.clock is not None:
-            self.clock.now += MS
+            self.clock.now += self.cost_ns
 
     def on_terminate(self) -> None:
         """Count."""
@@ -75,6 +78,47 @@ def test_a_slow_service_is_given_so_few_messages_that_a_slice_ends_in_time() -> 
         bench.applier.commit_to(bench.module.core.log.end.position)
         assert slices(bench, service) == [len(frame)]
         assert bench.applier._step_messages == MESSAGES_PER_STEP, "fast again"
+
+    asyncio.run(play())
+
+
+def commit(bench: AgentBench, *entries: bytes) -> None:
+    """Append these, each in a frame of its own, and allow applying them."""
+    for entry in entries:
+        bench.agent.append_entry(entry)
+        bench.agent._append_entries()
+    bench.applier.commit_to(bench.module.core.log.end.position)
+
+
+def test_frames_without_messages_do_not_show_that_a_service_has_become_fast() -> None:
+    async def play() -> None:
+        service = Slow()
+        bench, session = await prepared(service)
+        service.clock = bench.clock
+        frame = [b"x"] * MESSAGES_PER_STEP
+        commit(bench, ingress(session, 1, frame))
+        slices(bench, service)
+        acknowledgement = encode_entry(EntryType.EGRESS_ACKNOWLEDGEMENT, session, b"")
+        commit(bench, *[acknowledgement] * 50, ingress(session, len(frame) + 1, frame))
+        assert max(slices(bench, service)) * MS <= 2 * SLICE_NS
+
+    asyncio.run(play())
+
+
+@pytest.mark.parametrize("cost_us", [9, 17, 23, 45, 300, 5000])
+def test_a_service_that_has_become_fast_gets_no_more_than_the_most(cost_us: int) -> None:
+    async def play() -> None:
+        service = Slow()
+        bench, session = await prepared(service)
+        service.clock, service.cost_ns = bench.clock, cost_us * 1000
+        frame = [b"x"] * 20 * MESSAGES_PER_STEP
+        commit(bench, ingress(session, 1, frame))
+        slices(bench, service)
+        assert bench.applier._step_messages < MESSAGES_PER_STEP
+        service.clock = None
+        commit(bench, ingress(session, len(frame) + 1, frame))
+        slices(bench, service)
+        assert bench.applier._step_messages == MESSAGES_PER_STEP
 
     asyncio.run(play())
 
