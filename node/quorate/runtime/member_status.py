@@ -92,7 +92,7 @@ class StatusReport:
             possible_loss=agent.applier.possible_loss,
             voters=tuple(_member_row(member) for member in module.membership.voters),
             learners=tuple(_member_row(member) for member in module.membership.learners),
-            members=tuple(self._follower_row(seat) for seat, _ in self._identity.seats),
+            members=self._follower_rows(),
             digests=(*self._digests, self._digest_now()),
             alarms=tuple(
                 AlarmRow(name, detail) for name, detail in sorted(self._effects.alarms.items())
@@ -110,7 +110,9 @@ class StatusReport:
             module.term,
             module.leader,
             module.core.node_state,
-            frozenset(module.core.links),
+            tuple((row.connected, row.state) for row in self._follower_rows()),
+            _storage_word(module.core),
+            self._agent.applier.possible_loss,
             self.is_caught_up(self._config.control.ready_lag_bytes_max),
             len(self._effects.alarms),
         )
@@ -160,6 +162,9 @@ class StatusReport:
         lag = module.following.caught_up_lag
         behind = module.commit_position - agent.applier.position
         return module.following.checked > 0 and lag <= lag_max and behind <= lag_max
+
+    def _follower_rows(self) -> tuple[FollowerRow, ...]:
+        return tuple(self._follower_row(seat) for seat, _ in self._identity.seats)
 
     def _follower_row(self, seat: Seat) -> FollowerRow:
         module = self._agent.module

@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import cast
 
+import pytest
+
 from quorate.config import MemberConfig, NodeConfig, SeatAddress
 from quorate.consensus.effects import Alarm, ServiceDiverged
 from quorate.consensus.messages import Hello, Refusal
@@ -22,7 +24,7 @@ from quorate.consensus.types import (
     Role,
     Seat,
 )
-from quorate.control.status import MemberState
+from quorate.control.status import MemberState, MemberStatus
 from quorate.examples.echo import Echo
 from quorate.runtime.control_port import MemberControl
 from quorate.runtime.member import Member
@@ -183,6 +185,47 @@ def test_every_change_wakes_who_waits_and_silence_does_not() -> None:
         await control.wait_status(version)
         status = control.status()
         assert [row.name for row in status.alarms] == ["clocks_apart"]
+
+    run(scenario)
+
+
+def _told(status: MemberStatus) -> MemberStatus:
+    """What is told of a member, without what moves on by itself."""
+    rows = tuple(replace(row, append_position=0, last_contact_ms=0) for row in status.members)
+    return replace(
+        status,
+        members=rows,
+        digests=(),
+        written_position=0,
+        append_position=0,
+        commit_position=0,
+        service_position=0,
+    )
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda bench: setattr(bench.applier, "possible_loss", True),
+        lambda bench: setattr(bench.agent, "room_end", lambda: LogPosition(1 << 40)),
+        lambda bench: setattr(bench.agent, "room_end", lambda: LogPosition(64)),
+        lambda bench: setattr(bench.agent, "is_stopping", True),
+        lambda bench: bench.module.core.links.update({Seat(1): life(1)}),
+        lambda bench: bench.module.core.links.update({Seat(2): life(1)}),
+        lambda bench: bench.effects.alarms.update(one="a"),
+    ],
+)
+def test_a_status_that_says_something_else_has_another_version(
+    change: Callable[[AgentBench], None],
+) -> None:
+    async def scenario(watched: Watched) -> None:
+        await watched.bench.pass_time(50)
+        before = watched.control.status()
+        change(watched.bench)
+        await watched.bench.pass_time(50)
+        after = watched.control.status()
+        assert _told(after) != _told(before)
+        assert after.status_version > before.status_version
 
     run(scenario)
 
