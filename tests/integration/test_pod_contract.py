@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -86,8 +86,24 @@ def test_the_log_is_what_the_environment_asks_for(pod: Path) -> None:
     assert {"member_stopping", "member_stopped"} <= {json.loads(line)["event"] for line in lines}
 
 
+def test_what_a_file_says_of_the_log_holds_for_the_founding_and_is_told_when_it_differs(
+    pod: Path,
+) -> None:
+    """Frames stay as large as they were, or clients' messages would fit at one leader only."""
+    with member(pod, QUORATE_CONSTANTS__FRAME_BYTES_MAX="524288") as process:
+        ask(pod, "/admin/found", b"{}")
+        wait_founded(pod)
+        process.terminate()
+        assert process.wait(30) == ExitCode.ASKED
+    with member(pod, QUORATE_SETTINGS__SESSIONS_MAX="17"):
+        (alarm,) = wait_status(pod, lambda status: status["alarms"])["alarms"]  # type: ignore[attr-defined]
+        assert alarm["name"] == "settings_differ"
+        assert "sessions_max 10000" in alarm["detail"]
+        assert "frame_bytes_max 524288" in alarm["detail"]
+
+
 @contextmanager
-def member(pod: Path) -> Iterator[subprocess.Popen[str]]:
+def member(pod: Path, **variables: str) -> Iterator[subprocess.Popen[str]]:
     """Run the member until it listens, and end it."""
     environment = {
         **os.environ,
@@ -96,6 +112,7 @@ def member(pod: Path) -> Iterator[subprocess.Popen[str]]:
         "QUORATE_LOG_FORMAT": "json",
         "QUORATE_MEMBER__SEAT": "4",
         "QUORATE_MEMBER__INPUT_HASH": "f00d",
+        **variables,
     }
     process = subprocess.Popen(
         [sys.executable, "-m", "quorate", "run", "--config", str(pod / "config/member.toml")],
@@ -131,14 +148,19 @@ def ask(pod: Path, path: str, body: bytes | None = None) -> dict[str, object]:
 
 
 def wait_founded(pod: Path) -> None:
+    """Wait until the member leads."""
+    wait_status(pod, lambda status: status["role"] == "leader")
+
+
+def wait_status(pod: Path, fits: Callable[[dict[str, object]], object]) -> dict[str, object]:
     """Poll the status, each time until it changes."""
     version = 0
     for _ in range(50):
         status = ask(pod, f"/status?after={version}&wait=10s")
-        if status["role"] == "leader":
-            return
+        if fits(status):
+            return status
         version = int(str(status["status_version"]))
-    pytest.fail(f"no leader: {status}")
+    pytest.fail(f"never as awaited: {status}")
 
 
 def _free_ports(count: int) -> list[int]:

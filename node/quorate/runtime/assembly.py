@@ -34,6 +34,8 @@ from quorate.control.metrics import Metrics
 from quorate.errors import ConfigurationError, StorageError
 from quorate.gateway.gateway import Gateway
 from quorate.protocol.frame_codec import LogFrameCodec
+from quorate.protocol.log_codec import frame_body
+from quorate.protocol.term_codec import decode_founding
 from quorate.runtime.agent import ConsensusAgent
 from quorate.runtime.applying import Applier, Spawn
 from quorate.runtime.credentials import Credential
@@ -67,6 +69,9 @@ class Prepared:
     @property
     def constants(self) -> ClusterConstants:
         """The constants of the log, as far as there is one; else those of the configuration."""
+        founding = self.archive.recovered.founding
+        if founding is not None:
+            return decode_founding(frame_body(founding)).constants
         return replace(self.config.constants, segment_length=self.archive.segment_length)
 
 
@@ -185,7 +190,18 @@ def assemble(
     agent.on_digest = report.on_digest
     writer.start()
     agent.attach(loop, effects, gateway)
-    return Member(config, archive, writer, agent, effects, report, gateway, links, metrics)
+    return Member(
+        config,
+        prepared.constants,
+        archive,
+        writer,
+        agent,
+        effects,
+        report,
+        gateway,
+        links,
+        metrics,
+    )
 
 
 def _limit_clients(config: GatewayConfig) -> GatewayConfig:

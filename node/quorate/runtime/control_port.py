@@ -6,6 +6,7 @@ import asyncio
 import logging
 from dataclasses import fields
 
+from quorate.config import ClusterConstants, ClusterSettings
 from quorate.consensus.effects import Alarm
 from quorate.consensus.types import Seat
 from quorate.control.port import Gauges, Health, OnOutcome
@@ -50,15 +51,12 @@ class MemberControl:
         if self._has_compared or not container.position:
             return
         self._has_compared = True
-        wanted, held = member.config.settings, container.settings
-        names = [
-            field.name
-            for field in fields(held)
-            if getattr(wanted, field.name) != getattr(held, field.name)
+        listed = [
+            *_differences(member.config.settings, container.settings),
+            *_differences(member.config.constants, member.constants),
         ]
-        if names:
-            listed = ", ".join(f"{name} {getattr(held, name)}" for name in names)
-            detail = f"the log's settings hold: {listed}; change the file to match"
+        if listed:
+            detail = f"the log's settings hold: {', '.join(listed)}; change the file to match"
             member.effects.carry_out([Alarm("settings_differ", detail)])
 
     def status(self) -> MemberStatus:
@@ -134,3 +132,14 @@ class MemberControl:
     def started(self) -> Health:
         """Say yes: the directory is read before this port listens."""
         return Health(ok=True, reason="the directory has been read")
+
+
+def _differences(
+    wanted: ClusterSettings | ClusterConstants, held: ClusterSettings | ClusterConstants
+) -> list[str]:
+    """Return name and value of what is held and was wanted otherwise."""
+    return [
+        f"{field.name} {getattr(held, field.name)}"
+        for field in fields(held)
+        if getattr(wanted, field.name) != getattr(held, field.name)
+    ]

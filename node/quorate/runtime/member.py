@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from quorate.archive.archive import Archive
 from quorate.archive.writer import ArchiveWriter
-from quorate.config import NodeConfig
+from quorate.config import ClusterConstants, NodeConfig
 from quorate.control.metrics import Metrics
 from quorate.gateway.gateway import Gateway
 from quorate.runtime.agent import ConsensusAgent
@@ -20,6 +20,8 @@ class Member:
     """Everything that one process runs."""
 
     config: NodeConfig
+    constants: ClusterConstants
+    """Those in force: of the log, where it was founded before this start."""
     archive: Archive
     writer: ArchiveWriter
     agent: ConsensusAgent

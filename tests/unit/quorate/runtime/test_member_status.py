@@ -57,6 +57,7 @@ class _Parts:
     def __init__(self, config: NodeConfig, bench: AgentBench, report: StatusReport) -> None:
         self.config, self.agent, self.report = config, bench.agent, report
         self.effects = bench.effects
+        self.constants = config.constants
 
 
 def run(scenario: Callable[[Watched], Awaitable[None]], *, leads: bool = True) -> None:
