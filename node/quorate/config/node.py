@@ -27,7 +27,8 @@ class MemberConfig:
     service: str = ""
     """Required, ``module:Class``: the ClusteredService to run."""
     service_config: str = ""
-    """Handed to the service's constructor if it takes an argument; Quorate does not read it."""
+    """Handed to the service's constructor if it takes an argument, an empty one only if that has no
+    default; Quorate does not read it."""
     input_hash: str = ""
     """Repeated in ``/status``, so that a supervisor knows what this process was started with."""
     handover_timeout_ms: int = 5_000

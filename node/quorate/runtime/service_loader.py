@@ -21,7 +21,8 @@ def load_service(spec: str, service_config: str = "") -> ClusteredService:
 
     Args:
         spec: ``module:Class``; the class may be nested (``module:Outer.Inner``).
-        service_config: Handed to the constructor if that takes a positional argument.
+        service_config: Handed to the constructor if that takes a positional argument; an empty one
+            only if the argument has no default.
 
     Raises:
         ConfigurationError: The module cannot be imported, has no such class, the class is not
@@ -34,7 +35,7 @@ def load_service(spec: str, service_config: str = "") -> ClusteredService:
     """
     module_name, _, class_name = spec.partition(":")
     service_class = _find_class(_import(module_name, spec), class_name, spec)
-    takes_config = _takes_config(service_class, spec)
+    takes_config = _accepts(service_class, spec, "")
     make: Callable[..., object] = service_class
     if service_config and not takes_config:
         raise _problem(
@@ -43,7 +44,8 @@ def load_service(spec: str, service_config: str = "") -> ClusteredService:
             f"({service_config[:40]!r}) would be lost",
         )
     try:
-        service: object = make(service_config) if takes_config else make()
+        hands_over = takes_config and (service_config or not _accepts(service_class, spec))
+        service: object = make(service_config) if hands_over else make()
     except Exception as error:
         raise _problem(spec, f"its constructor raised {_describe(error)}") from error
     if not isinstance(service, ClusteredService):
@@ -96,14 +98,14 @@ def _suggest(module: ModuleType, class_name: str) -> str:
     return f"; did you mean {module.__name__}:{near[0]}?" if near else ""
 
 
-def _takes_config(service_class: type[ClusteredService], spec: str) -> bool:
-    """Tell whether the constructor accepts one positional argument."""
+def _accepts(service_class: type[ClusteredService], spec: str, *arguments: str) -> bool:
+    """Tell whether the constructor can be called with these arguments."""
     try:
         signature = inspect.signature(service_class)
     except (TypeError, ValueError) as error:
         raise _problem(spec, f"its constructor cannot be inspected: {error}") from error
     try:
-        signature.bind("")
+        signature.bind(*arguments)
     except TypeError:
         return False
     return True

@@ -82,6 +82,7 @@ def test_the_configuration_reaches_a_constructor_that_takes_it() -> None:
     assert vars(load_service("author_service:Configured", "a=1")) == {"text": "a=1"}
     assert vars(load_service("author_service:Configured")) == {"text": ""}
     assert vars(load_service("author_service:Optional", "a=1")) == {"text": "a=1"}
+    assert vars(load_service("author_service:Optional")) == {"text": "default"}
 
 
 @pytest.mark.parametrize(
