@@ -81,6 +81,13 @@ def is_host(host: str) -> bool:
     )
 
 
+def plain_host(host: str) -> str:
+    """Return the one spelling of a host that every other spelling of it has."""
+    if _is_ip(host):
+        return str(ipaddress.ip_address(host))
+    return host.removesuffix(".").lower()
+
+
 def is_loopback(host: str) -> bool:
     """Tell whether this host is this machine itself, without resolving anything."""
     if _is_ip(host):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from quorate.config.addresses import PORT_MAX, SeatAddress, is_host
+from quorate.config.addresses import PORT_MAX, SeatAddress, is_host, plain_host
 from quorate.config.cluster import MIB, ClusterConstants, ClusterSettings
 from quorate.config.node import ConsensusSettings, MemberConfig, NodeConfig
 from quorate.consensus.types import CLUSTER_ID_LENGTH, SEATS_MAX
@@ -70,10 +70,11 @@ def _seats_problems(seats: tuple[SeatAddress, ...]) -> Iterator[str]:
         seen_seats.add(row.seat)
         if not is_host(row.host):
             yield f"{where}.host is {row.host!r}, neither a DNS name nor an IP address"
+        host = plain_host(row.host)
         for name in ("client_port", "member_port", "control_port"):
             port: int = getattr(row, name)
             yield from _range(f"{where}.{name}", port, 1, PORT_MAX)
-            taken_by = seen_ports.setdefault((row.host, port), f"{where}.{name}")
+            taken_by = seen_ports.setdefault((host, port), f"{where}.{name}")
             if taken_by != f"{where}.{name}":
                 yield f"{where}.{name} is {port} on {row.host!r}, as is {taken_by}"
 

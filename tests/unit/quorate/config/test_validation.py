@@ -104,6 +104,23 @@ def test_a_value_out_of_bounds_is_the_one_problem_and_named(
 
 
 @pytest.mark.parametrize(
+    ("host", "same"),
+    [
+        ("node-a.example", "Node-A.example"),
+        ("node-a.example", "node-a.example."),
+        ("localhost", "LOCALHOST."),
+        ("::1", "0:0:0:0:0:0:0:1"),
+        ("fe80::a", "FE80::A"),
+    ],
+)
+def test_two_seats_at_one_address_are_found_however_it_is_written(host: str, same: str) -> None:
+    rows = (replace(SEATS[0], host=host), replace(SEATS[0], seat=Seat(1), host=same))
+    found = problems_of(with_value("member", "seats", rows))
+    assert len(found) == 3
+    assert f"member.seats[1].client_port is 1 on {same!r}, as is member.seats[0]" in found[0]
+
+
+@pytest.mark.parametrize(
     ("rows", "expected"),
     [
         ((), "member.seats has 0 rows"),
