@@ -64,8 +64,8 @@ def chain_digest(
         digest: The one before; ``NO_DIGEST`` at the birth of the log.
         head: What was applied.
         batches: Egress produced, by session id, then sequence.
-        numbers: Timers as (id, deadline or -1) flat, in the order in which they were set; and
-            ends of sessions as (session id, reason) flat, in their order.
+        numbers: Timers as (id, deadline or -1) flat, by callback, then id; and ends of sessions
+            as (session id, reason) flat, in their order.
         failures: How many callbacks have failed.
 
     """

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from quorate.config import ClusterSettings, OnError
 from quorate.errors import ServiceFailed
-from quorate.protocol.batch import EgressError, EgressKind, EgressMessage, decode_error_payload
+from quorate.protocol.batch import (
+    EGRESS_HEADER_LENGTH,
+    EgressError,
+    EgressKind,
+    EgressMessage,
+    decode_error_payload,
+)
 from quorate.protocol.entry_bodies import CloseReason
-from quorate.service.api import LimitExceeded
+from quorate.service.api import ClientSession, LimitExceeded
+from quorate.service.outbox import EgressBatch
 from quorate.service.sessions import KEPT_BATCH_BYTES
 from quorate.testing import HarnessSession, ServiceHarness
 from quorate_services import Scripted
@@ -284,6 +293,69 @@ def test_news_that_tell_of_an_end_may_end_others() -> None:
     assert first.closed is CloseReason.KEPT_EGRESS
     assert second.closed is CloseReason.KEPT_EGRESS
     assert third.receive() == [b"bye"]
+
+
+@given(
+    st.lists(st.integers(0, 12), min_size=1, max_size=5),
+    st.integers(16, 28),
+    st.integers(28, 110),
+)
+def test_nobody_is_ended_for_kept_egress_who_need_not_be(
+    lengths: list[int], each_max: int, total_max: int
+) -> None:
+    """First who is over the limit of one, then who keeps most until all are within theirs."""
+    limits = {"kept_egress_bytes_max": each_max, "kept_egress_total_bytes_max": total_max}
+    harness = tolerant(**limits)
+    clients = [harness.open_session() for _ in lengths]
+    news = [b"tell %d %b" % (index, b"x" * length) for index, length in enumerate(lengths)]
+    harness.open_session().send(b";".join(reversed(news)))
+    kept = {index: EGRESS_HEADER_LENGTH + length for index, length in enumerate(lengths)}
+    expected: dict[int, CloseReason] = {}
+    for index, size in enumerate(list(kept.values())):
+        if size > each_max:
+            expected[index] = CloseReason.KEPT_EGRESS
+            del kept[index]
+    while sum(kept.values()) > total_max:
+        index = max(kept, key=lambda index: (kept[index], -index))
+        expected[index] = CloseReason.KEPT_EGRESS_TOTAL
+        del kept[index]
+    assert {i: client.closed for i, client in enumerate(clients) if client.closed} == expected
+    assert [
+        row.session_id for row in harness.applied[-1].outbox if isinstance(row, EgressBatch)
+    ] == [clients[index].session_id for index in kept], "by session"
+
+
+@pytest.mark.parametrize("how", [b"close", b"kick 0", b"timer 1 0"])
+def test_whatever_is_offered_to_a_session_that_has_ended_is_dropped(how: bytes) -> None:
+    class Late(Scripted):
+        def on_session_close(self, session: ClientSession, timestamp: int, reason: object) -> None:
+            session.offer(b"x" * 100)
+            session.offer("not even bytes")  # type: ignore[arg-type]
+            session.close()
+
+        def on_timer(self, timer_id: int, timestamp: int) -> None:
+            for session in list(self.cluster.sessions.values()):
+                session.close()
+
+    harness = ServiceHarness(Late, settings=ClusterSettings(message_bytes_max=60))
+    client = harness.open_session()
+    client.send(how)
+    harness.advance(5)
+    assert client.closed is CloseReason.SERVICE
+    assert harness.failures == []
+    assert client.receive() == []
+
+
+@given(st.permutations([b"timer 1 7", b"timer 2 7", b"timer 3 5", b"cancel 4"]))
+def test_the_order_in_which_one_callback_sets_timers_does_not_show(scripts: list[bytes]) -> None:
+    digests = set()
+    for ordered in (sorted(scripts), scripts):
+        harness = tolerant()
+        client = harness.open_session()
+        client.send(b"timer 4 9")
+        client.send(b";".join(ordered))
+        digests.add(harness.digest)
+    assert len(digests) == 1
 
 
 def test_timers_are_limited() -> None:

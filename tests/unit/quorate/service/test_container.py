@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from quorate.config import ClusterSettings, OnError
 from quorate.consensus.types import FrameType, LogPosition, Role
 from quorate.errors import ConfigurationError, InvariantBroken, ServiceFailed, SnapshotError
+from quorate.examples.echo import Echo
 from quorate.protocol.entry_bodies import CloseReason, encode_session_close
 from quorate.protocol.log_codec import EntryType
 from quorate.protocol.term_codec import encode_settings
@@ -31,6 +32,7 @@ COMMANDS = st.sampled_from(
     [
         b"say a",
         b"say bb;say ccc",
+        b"say " + b"d" * 50,
         b"tell 0 news",
         b"tell 1 x;say y;fail",
         b"timer 1 5;say t",
@@ -253,8 +255,18 @@ def test_the_digest_sees_failures_that_no_client_is_told_of() -> None:
     assert len(digests) == 2
 
 
-def test_digests_are_taken_where_a_frame_crosses_the_interval() -> None:
-    interval = 1024
+def test_the_digest_sees_why_a_session_has_ended() -> None:
+    digests = set()
+    for reason in CloseReason:
+        harness = ServiceHarness(Echo)
+        client = harness.open_session()
+        harness.append_entry(EntryType.SESSION_CLOSE, client, encode_session_close(reason))
+        digests.add(harness.digest)
+    assert len(digests) == len(CloseReason)
+
+
+@pytest.mark.parametrize("interval", [64, 128, 192, 256, 320, 1024, 1 << 20])
+def test_digests_are_taken_where_a_frame_crosses_the_interval(interval: int) -> None:
     harness = ServiceHarness(Scripted, settings=ClusterSettings(digest_interval_bytes=interval))
     client = harness.open_session()
     for _ in range(40):
@@ -264,7 +276,6 @@ def test_digests_are_taken_where_a_frame_crosses_the_interval() -> None:
         for row in harness.applied
         if row.frame.position // interval < row.frame.end // interval
     ]
-    assert expected
     assert harness.container.take_digests() == expected
     assert harness.container.take_digests() == []
 

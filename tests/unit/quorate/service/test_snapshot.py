@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from quorate.errors import SnapshotError
 from quorate.service.collector import Collector
+from quorate.service.outbox import EgressBatch
+from quorate.service.sessions import Session, kept_cost
 from quorate.service.snapshot import (
     MAGIC,
     RecordWriter,
@@ -71,6 +73,38 @@ def test_an_empty_state_comes_back() -> None:
     state, reader = decode_snapshot(data, Collector())
     assert list(reader) == []
     assert encode_snapshot(state, []) == data
+
+
+U64 = st.integers(0, 2**64 - 1)
+
+
+@given(
+    st.tuples(st.binary(max_size=9), st.text(max_size=9), st.integers(0, 2**32 - 1)),
+    st.tuples(U64, U64, U64),
+    st.lists(st.builds(EgressBatch, st.just(64), U64, U64, U64, st.binary(max_size=9)), max_size=3),
+    st.tuples(U64, st.integers(0, 2**63 - 1), st.binary(min_size=16, max_size=16), U64),
+)
+def test_everything_that_is_known_of_sessions_and_time_comes_back(
+    told: tuple[bytes, str, int],
+    numbers: tuple[int, int, int],
+    kept: list[EgressBatch],
+    clock: tuple[int, int, bytes, int],
+) -> None:
+    collector = Collector()
+    session = Session(64, b"k" * 16, *told, collector)
+    session.last_ingress_sequence, session.last_egress_sequence = numbers[:2]
+    session.egress_acknowledged = numbers[2]
+    session.kept.extend(batch._replace(message_count=7) for batch in kept)
+    session.kept_bytes = sum(map(kept_cost, session.kept))
+    names = ("position", "timestamp", "digest", "loss_position")
+    before = ReplicatedState(**dict(zip(names, clock, strict=True)))  # type: ignore[arg-type]
+    before.sessions.add(session)
+    after, _ = decode_snapshot(encode_snapshot(before, []), collector)
+    assert [getattr(after, name) for name in names] == list(clock)
+    assert after.sessions.kept_bytes == before.sessions.kept_bytes
+    (back,) = after.sessions
+    for name in Session.__slots__:
+        assert getattr(back, name) == getattr(session, name), name
 
 
 @given(st.lists(st.binary(max_size=20), max_size=8))
