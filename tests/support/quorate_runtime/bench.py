@@ -64,23 +64,34 @@ class FakeClock:
 class TimelessLoop:
     """The running loop without its timers: time passes by ``AgentBench.pass_time`` only."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: FakeClock) -> None:
         """Wrap the running loop."""
         self.call_soon = asyncio.get_running_loop().call_soon
         self.delays_s: list[float] = []
         """What was asked for, latest last."""
+        self.pending: list[TimelessHandle] = []
+        """What would still be called."""
+        self._clock = clock
 
     def call_later(self, delay: float, _callback: object) -> TimelessHandle:
         """Never call."""
         self.delays_s.append(delay)
-        return TimelessHandle()
+        handle = TimelessHandle(self.pending, self._clock.now + round(delay * 1e9))
+        self.pending.append(handle)
+        return handle
 
 
 class TimelessHandle:
     """Stands for a timer."""
 
+    def __init__(self, pending: list[TimelessHandle], at_ns: int) -> None:
+        """Be one of those that are pending."""
+        self._pending = pending
+        self.at_ns = at_ns
+
     def cancel(self) -> None:
-        """Do nothing."""
+        """Be called no more."""
+        self._pending.remove(self)
 
 
 class FakeRecorder:
@@ -215,7 +226,7 @@ class AgentBench:
 
     def attach(self) -> None:
         """Begin, on the running loop."""
-        self.loop = TimelessLoop()
+        self.loop = TimelessLoop(self.clock)
         loop = cast("asyncio.AbstractEventLoop", self.loop)
         self.agent.attach(loop, self.effects, self.gateway)
 
@@ -254,6 +265,7 @@ class AgentBench:
         while ms > 0:
             self.clock.now += min(ms, 50) * MS
             ms -= 50
+            self.loop.pending.clear()
             self.agent.on_timer()
             await self.turns()
 

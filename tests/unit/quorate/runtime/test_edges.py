@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
 
-from quorate.consensus.types import Seat
+from quorate.config import MemberConfig, NodeConfig, SeatAddress
+from quorate.consensus.types import ClusterId, Seat
 from quorate.protocol.handshake import LinkRefusal
 from quorate.runtime import edges
 from quorate.runtime.agent import ConsensusAgent
-from quorate.runtime.edges import LinkEdge
+from quorate.runtime.edges import ClientEdge, LinkEdge
 
 
 def test_a_stranger_who_knocks_all_day_does_not_fill_the_log(
@@ -27,3 +29,29 @@ def test_a_stranger_who_knocks_all_day_does_not_fill_the_log(
 
     asyncio.run(story())
     assert len(caplog.records) == 3
+
+
+def test_a_refusal_that_goes_on_is_written_every_ten_seconds(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story() -> None:
+        edge, loop = LinkEdge(cast("ConsensusAgent", None)), asyncio.get_running_loop()
+        for second in range(100):
+            monkeypatch.setattr(loop, "time", lambda second=second: float(second))
+            edge.on_refused(None, LinkRefusal.SECRET, by_peer=False)
+
+    asyncio.run(story())
+    assert len(caplog.records) == 10
+
+
+def test_clients_are_told_addresses_by_seat_and_a_leader_only_if_one_is_known() -> None:
+    rows = tuple(SeatAddress(Seat(seat), f"host-{seat}") for seat in (2, 0, 1))
+    config = NodeConfig(member=MemberConfig(seats=rows))
+    agent = SimpleNamespace(module=SimpleNamespace(leader=None))
+    edge = ClientEdge(cast("ConsensusAgent", agent), config, ClusterId(b"c" * 16))
+    assert edge.member_client_addresses == ("host-0:9010", "host-1:9010", "host-2:9010")
+    told = []
+    for leader in (None, Seat(0), Seat(2), Seat(9)):
+        agent.module.leader = leader
+        told.append(edge.leader_client_address)
+    assert told == [None, "host-0:9010", "host-2:9010", None]

@@ -11,6 +11,7 @@ from quorate.consensus.effects import (
     Alarm,
     AppendToLog,
     CloseLink,
+    Effect,
     FoundingEnded,
     Halt,
     HaltCode,
@@ -87,11 +88,13 @@ def test_persist_effects_of_a_call_are_one_batch_in_order() -> None:
     run(scenario)
 
 
-def test_what_comes_before_a_halt_is_not_written_and_nothing_after_it_is_done() -> None:
+@pytest.mark.parametrize("behind", [[], [Send(Seat(1), FoundingDiscard(0))]])
+def test_what_comes_before_a_halt_is_not_written_and_nothing_after_it_is_done(
+    behind: list[Effect],
+) -> None:
     async def scenario(bench: AgentBench, _: Roles) -> None:
         store = StoreNodeState(1, BLANK_NODE_STATE)
-        send = Send(Seat(1), FoundingDiscard(0))
-        bench.effects.carry_out([store, Halt(HaltCode.DAMAGED, "bad"), send])
+        bench.effects.carry_out([store, Halt(HaltCode.DAMAGED, "bad"), *behind])
         assert bench.recorder.batches == []
         assert bench.links.sent == []
         assert bench.halts == [(HaltCode.DAMAGED, "bad")]
@@ -166,6 +169,9 @@ def test_an_alarm_is_kept_until_it_is_taken_back() -> None:
     async def scenario(bench: AgentBench, _: Roles) -> None:
         bench.effects.carry_out([Alarm("clocks_apart", "11 s")])
         assert bench.effects.alarms == {"clocks_apart": "11 s"}
+        bench.effects.carry_out([Alarm("clocks_apart", "12 s"), Alarm("other", "x")])
+        assert bench.effects.alarms == {"clocks_apart": "12 s", "other": "x"}
+        bench.effects.carry_out([Alarm("other", "", raised=False)])
         bench.effects.carry_out([Alarm("clocks_apart", "", raised=False)])
         assert bench.effects.alarms == {}
 

@@ -91,6 +91,35 @@ def test_hand_over_tries_again_until_it_succeeds() -> None:
     asyncio.run(run())
 
 
+def test_a_member_stays_until_its_clients_can_be_told_who_leads() -> None:
+    async def run() -> None:
+        bench = AgentBench(Echo())
+        await bench.lead()
+        core = bench.module.core
+        core.links[Seat(1)] = life(1)
+        core.role, core.leader = Role.FOLLOWER, None
+        async with asyncio.timeout(20):
+            leaving = asyncio.ensure_future(hand_over(cast("Member", _Parts(bench)), 60.0))
+            await bench.turns(10)
+            assert not leaving.done()
+            core.leader = Seat(1)
+            await leaving
+
+    asyncio.run(run())
+
+
+def test_who_asked_for_a_refused_hand_over_waits_for_no_outcome() -> None:
+    async def run() -> None:
+        bench = AgentBench(Echo())
+        await bench.lead()
+        bench.module.core.links[Seat(1)] = life(1)
+        bench.agent.request_transfer = lambda _: "not now"  # type: ignore[method-assign]
+        await hand_over(cast("Member", _Parts(bench)), 0.2)
+        assert bench.effects.transfer_outcomes == []
+
+    asyncio.run(run())
+
+
 def test_hand_over_ends_at_its_bound() -> None:
     async def run() -> None:
         bench = AgentBench(Echo())

@@ -5,13 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from quorate.archive.archive import Archive
 from quorate.config import MemberConfig, NodeConfig, SeatAddress
+from quorate.consensus.config import Identity
 from quorate.consensus.effects import Alarm, ServiceDiverged
 from quorate.consensus.messages import Hello, Refusal
+from quorate.consensus.progress import Progress
 from quorate.consensus.types import (
     LOG_START,
     NOT_RECOVERING,
@@ -23,10 +29,14 @@ from quorate.consensus.types import (
     RecoveringReason,
     Role,
     Seat,
+    StartNonce,
 )
 from quorate.control.status import MemberState, MemberStatus
 from quorate.examples.echo import Echo
+from quorate.gateway.gateway import Gateway
+from quorate.runtime.agent import ConsensusAgent
 from quorate.runtime.control_port import MemberControl
+from quorate.runtime.effect_runner import EffectRunner
 from quorate.runtime.member import Member
 from quorate.runtime.member_status import StatusReport
 from quorate_runtime.bench import CLUSTER, AgentBench, life
@@ -121,6 +131,119 @@ def test_a_leader() -> None:
         assert status.digests[-1].position == status.service_position
         assert status.input_hash == "i"
         assert watched.control.ready().ok
+
+    run(scenario)
+
+
+def test_a_leader_tells_of_the_others_as_it_heard_them() -> None:
+    async def scenario(watched: Watched) -> None:
+        module, bound = watched.bench.module, watched.report._lag_bound()
+        leading, core = module.leading, module.core
+        assert leading is not None
+        await watched.bench.pass_time(2000)
+        heard = core.now.loop - 1_500_000_000
+        end = core.log.end
+        heard_one = Progress(StartNonce(1), end, match=end.position, heard_at=heard, heard=True)
+        heard_one.service_position = LogPosition(64)
+        silent = Progress(StartNonce(1), end, match=end.position, heard_at=heard)
+        leading.progress.update({Seat(1): heard_one, Seat(2): silent})
+        _, one, two = watched.report.read(1).members
+        assert (one.append_position, one.service_position) == (end.position, 64)
+        assert (one.last_contact_ms, two.last_contact_ms) == (1500, -1)
+        assert (one.state, two.state) == ("", "")
+        heard_one.match = LogPosition(end.position - bound - 1)
+        silent.match = LogPosition(end.position - bound)
+        _, one, two = watched.report.read(1).members
+        assert (one.state, two.state) == ("catching-up", "")
+
+    run(scenario)
+
+
+def test_what_is_written_is_not_yet_durable() -> None:
+    async def scenario(watched: Watched) -> None:
+        before = watched.report.read(1)
+        watched.bench.module.propose_empty(watched.bench.agent.begin_turn())
+        await watched.bench.turns()
+        after = watched.report.read(1)
+        assert after.append_position == before.append_position < after.written_position
+        assert after.members[0].append_position == before.append_position
+
+    run(scenario)
+
+
+def test_digests_that_were_compared_come_before_the_present_one() -> None:
+    async def scenario(watched: Watched) -> None:
+        agent = watched.bench.agent
+        crossed = [(LogPosition(n), bytes([n])) for n in range(12)]
+        agent.applier.container.take_digests = lambda: crossed  # type: ignore[method-assign]
+        watched.bench.module.propose_empty(agent.begin_turn())
+        await watched.bench.persist_all()
+        rows = watched.report.read(1).digests
+        assert [row.digest for row in rows[:-1]] == [f"{n:02x}" for n in range(4, 12)]
+        assert rows[-1].digest == agent.applier.container.digest.hex()
+
+    run(scenario)
+
+
+_NOBODY, _NO_EFFECTS = cast("Identity", None), cast("EffectRunner", None)
+
+
+@pytest.mark.parametrize("leads", [False, True])
+@given(st.tuples(*[st.integers(0, 4)] * 4), st.booleans(), st.integers(0, 3))
+def test_caught_up_is_to_know_the_leader_and_to_be_within_a_bound_of_it(
+    leads: bool, numbers: tuple[int, int, int, int], serves: bool, bound: int
+) -> None:
+    written, committed, checked, applied = numbers
+    module = SimpleNamespace(
+        leader=Seat(1),
+        role=Role.LEADER if leads else Role.FOLLOWER,
+        core=SimpleNamespace(log=SimpleNamespace(end=SimpleNamespace(position=written))),
+        commit_position=committed,
+        following=SimpleNamespace(checked=checked, caught_up_lag=max(0, written - checked)),
+    )
+    applier = SimpleNamespace(position=applied)
+    agent = SimpleNamespace(module=module, applier=applier, serving=serves)
+    report = StatusReport(make_config(3), _NOBODY, cast("ConsensusAgent", agent), _NO_EFFECTS)
+    is_near = written - applied <= bound
+    if not leads:
+        is_near = checked > 0 and written - checked <= bound and committed - applied <= bound
+    assert report.is_caught_up(bound) == (is_near or (leads and serves))
+    module.leader = None
+    assert not report.is_caught_up(bound)
+
+
+def test_each_gauge_is_read_where_it_is_counted() -> None:
+    async def scenario(watched: Watched) -> None:
+        names = ("ingress_messages", "ingress_bytes", "egress_messages", "egress_bytes")
+        counts = {name: 100 + index for index, name in enumerate(names)}
+        member = watched.control._member
+        member.gateway = cast("Gateway", SimpleNamespace(**counts, connections={1, 2, 3}))
+        member.metrics = watched.bench.metrics
+        archive = SimpleNamespace(
+            spares_run_out_count=7,
+            spares=SimpleNamespace(ready_count=5),
+            free_bytes=lambda: 1 << 40,
+            space_low=True,
+        )
+        member.archive = cast("Archive", archive)
+        gauges = watched.control.gauges()
+        assert {name: getattr(member.metrics, name) for name in names} == counts
+        assert member.metrics.spares_exhausted == 7
+        assert (gauges.client_connections, gauges.spares) == (3, 5)
+        assert (gauges.disk_free_bytes, gauges.storage_low) == (1 << 40, True)
+        assert (gauges.sessions, gauges.timers, gauges.kept_egress_bytes) == (0, 0, 0)
+
+    run(scenario)
+
+
+def test_a_member_that_ends_is_not_ready_though_it_is_caught_up() -> None:
+    async def scenario(watched: Watched) -> None:
+        assert watched.control.ready().ok
+        watched.bench.agent.is_stopping = True
+        assert watched.control.ready() == (False, "stopping")
+        watched.bench.agent.is_stopping = False
+        watched.bench.agent.diverged_at = LogPosition(64)
+        assert not watched.control.ready().ok
 
     run(scenario)
 

@@ -1,0 +1,199 @@
+"""What the agent owes its neighbours in every turn, whatever else happens in it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from quorate.config import ClusterConstants
+from quorate.consensus.effects import AppendToLog, IngressChanged, IngressState
+from quorate.consensus.types import ROOM_UNBOUNDED, LogFrame, LogPosition, Role
+from quorate.protocol.entry_bodies import SessionOpenBody, encode_session_open
+from quorate.protocol.log_codec import EntryType, encode_entry
+from quorate.runtime.agent import TICK_MAX_NS
+from quorate.service.api import ClientSession, Cluster, ClusteredService, SnapshotInput
+from quorate.service.outbox import SessionOpened
+from quorate_runtime.bench import MS, AgentBench, ingress
+
+
+class Alarmed(ClusteredService):
+    """Echoes; a number asks for a timer so many milliseconds later."""
+
+    def on_start(self, cluster: Cluster, snapshot: SnapshotInput | None) -> None:
+        """Keep the cluster."""
+        self.cluster = cluster
+        self.applied: list[bytes] = []
+
+    def on_session_message(
+        self, session: ClientSession | None, timestamp: int, message: bytes
+    ) -> None:
+        """Echo, and set a timer."""
+        self.applied.append(message)
+        if message.isdigit():
+            self.cluster.schedule_timer(len(self.applied), timestamp + int(message) * MS)
+        if session is not None:
+            session.offer(message)
+
+
+def run(scenario: Callable[[AgentBench, int], Awaitable[None]]) -> None:
+    """Play a scenario with a leading member of a cluster of one, and a session."""
+
+    async def play() -> None:
+        bench = AgentBench(Alarmed())
+        await bench.lead()
+        body = SessionOpenBody(b"k" * 16, b"", "test", 1 << 18)
+        bench.agent.append_entry(encode_entry(EntryType.SESSION_OPEN, 0, encode_session_open(body)))
+        await bench.turns()
+        await bench.persist_all()
+        (opened,) = (item for item in bench.gateway.outbox if isinstance(item, SessionOpened))
+        await scenario(bench, opened.session_id)
+
+    asyncio.run(play())
+
+
+def applied(bench: AgentBench) -> list[bytes]:
+    """Return what the service has got."""
+    service = bench.applier.container._service
+    assert isinstance(service, Alarmed)
+    return service.applied
+
+
+def frames(bench: AgentBench) -> list[LogFrame]:
+    """Return all frames that were written, in order."""
+    effects = [effect for batch in bench.recorder.batches for effect in batch]
+    return [frame for item in effects if isinstance(item, AppendToLog) for frame in item.frames]
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.integers(1, 120), min_size=1, max_size=6))
+def test_the_loop_sleeps_no_longer_than_the_next_timer_wants_and_never_long(
+    delays_ms: list[int],
+) -> None:
+    async def scenario(bench: AgentBench, session: int) -> None:
+        for sequence, delay in enumerate(delays_ms, 1):
+            bench.agent.append_entry(ingress(session, sequence, [b"%d" % delay]))
+            await bench.turns()
+            await bench.persist_all()
+            (woken,) = bench.loop.pending
+            assert woken.at_ns <= bench.clock.now + TICK_MAX_NS
+            due = bench.applier.container.next_timer_deadline
+            log_time = bench.module.log_time(bench.agent.begin_turn())
+            assert due is not None
+            assert log_time is not None
+            assert woken.at_ns <= bench.clock.now + max(0, due - log_time)
+            await bench.turns()
+            await bench.pass_time(7)
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("over", [-8, 0, 8, 16, 64])
+def test_a_frame_is_filled_to_its_limit_and_not_beyond(over: int) -> None:
+    limit = ClusterConstants().frame_bytes_max
+
+    async def scenario(bench: AgentBench, session: int) -> None:
+        parts = [ingress(session, n, [bytes(200_000)]) for n in range(1, 6)]
+        room = limit - 64 - sum(map(len, parts))
+        last = ingress(session, 6, [bytes(room - len(ingress(session, 6, [b""])) + over)])
+        assert len(last) == room + over
+        before = len(frames(bench))
+        for entry in (*parts, last):
+            bench.agent.append_entry(entry)
+        await bench.turns()
+        new = frames(bench)[before:]
+        assert [frame.entry_count for frame in new] == ([6] if over <= 0 else [5, 1])
+        assert all(len(frame.data) <= limit for frame in new)
+
+    run(scenario)
+
+
+def test_what_waited_for_room_is_forgotten_with_the_office_that_took_it() -> None:
+    """Its clients send it again, to whoever leads then."""
+
+    async def scenario(bench: AgentBench, session: int) -> None:
+        bench.agent.room_end = lambda: bench.module.core.log.end.position
+        await bench.pass_time(50)
+        bench.agent.append_entry(ingress(session, 1, [b"old"]))
+        await bench.turns()
+        bench.effects.carry_out([IngressChanged(IngressState.CLOSED)])
+        bench.agent.room_end = lambda: ROOM_UNBOUNDED
+        await bench.pass_time(100)
+        await bench.persist_all()
+        assert applied(bench) == []
+
+    run(scenario)
+
+
+def test_one_slow_callback_is_news_once() -> None:
+    async def scenario(bench: AgentBench, session: int) -> None:
+        news: list[None] = []
+        bench.agent.on_news = lambda: news.append(None)
+        bench.agent.callback_alarm_ns = 5 * MS
+        bench.clock.step = 10 * MS
+        bench.agent.append_entry(ingress(session, 1, [b"x"]))
+        await bench.turns()
+        await bench.persist_all()
+        bench.clock.step = 0
+        told = len(news)
+        assert told
+        for sequence in (2, 3, 4):
+            bench.agent.append_entry(ingress(session, sequence, [b"x"]))
+            await bench.turns()
+            await bench.persist_all()
+        assert applied(bench) == [b"x"] * 4
+        assert len(news) == told
+
+    run(scenario)
+
+
+def test_only_a_leader_answers() -> None:
+    async def scenario(bench: AgentBench, session: int) -> None:
+        bench.agent.append_entry(ingress(session, 1, [b"x"]))
+        await bench.turns()
+        bench.module.core.role = Role.FOLLOWER
+        bench.gateway.outbox.clear()
+        bench.applier.commit_to(bench.module.core.log.end.position)
+        bench.agent.wake()
+        await bench.turns()
+        assert applied(bench) == [b"x"]
+        assert bench.gateway.outbox == []
+
+    run(scenario)
+
+
+def test_a_leader_serves_from_the_end_of_its_own_term_frame_on() -> None:
+    async def play() -> None:
+        bench = AgentBench(Alarmed())
+        allow, held = bench.applier.commit_to, list[LogPosition]()
+        bench.applier.commit_to = held.append  # type: ignore[method-assign,assignment]
+        await bench.lead()
+        founding, term, *_ = frames(bench)
+        for position in (founding.end, term.end):
+            assert bench.module.role is Role.LEADER
+            assert not bench.agent.serving
+            assert "serving changed" not in bench.gateway.calls[-1:]
+            allow(position)
+            bench.agent.wake()
+            await bench.turns()
+        assert bench.agent.serving
+        assert bench.gateway.calls[-1] == "serving changed"
+
+    asyncio.run(play())
+
+
+def test_a_commit_position_that_was_heard_is_never_taken_back() -> None:
+    async def scenario(bench: AgentBench, session: int) -> None:
+        before = bench.applier.position
+        bench.agent.append_entry(ingress(session, 1, [b"x"]))
+        await bench.turns()
+        bench.applier.commit_to(bench.module.core.log.end.position)
+        bench.applier.commit_to(before)
+        bench.agent.wake()
+        await bench.turns()
+        assert applied(bench) == [b"x"]
+
+    run(scenario)
