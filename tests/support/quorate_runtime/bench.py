@@ -207,6 +207,7 @@ class AgentBench:
         self.metrics = Metrics()
         self.halts: list[tuple[HaltCode, str]] = []
         self.failures: list[object] = []
+        self.errors: list[Exception] = []
         self.tasks: list[asyncio.Task[object]] = []
         self.loop: TimelessLoop
         container = ServiceContainer(service, self.failures.append)
@@ -227,6 +228,7 @@ class AgentBench:
     def attach(self) -> None:
         """Begin, on the running loop."""
         self.loop = TimelessLoop(self.clock)
+        asyncio.get_running_loop().set_exception_handler(self._on_unhandled)
         loop = cast("asyncio.AbstractEventLoop", self.loop)
         self.agent.attach(loop, self.effects, self.gateway)
 
@@ -239,9 +241,21 @@ class AgentBench:
         self.agent.wake()
 
     async def turns(self, count: int = 3) -> None:
-        """Let the loop go round; each round is at most one turn of the agent."""
+        """Let the loop go round; each round is at most one turn of the agent.
+
+        Raises:
+            Exception: What the agent has raised meanwhile, and would end its member.
+
+        """
         for _ in range(count):
             await asyncio.sleep(0)
+            if self.errors:
+                raise self.errors.pop()
+
+    def _on_unhandled(self, _: object, context: dict[str, object]) -> None:
+        error = context.get("exception")
+        assert isinstance(error, Exception), context
+        self.errors.append(error)
 
     async def persist_all(self) -> None:
         """Complete everything that was submitted, and let the agent take it in."""

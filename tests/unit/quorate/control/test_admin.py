@@ -20,7 +20,9 @@ def test_a_token_is_read_without_its_line_end(tmp_path: Path) -> None:
     assert read_token(str(tmp_path / "token")) == b"0123456789abcdef"
 
 
-@pytest.mark.parametrize("content", ["", "short", "0123456789 abcdef", "é" * 20])
+@pytest.mark.parametrize(
+    "content", ["", "0123456789abcde", "0123456789abcde\n", "0123456789 abcdef", "é" * 20]
+)
 def test_a_useless_token_is_a_configuration_error(tmp_path: Path, content: str) -> None:
     (tmp_path / "token").write_text(content)
     with pytest.raises(ConfigurationError, match=r"control\.token_file"):

@@ -290,6 +290,35 @@ def test_without_the_token_nothing_is_asked(path: str, authorization: str) -> No
     run(story)
 
 
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "Bearer  "])
+def test_the_scheme_is_read_as_http_has_it(scheme: str) -> None:
+    async def story() -> None:
+        async with world(TOKEN.encode()) as here:
+            assert (await here.post("/admin/found", Authorization=f"{scheme} {TOKEN}"))[0] == 202
+
+    run(story)
+
+
+@pytest.mark.parametrize("wait_s", [0, 1, 20, 60])
+def test_a_client_gives_a_member_the_time_that_it_asks_it_to_wait(
+    wait_s: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    totals: list[float | None] = []
+    timeout = aiohttp.ClientTimeout
+
+    def noted(total: float, sock_connect: float) -> aiohttp.ClientTimeout:
+        totals.append(total)
+        return timeout(total=total, sock_connect=sock_connect)
+
+    async def story() -> None:
+        async with world() as here:
+            monkeypatch.setattr(aiohttp, "ClientTimeout", noted)
+            await here.client.status(here.address, after=7, wait_s=wait_s)
+            assert totals == [pytest.approx(wait_s + 5)]
+
+    run(story)
+
+
 def test_without_a_secret_a_web_page_may_not_act_through_a_browser() -> None:
     async def story() -> None:
         async with world() as here:

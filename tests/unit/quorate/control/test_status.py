@@ -13,6 +13,7 @@ from quorate.control.status import (
     ALARMS_MAX,
     DIGESTS_MAX,
     STATUS_BYTES_MAX,
+    TEXT_MAX,
     Addresses,
     AlarmRow,
     DigestRow,
@@ -70,11 +71,13 @@ def test_the_largest_status_fits() -> None:
             for n in range(9)
         ),
         digests=tuple(DigestRow(n, "f" * 32) for n in range(1000)),
-        alarms=tuple(AlarmRow("é" * 300, "\U0001f600" * 5_000) for _ in range(500)),
+        alarms=tuple(AlarmRow(f"{n:03}" * 100, "\U0001f600" * 5_000) for n in range(500)),
         addresses=Addresses(*["n" * 260] * 3),
     )
     read = decode_status(encode_status(huge))
-    assert len(read.alarms) == ALARMS_MAX
+    assert read.alarms == tuple(
+        AlarmRow(row.name, row.detail[: TEXT_MAX - 1] + "…") for row in huge.alarms[:ALARMS_MAX]
+    )
     assert [digest.position for digest in read.digests] == list(range(1000 - DIGESTS_MAX, 1000))
     assert read.reason.endswith("…")
 

@@ -91,6 +91,20 @@ def test_the_loop_sleeps_no_longer_than_the_next_timer_wants_and_never_long(
     run(scenario)
 
 
+def test_who_waits_for_an_election_wakes_as_often_as_anybody() -> None:
+    """Else loop time, which a turn moves by 100 ms at most, would fall behind."""
+
+    async def play() -> None:
+        bench = AgentBench(Alarmed(), 3)
+        bench.attach()
+        for _ in range(5):
+            await bench.pass_time(50)
+            (woken,) = bench.loop.pending
+            assert woken.at_ns <= bench.clock.now + TICK_MAX_NS
+
+    asyncio.run(play())
+
+
 @pytest.mark.parametrize("over", [-8, 0, 8, 16, 64])
 def test_a_frame_is_filled_to_its_limit_and_not_beyond(over: int) -> None:
     limit = ClusterConstants().frame_bytes_max
@@ -150,13 +164,37 @@ def test_one_slow_callback_is_news_once() -> None:
     run(scenario)
 
 
-def test_only_a_leader_answers() -> None:
+def test_what_ends_a_leader_at_a_message_is_behind_the_news_of_its_commit() -> None:
+    """The others end at the same message, and are not left waiting for it."""
+
+    class Dying(Alarmed):
+        def on_session_message(self, *_: object) -> None:
+            raise MemoryError
+
     async def scenario(bench: AgentBench, session: int) -> None:
+        told: list[str] = []
+        bench.module.publish_commit = lambda _: told.append("commit")  # type: ignore[method-assign]
+        bench.applier.container._runner._service = Dying()
         bench.agent.append_entry(ingress(session, 1, [b"x"]))
         await bench.turns()
+        assert told == []
+        with pytest.raises(MemoryError):
+            await bench.persist_all()
+        assert told == ["commit"]
+
+    run(scenario)
+
+
+def test_only_a_leader_answers() -> None:
+    async def scenario(bench: AgentBench, session: int) -> None:
+        allow, held = bench.applier.commit_to, list[LogPosition]()
+        bench.applier.commit_to = held.append  # type: ignore[method-assign,assignment]
+        bench.agent.append_entry(ingress(session, 1, [b"x"]))
+        await bench.turns()
+        await bench.persist_all()
         bench.module.core.role = Role.FOLLOWER
         bench.gateway.outbox.clear()
-        bench.applier.commit_to(bench.module.core.log.end.position)
+        allow(held[-1])
         bench.agent.wake()
         await bench.turns()
         assert applied(bench) == [b"x"]
@@ -187,11 +225,13 @@ def test_a_leader_serves_from_the_end_of_its_own_term_frame_on() -> None:
 
 def test_a_commit_position_that_was_heard_is_never_taken_back() -> None:
     async def scenario(bench: AgentBench, session: int) -> None:
-        before = bench.applier.position
+        before, allow = bench.applier.position, bench.applier.commit_to
+        bench.applier.commit_to = lambda _: None  # type: ignore[method-assign]
         bench.agent.append_entry(ingress(session, 1, [b"x"]))
         await bench.turns()
-        bench.applier.commit_to(bench.module.core.log.end.position)
-        bench.applier.commit_to(before)
+        await bench.persist_all()
+        allow(bench.module.commit_position)
+        allow(before)
         bench.agent.wake()
         await bench.turns()
         assert applied(bench) == [b"x"]

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from quorate.consensus.types import FrameType, LeadershipTermId
 from quorate.protocol.entry_bodies import SessionOpenBody, encode_session_open
 from quorate.protocol.log_codec import EntryType, encode_entry
-from quorate.runtime.applying import MESSAGES_PER_STEP, SLICE_NS
+from quorate.protocol.term_codec import TermBody, encode_term
+from quorate.runtime.applying import MESSAGES_PER_STEP, SLICE_NS, Applier
 from quorate.service.api import ClientSession, ClusteredService
+from quorate.service.container import ServiceContainer
 from quorate.service.outbox import SessionOpened
+from quorate.testing import ServiceHarness
 from quorate_runtime.bench import MS, AgentBench, FakeClock, ingress
 
 
@@ -144,3 +150,46 @@ def test_nothing_is_applied_once_the_service_was_told_of_the_end() -> None:
         assert (service.applied, service.ended) == (MESSAGES_PER_STEP, 1)
 
     asyncio.run(play())
+
+
+def test_a_possible_loss_is_told_of_the_newest_term_only() -> None:
+    """As it was applied: an operator who looks later sees whether the present term has one."""
+
+    async def play() -> None:
+        harness = ServiceHarness(Slow)
+        told = []
+        container = ServiceContainer(Slow(), lambda _: None)
+        container.start(None)
+        log = SimpleNamespace(frame_at=lambda _: harness.applied[-1].frame)
+        applier = Applier(container, log, FakeClock(), Any, Any, Any)  # type: ignore[arg-type]
+        for term, lost in enumerate((None, False, True, True, False, True, False)):
+            if lost is not None:
+                body = term_body(harness, LeadershipTermId(term), possible_loss=lost)
+                harness.append_frame(FrameType.NEW_LEADERSHIP_TERM, body, 0, timestamp=harness.time)
+            applier.commit_to(harness.applied[-1].frame.end)
+            applier.apply_slice()
+            assert not applier.is_behind
+            told.append(applier.possible_loss)
+        assert told == [False, False, True, True, False, True, False]
+
+    asyncio.run(play())
+
+
+def term_body(harness: ServiceHarness, term: LeadershipTermId, *, possible_loss: bool) -> bytes:
+    """Return the body of a term frame that goes on from what the harness has."""
+    container = harness.container
+    return encode_term(
+        TermBody(
+            epoch=0,
+            leadership_term_id=term,
+            base=container.position,
+            leader=container.membership.voters[0].member_id,
+            log_time=harness.time,
+            format_version=1,
+            feature_activated=0,
+            feature_supported=0,
+            possible_loss=possible_loss,
+            membership=container.membership,
+            settings=container.settings,
+        )
+    )

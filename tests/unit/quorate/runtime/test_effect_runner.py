@@ -218,13 +218,15 @@ def test_frames_read_for_a_follower_go_back_to_the_module_in_parts(
         assert frames[-1].end == bench.module.core.log.end.position
         got.clear()
         bench.tasks.clear()
-        monkeypatch.setattr(effect_runner, "READ_PART_BYTES", 64)
-        bench.effects.carry_out([ReadLog(Seat(1), LogPosition(0), 1 << 20)])
-        await asyncio.gather(*bench.tasks)
-        assert [part for _, part, _ in got] == [(frame,) for frame in frames]
-        assert [more for _, _, more in got] == [True] * (len(frames) - 1) + [False]
-        got.clear()
-        bench.tasks.clear()
+        for size in range(64, sum(len(frame.data) for frame in frames) + 64, 64):
+            monkeypatch.setattr(effect_runner, "READ_PART_BYTES", size)
+            bench.effects.carry_out([ReadLog(Seat(1), LogPosition(0), 1 << 20)])
+            await asyncio.gather(*bench.tasks)
+            assert tuple(frame for _, part, _ in got for frame in part) == frames
+            assert [more for _, _, more in got] == [True] * (len(got) - 1) + [False]
+            assert size > 64 or [part for _, part, _ in got] == [(frame,) for frame in frames]
+            got.clear()
+            bench.tasks.clear()
         bench.effects.carry_out([ReadLog(Seat(1), frames[-1].end, 1 << 20)])
         await asyncio.gather(*bench.tasks)
         assert got == [(1, (), False)]
