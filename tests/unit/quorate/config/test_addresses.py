@@ -44,7 +44,20 @@ def test_an_address_comes_apart_as_it_was_joined(host: str, port: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "address", ["", "host", "host:", ":9010", "host:0", "host:65536", "host:x", "::1:80", "h:²"]
+    "address",
+    [
+        "",
+        "host",
+        "host:",
+        ":9010",
+        "host:0",
+        "host:65536",
+        "host:x",
+        "::1:80",
+        "h:²",
+        "[h]:1",
+        "[10.0.0.1]:9",
+    ],
 )
 def test_what_is_not_host_and_port_is_refused_with_an_example(address: str) -> None:
     with pytest.raises(ValueError, match="is not host:port, such as"):

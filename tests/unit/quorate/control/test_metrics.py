@@ -81,10 +81,20 @@ def test_positions_role_and_counts_are_read_at_each_scrape() -> None:
     assert {name: seen[name] for name in expected} == expected
 
 
+def test_the_lowest_seat_is_a_leader_and_a_low_disk_is_not_full() -> None:
+    for leader, known in ((None, 0), (0, 1), (2, 1)):
+        seen = scrape(Metrics(), replace(STATUS, leader=leader))
+        assert seen["quorate_has_leader"] == known
+    for storage, full in (("space", 0), ("low", 0), ("full", 1)):
+        seen = scrape(Metrics(), replace(STATUS, storage=storage))
+        assert seen["quorate_storage_full"] == full
+
+
 def test_lag_and_last_contact_of_others_are_the_leaders_to_tell() -> None:
     rows = (
         FollowerRow(0, connected=True, append_position=60, last_contact_ms=1500),
         FollowerRow(2, connected=False, append_position=200),
+        FollowerRow(3, connected=True, append_position=100, last_contact_ms=0),
     )
     leading = replace(STATUS, role="leader", written_position=100, members=rows)
     seen = scrape(Metrics(), leading)
@@ -92,6 +102,7 @@ def test_lag_and_last_contact_of_others_are_the_leaders_to_tell() -> None:
     assert seen["quorate_member_lag_bytes{seat=2}"] == 0
     assert seen["quorate_member_last_contact_seconds{seat=0}"] == 1.5
     assert seen["quorate_member_last_contact_seconds{seat=2}"] == -1
+    assert seen["quorate_member_last_contact_seconds{seat=3}"] == 0
     following = scrape(Metrics(), replace(leading, role="follower"))
     assert not [name for name in following if "lag" in name]
 

@@ -464,6 +464,67 @@ def test_nobody_there_is_not_connected_and_a_stranger_is_a_protocol_error() -> N
     run(story)
 
 
+def test_a_member_sends_nobody_elsewhere() -> None:
+    """A redirect would carry the token to whoever is named in it."""
+
+    async def story() -> None:
+        async with world() as here:
+            asked = asyncio.Event()
+
+            async def elsewhere(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+                await reader.readuntil(b"\r\n\r\n")
+                asked.set()
+                location = f"Location: http://{here.address}/status"
+                lines = ("HTTP/1.1 307 Moved", location, "Content-Length: 0", "", "")
+                writer.write("\r\n".join(lines).encode())
+                writer.close()
+
+            stranger = await asyncio.start_server(elsewhere, "127.0.0.1", 0)
+            address = f"127.0.0.1:{stranger.sockets[0].getsockname()[1]}"
+            async with stranger:
+                with pytest.raises(RemoteProtocolError, match="HTTP 307"):
+                    await here.client.status(address)
+            assert asked.is_set()
+
+    run(story)
+
+
+def test_an_action_without_an_outcome_is_told_as_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story() -> None:
+        async with world() as here:
+            with pytest.raises(AdminRejected, match=r"found: no outcome from .* within 0 s"):
+                await here.client.found(here.address, wait_s=0)
+            monkeypatch.setattr(admin, "RESULT_TIMEOUT_S", 0.0)
+            code, text = await here.post("/admin/found")
+            code, text = await here.get(f"/admin/results/{json.loads(text)['id']}?wait=10s")
+            assert (code, json.loads(text)["state"]) == (200, "unknown")
+
+    run(story)
+
+
+def test_a_member_with_too_many_actions_under_way_has_rejected_one_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(admin, "RESULTS_MAX", 0)
+
+    async def story() -> None:
+        async with world() as here:
+            with pytest.raises(AdminRejected, match="too many admin actions"):
+                await here.client.found(here.address)
+
+    run(story)
+
+
+@pytest.mark.parametrize("seat", [0, 1, 255])
+def test_leadership_goes_to_any_seat_there_may_be(seat: int) -> None:
+    async def story() -> None:
+        async with world() as here:
+            assert (await here.post("/admin/transfer", b'{"to": %d}' % seat))[0] == 202
+            assert here.port.asked == [("transfer", seat)]
+
+    run(story)
+
+
 def test_a_page_that_is_no_member_is_a_protocol_error() -> None:
     async def story() -> None:
         async with world() as here:

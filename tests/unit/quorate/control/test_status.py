@@ -82,6 +82,13 @@ def test_the_largest_status_fits() -> None:
     assert read.reason.endswith("…")
 
 
+def test_a_status_may_be_as_long_as_the_limit_and_no_longer() -> None:
+    longest = encode_status(STATUS).ljust(STATUS_BYTES_MAX)
+    assert decode_status(longest) == STATUS
+    with pytest.raises(RemoteProtocolError, match="more than"):
+        decode_status(longest + b" ")
+
+
 def test_what_a_later_release_adds_is_skipped() -> None:
     mapping = json.loads(encode_status(STATUS))
     mapping["new"] = {"deep": []}

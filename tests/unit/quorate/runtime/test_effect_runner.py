@@ -271,6 +271,31 @@ def test_a_read_that_begins_when_its_office_is_over_ends_nobody() -> None:
     run(scenario, leads=True)
 
 
+def test_messages_leave_before_this_member_writes() -> None:
+    """The others work meanwhile, and a write may end at once."""
+
+    async def scenario(bench: AgentBench, _: Roles) -> None:
+        order: list[str] = []
+        bench.links.flush = lambda: order.append("sent")  # type: ignore[method-assign]
+        bench.recorder.submit = lambda _: order.append("written")  # type: ignore[method-assign]
+        send = Send(Seat(1), FoundingDiscard(0))
+        bench.effects.carry_out([StoreNodeState(1, BLANK_NODE_STATE), send])
+        assert order == ["sent", "written"]
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("leads", [False, True])
+def test_a_leader_whose_service_has_diverged_hands_over(leads: bool) -> None:
+    async def scenario(bench: AgentBench, _: Roles) -> None:
+        asked: list[Seat | None] = []
+        bench.agent.request_transfer = asked.append  # type: ignore[method-assign,assignment]
+        bench.effects.carry_out([ServiceDiverged(LogPosition(64), b"own", b"their")])
+        assert asked == [None] * leads
+
+    run(scenario, leads=leads)
+
+
 def test_a_member_whose_service_has_diverged_applies_and_serves_no_more() -> None:
     async def scenario(bench: AgentBench, service: Roles) -> None:
         assert is_serving(bench)

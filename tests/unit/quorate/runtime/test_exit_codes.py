@@ -19,6 +19,7 @@ def test_only_what_a_restart_can_cure_is_restarted() -> None:
 
 def test_every_end_has_words() -> None:
     assert describe_exit(2) == "exit code 2: bad configuration or arguments"
+    assert describe_exit(0) == "exit code 0: asked to end, or done"
     assert describe_exit(-9) == "signal 9"
     assert describe_exit(77) == "exit code 77"
     assert all(code.meaning for code in ExitCode)

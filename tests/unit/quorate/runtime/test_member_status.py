@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from quorate.archive.archive import Archive
 from quorate.config import MemberConfig, NodeConfig, SeatAddress
 from quorate.consensus.config import Identity
+from quorate.consensus.core import Core
 from quorate.consensus.effects import Alarm, ServiceDiverged
 from quorate.consensus.messages import Hello, Refusal
 from quorate.consensus.progress import Progress
@@ -248,6 +249,43 @@ def test_a_member_that_ends_is_not_ready_though_it_is_caught_up() -> None:
     run(scenario)
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "state"),
+    [
+        ("founding_state", FoundingState.BROKEN, MemberState.FOUNDING_BROKEN),
+        ("founding_state", FoundingState.FOUNDING, MemberState.FOUNDING),
+        ("is_voter", False, MemberState.LEARNER),
+        ("is_voter", True, MemberState.LEADER),
+    ],
+)
+def test_a_state_has_its_word(
+    name: str, value: object, state: MemberState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario(watched: Watched) -> None:
+        monkeypatch.setattr(Core, name, property(lambda _: value))
+        assert watched.report.read(1).state is state
+
+    run(scenario)
+
+
+def test_a_life_is_named_by_sixteen_digits() -> None:
+    async def scenario(watched: Watched) -> None:
+        assert watched.report.read(1).start_nonce == f"{1:016x}"
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("after", [0, 1 << 40])
+def test_who_knows_another_version_is_answered_at_once(after: int) -> None:
+    """Also a later one, which it has from an earlier life of the member."""
+
+    async def scenario(watched: Watched) -> None:
+        async with asyncio.timeout(20):
+            await watched.control.wait_status(after)
+
+    run(scenario)
+
+
 def test_states_come_in_their_order() -> None:
     async def scenario(watched: Watched) -> None:
         core, agent = watched.bench.module.core, watched.bench.agent
@@ -289,6 +327,11 @@ def test_a_blank_directory_in_a_known_seat_is_reported_by_the_others() -> None:
         rows = watched.report.read(1).members
         assert rows[1].state == "volume-lost"
         assert rows[1].connected
+        core._member_ids[Seat(1)] = peer.member_id
+        assert watched.report.read(1).members[1].state == ""
+        lost = Recovering(RecoveringReason.UNSYNCED, LeadershipTermId(1), LogPosition(64))
+        core.hellos[Seat(1)] = replace(hello, recovering=lost)
+        assert watched.report.read(1).members[1].state == "recovering"
 
     run(scenario)
 
@@ -381,6 +424,9 @@ def test_other_settings_in_the_file_than_in_the_log_are_reported_once() -> None:
         (alarm,) = watched.control.status().alarms
         assert alarm.name == "settings_differ"
         assert "sessions_max 10000" in alarm.detail
+        version = watched.control.status().status_version
+        await watched.bench.pass_time(200)
+        assert watched.control.status().status_version == version
 
     run(scenario)
 

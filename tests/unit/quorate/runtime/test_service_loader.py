@@ -56,6 +56,10 @@ instance = Counter()
 def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     (tmp_path / "author_service.py").write_text(MODULE)
     (tmp_path / "author_missing_import.py").write_text("import author_dependency_that_is_missing")
+    (tmp_path / "author_longer_name.py").write_text("import author_longer")
+    (tmp_path / "author_borrowing.py").write_text(
+        "from quorate.examples.echo import Echo\n\nclass Orders(Echo):\n    pass\n"
+    )
     (tmp_path / "author_syntax.py").write_text("def broken(:")
     (tmp_path / "author_raising.py").write_text("1 / 0")
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -93,6 +97,8 @@ def test_the_configuration_reaches_a_constructor_that_takes_it() -> None:
         ("author_missing_import:X", "raised ModuleNotFoundError: No module named 'author_dep"),
         ("author_syntax:X", "importing 'author_syntax' raised SyntaxError"),
         ("author_raising:X", "importing 'author_raising' raised ZeroDivisionError"),
+        ("author_longer_name:X", "importing 'author_longer_name' raised ModuleNotFoundError"),
+        ("author_borrowing:Ech", "did you mean author_borrowing:Orders?"),
         ("author_service:Conter", "has no 'Conter'; did you mean author_service:Counter?"),
         ("author_service:Outer.Other", "has no 'Outer.Other'; did you mean"),
         ("author_service:Plain", "is a class Plain, not a subclass of ClusteredService; did you"),

@@ -116,6 +116,7 @@ def test_the_session_beyond_the_limit_is_refused_and_one_that_ends_makes_room() 
     (closed,) = last_outbox(harness)
     assert isinstance(closed, SessionClosed)
     assert closed.key_hash == (2).to_bytes(16, "big")
+    assert closed.session_id == harness.applied[-1].frame.position + 64, "that of the entry"
     assert harness.container.counters["sessions_refused"] == 1
     client.close()
     assert harness.open_session().closed is None

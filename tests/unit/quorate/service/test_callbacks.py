@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quorate.config import ClusterSettings, OnError
+from quorate.consensus.types import Role
 from quorate.errors import ServiceFailed
 from quorate.protocol.batch import (
     EGRESS_HEADER_LENGTH,
@@ -120,13 +121,35 @@ def test_a_timer_that_fails_is_told_to_nobody_and_does_not_come_back() -> None:
     assert harness.failures[0].session_id == 0
 
 
-def test_the_policy_to_halt_halts() -> None:
+@pytest.mark.parametrize(
+    ("script", "callback"),
+    [
+        (b"fail", "on_session_message"),
+        (b"self fail", "on_session_message"),
+        (b"kick 1", "on_session_close"),
+        (b"at 1 fail", "on_timer"),
+        (b"quiet", "on_role_change"),
+    ],
+)
+def test_the_policy_to_halt_halts_whatever_has_failed(script: bytes, callback: str) -> None:
+    class Roles(Scripted):
+        def on_role_change(self, role: Role) -> None:
+            raise ValueError(role)
+
     harness = ServiceHarness(
-        Scripted, settings=ClusterSettings(on_error=OnError.HALT), tolerate_failures=True
+        Roles, settings=ClusterSettings(on_error=OnError.HALT), tolerate_failures=True
     )
     client = harness.open_session()
-    with pytest.raises(ServiceFailed, match="on_session_message failed at log position"):
-        client.send(b"fail")
+    harness.open_session(principal=b"fail")
+    client.send(b"timer 1 5")
+
+    def go_on() -> None:
+        client.send(script)
+        harness.advance(5)
+        harness.change_role(Role.LEADER)
+
+    with pytest.raises(ServiceFailed, match=f"{callback} failed at log position"):
+        go_on()
     assert len(harness.failures) == 1
 
 

@@ -15,7 +15,7 @@ from quorate.consensus.types import FrameType, LogPosition, Role
 from quorate.errors import ConfigurationError, InvariantBroken, ServiceFailed, SnapshotError
 from quorate.examples.echo import Echo
 from quorate.protocol.entry_bodies import CloseReason, encode_session_close
-from quorate.protocol.log_codec import EntryType
+from quorate.protocol.log_codec import EntryType, frame_body
 from quorate.protocol.term_codec import encode_settings
 from quorate.service import (
     ClientSession,
@@ -157,6 +157,31 @@ def test_slices_do_not_show(steps: list[Step], messages_per_step: int) -> None:
     assert [row.digest for row in whole.applied] == [row.digest for row in sliced.applied]
     assert whole.take_snapshot() == sliced.take_snapshot()
     assert whole.container.take_digests() == sliced.container.take_digests()
+
+
+@settings(max_examples=30)
+@given(STEPS, st.integers(1, 3))
+def test_the_progress_of_a_session_is_that_of_its_view_at_any_time(
+    steps: list[Step], messages_per_step: int
+) -> None:
+    container = ServiceContainer(Scripted(), lambda _: None)
+    container.start(None)
+    for row in run(steps).applied:
+        container.begin(row.frame)
+        while not container.step(messages_per_step):
+            for view in container.sessions():
+                assert container.progress_of(view.session_id) == (
+                    view.last_ingress_sequence,
+                    view.last_egress_sequence,
+                    view.is_flushed,
+                )
+
+
+def test_a_second_founding_is_refused() -> None:
+    harness = ServiceHarness(Scripted)
+    founding = frame_body(harness.applied[0].frame)
+    with pytest.raises(InvariantBroken, match=f"founding frame at {harness.container.position}"):
+        harness.append_frame(FrameType.FOUNDING, founding, 0, timestamp=harness.time)
 
 
 @settings(max_examples=60)
@@ -342,9 +367,12 @@ def test_asynchronous_callbacks_are_refused_all_at_once() -> None:
         def on_timer(self, timer_id: int, timestamp: int) -> None:  # type: ignore[misc]
             yield
 
+        async def on_terminate(self) -> None:  # type: ignore[override,misc]
+            yield
+
     with pytest.raises(ConfigurationError) as raised:
         ServiceContainer(Awaited(), lambda _: None)
-    assert len(raised.value.problems) == 2
+    assert len(raised.value.problems) == 3
 
 
 @pytest.mark.parametrize(
