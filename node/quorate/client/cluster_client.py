@@ -454,7 +454,9 @@ class ClusterClient:
             # Whoever connects may have gone already; nobody else asks.
             self._established.exception()
         self._inbox.end(None if self._is_closing else end_error(ended, _NEVER_SENT))
-        self._dialer.leave()
+        if self._task is not None:
+            # Leaves the connection as well; there is nothing to connect for any more.
+            self._task.cancel()
 
 
 class Connecting:

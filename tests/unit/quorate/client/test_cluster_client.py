@@ -463,3 +463,30 @@ def test_a_session_that_the_cluster_has_no_room_for_is_refused() -> None:
 def test_an_address_that_is_none_is_refused_before_anything_happens() -> None:
     with pytest.raises(ValueError, match="host:port"):
         ClusterClient.connect(["nowhere"])
+
+
+@pytest.mark.parametrize("ended_by", ["cluster", "service", "client"])
+def test_whoever_ends_a_session_nothing_is_dialled_behind_its_end(ended_by: str) -> None:
+    async def body() -> None:
+        failures: list[object] = []
+        asyncio.get_running_loop().set_exception_handler(
+            lambda _, failure: failures.append(failure)
+        )
+        async with asyncio.timeout(PATIENCE_S), cluster(2) as loopback:
+            loopback.lead()
+            client = await ClusterClient.connect(loopback.addresses)
+            gateway = loopback.members[0].gateway
+            match ended_by:
+                case "cluster":
+                    gateway.append_close(client.cluster_session_id, CloseReason.EXPIRED)
+                case "service":
+                    client.offer(b"close")
+                case _:
+                    await client.close()
+            await until(lambda: len(asyncio.all_tasks()) == 1)
+            await until(lambda: not gateway.connections)
+            assert client.counters.connections == 1
+            await client.close()
+        assert failures == []
+
+    asyncio.run(body())
