@@ -38,6 +38,7 @@ class Dialer:
         self._session = session
         self._loop = loop
         self._on_events = on_events
+        self._is_reading = True
         self._link: MemberLink | None = None
         self._follow: asyncio.TimerHandle | None = None
 
@@ -67,7 +68,8 @@ class Dialer:
             self._link.plan_flush()
 
     def set_reading(self, *, is_reading: bool) -> None:
-        """Stop or go on reading from this connection."""
+        """Stop or go on reading from the member, whichever connection leads there."""
+        self._is_reading = is_reading
         if self._link is not None:
             self._link.set_reading(is_reading=is_reading)
 
@@ -84,6 +86,9 @@ class Dialer:
     def on_established(self, event: Established) -> None:
         """A session is open on this connection."""
         self._cancel_follow()
+        if not self._is_reading and self._link is not None:
+            # Not before: redirects are to be read whatever the application has not taken yet.
+            self._link.set_reading(is_reading=False)
         self.rotation.on_success()
         self.rotation.learn(event.members)
 

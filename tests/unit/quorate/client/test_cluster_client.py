@@ -35,6 +35,15 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0)
 
 
+async def settled(what: Callable[[], int]) -> None:
+    """Wait until what both ends in this loop are doing has come to rest."""
+    turns, before = 0, what()
+    async with asyncio.timeout(PATIENCE_S):
+        while turns < 100:
+            await asyncio.sleep(0)
+            turns, before = turns + 1 if what() == before else 0, what()
+
+
 def cluster(members: int = 1, **options: object) -> LoopbackCluster:
     return LoopbackCluster(members, service=ParrotService, **options)  # type: ignore[arg-type]
 
@@ -255,6 +264,36 @@ def test_a_slow_receiver_stops_reading_and_misses_nothing() -> None:
         assert client.counters.resumptions == 0
 
     connected(test, settings=ClusterSettings(kept_egress_bytes_max=1 << 26))
+
+
+def test_a_slow_receiver_is_not_sent_everything_however_often_it_reconnects() -> None:
+    """What neither the inbox nor the sockets have room for waits in the cluster."""
+    count, length = 600, 100_000
+
+    def has_resumed(client: ClusterClient, before: int) -> bool:
+        if client.can_offer:
+            # Who does not read learns by writing that a connection is gone.
+            client.offer(b"quiet")
+        return client.counters.resumptions > before
+
+    async def test(loopback: LoopbackCluster, client: ClusterClient) -> None:
+        gateway = loopback.members[0].gateway
+        received = client.receive()
+        client.offer(b"first")
+        assert (await anext(received)).message == b"first"
+        client.offer(b"burst %d %d" % (count, length))
+        for reconnects in range(3):
+            (connection,) = gateway.connections
+            await until(lambda at=connection: at.is_lagging)  # type: ignore[misc]
+            await settled(lambda at=connection: at.buffered_bytes)  # type: ignore[misc]
+            assert connection.egress_sent < count
+            connection.abort()
+            await until(lambda over=reconnects: has_resumed(client, over))  # type: ignore[misc]
+        for _ in range(count):
+            assert len((await anext(received)).message) == length
+        await client.flush()
+
+    connected(test, settings=ClusterSettings(kept_egress_bytes_max=1 << 27))
 
 
 # Members that come and go
