@@ -321,8 +321,10 @@ class ClusterClient:
                 async with asyncio.timeout(timeout):
                     await asyncio.shield(self._ended)
             except TimeoutError:
-                self._finish(self._own_end())
-        await self._stop()
+                pass
+            finally:
+                # Also when this is cancelled: nobody else would end the task.
+                await self._stop()
 
     async def __aenter__(self) -> Self:
         """Use an open client as a context."""

@@ -529,3 +529,24 @@ def test_whoever_ends_a_session_nothing_is_dialled_behind_its_end(ended_by: str)
         assert failures == []
 
     asyncio.run(body())
+
+
+def test_a_close_that_is_cancelled_leaves_nothing_behind() -> None:
+    async def body() -> None:
+        async with asyncio.timeout(PATIENCE_S), cluster() as loopback:
+            loopback.lead()
+            client = await ClusterClient.connect(loopback.addresses)
+            loopback.hold()
+            request = asyncio.ensure_future(client.request(b"x"))
+            await until(lambda: loopback.appended == 2)
+            closing = asyncio.ensure_future(client.close())
+            await until(lambda: loopback.appended == 3)
+            closing.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await closing
+            with pytest.raises(OutcomeUnknown):
+                await request
+            assert len(asyncio.all_tasks()) == 1
+            await until(lambda: not loopback.members[0].gateway.connections)
+
+    asyncio.run(body())
