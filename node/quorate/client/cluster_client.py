@@ -49,7 +49,8 @@ from quorate.errors import (
     SessionClosed,
 )
 from quorate.protocol.batch import decode_error_payload
-from quorate.protocol.entry_bodies import SESSION_KEY_LENGTH
+from quorate.protocol.entry_bodies import NAME_BYTES_MAX, SESSION_KEY_LENGTH
+from quorate.protocol.session_codec import CLUSTER_ID_LENGTH
 
 _NEVER_SENT: Final = 2**63 - 1
 EgressCallback = Callable[[int, bytes], None]
@@ -137,11 +138,11 @@ class ClusterClient:
             NotConnected: No leader opened the session in time.
             AuthenticationRejected: The members refuse this client.
             SessionClosed: The cluster holds as many sessions as it may.
-            ValueError: An address is not ``host:port``.
+            ValueError: There is no address or one is not ``host:port``, the name is too long, or
+                the cluster id is none.
 
         """
-        for address in addresses:
-            split_address(address)
+        _check(addresses, name, cluster_id)
         build = partial(
             cls,
             addresses,
@@ -459,6 +460,19 @@ class ClusterClient:
         if self._task is not None:
             # Leaves the connection as well; there is nothing to connect for any more.
             self._task.cancel()
+
+
+def _check(addresses: Sequence[str], name: str, cluster_id: bytes | None) -> None:
+    """Refuse what could never be dialled or said, before anybody waits for it."""
+    if not addresses:
+        raise ValueError("a client needs the address of a member, such as 127.0.0.1:9010")
+    for address in addresses:
+        split_address(address)
+    length = len(name.encode())
+    if length > NAME_BYTES_MAX:
+        raise ValueError(f"a client's name of {length} bytes exceeds {NAME_BYTES_MAX}")
+    if cluster_id is not None and len(cluster_id) != CLUSTER_ID_LENGTH:
+        raise ValueError(f"a cluster id has {CLUSTER_ID_LENGTH} bytes, not {len(cluster_id)}")
 
 
 class Connecting:

@@ -499,9 +499,20 @@ def test_a_session_that_the_cluster_has_no_room_for_is_refused() -> None:
     connected(test, settings=ClusterSettings(sessions_max=1))
 
 
-def test_an_address_that_is_none_is_refused_before_anything_happens() -> None:
-    with pytest.raises(ValueError, match="host:port"):
-        ClusterClient.connect(["nowhere"])
+@pytest.mark.parametrize(
+    ("addresses", "name", "cluster_id", "message"),
+    [
+        (["nowhere"], "", None, "host:port"),
+        ([], "", None, "127.0.0.1:9010"),
+        (["a:1"], "é" * 129, None, "258 bytes exceeds 256"),
+        (["a:1"], "", b"short", "16 bytes, not 5"),
+    ],
+)
+def test_what_can_never_be_connected_is_refused_before_anything_happens(
+    addresses: list[str], name: str, cluster_id: bytes | None, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        ClusterClient.connect(addresses, name=name, cluster_id=cluster_id)
 
 
 @pytest.mark.parametrize("ended_by", ["cluster", "service", "client"])
