@@ -90,7 +90,8 @@ class Dialer:
             # Not before: redirects are to be read whatever the application has not taken yet.
             self._link.set_reading(is_reading=False)
         self.rotation.on_success()
-        self.rotation.learn(event.members)
+        # One that cannot be dialled would end the dialler, and with it the client.
+        self.rotation.learn([address for address in event.members if _is_address(address)])
 
     def on_redirected(self, address: str) -> None:
         """Go where the leader is, unless that member has just been found wanting."""
