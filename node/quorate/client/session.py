@@ -163,6 +163,8 @@ class Session:
         self._is_ping_sent = False
         self._leaderless_at = NEVER
         self._gathered_at = NEVER
+        self._has_gathered = False
+        """The time to gather is over, whenever the owner can send."""
 
     @property
     def _is_attached(self) -> bool:
@@ -183,7 +185,7 @@ class Session:
     def on_disconnected(self) -> None:
         """Forget the connection; what was sent on it stays pending."""
         self._control.clear()
-        self._gathered_at = NEVER
+        self._gathered_at, self._has_gathered = NEVER, False
         if self._is_attached:
             self.state = SessionState.DETACHED
             self.ingress.suspend()
@@ -267,6 +269,10 @@ class Session:
             self._judge_silence(now)
         if now >= self._keep_alive_at:
             self._ping(now)
+        if now >= self._gathered_at:
+            # Sent with the next sending. Without a session or with a full socket there is none,
+            # and a deadline that has passed would be due again at once, and again.
+            self._gathered_at, self._has_gathered = NEVER, True
         if now >= self._leaderless_at:
             self._leaderless_at = NEVER
             self._events.append(MemberLeaderless())
@@ -398,21 +404,19 @@ class Session:
 
     def _send_ingress(self, pieces: list[bytes], now: int) -> None:
         session_id, egress_received = self.cluster_session_id, self.egress_received
-        for first, count, data in self.ingress.take_batches(at_once=self._has_gathered(now)):
+        for first, count, data in self.ingress.take_batches(at_once=self._is_gathered(now)):
             pieces.append(ingress_header(session_id, first, egress_received, count, len(data)))
             pieces.append(data)
             self._egress_is_said()
 
-    def _has_gathered(self, now: int) -> bool:
+    def _is_gathered(self, now: int) -> bool:
         """Tell whether what gathers has done so for long enough; note when it began."""
-        if not self.ingress.is_gathering:
-            self._gathered_at = NEVER
+        is_over = self._has_gathered or now >= self._gathered_at
+        if is_over or not self.ingress.is_gathering:
+            self._gathered_at, self._has_gathered = NEVER, False
         elif self._gathered_at == NEVER:
             self._gathered_at = now + self.settings.gather_ns
-        elif now >= self._gathered_at:
-            self._gathered_at = NEVER
-            return True
-        return False
+        return is_over
 
     def _acknowledge_egress(self) -> None:
         self._control.append(

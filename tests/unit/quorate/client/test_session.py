@@ -116,6 +116,25 @@ def test_what_gathers_leaves_after_a_time_without_an_acknowledgement() -> None:
         hear(session, Egress(session.ingress.sent_sequence, 0, 0, b""))
 
 
+@pytest.mark.parametrize("hindrance", ["leadership", "socket"])
+def test_what_has_gathered_is_due_once_and_leaves_when_it_can(hindrance: str) -> None:
+    session = opened(SessionSettings())
+    session.ingress.offer(b"sent")
+    said(session)
+    session.ingress.offer(b"gathers")
+    assert said(session) == []
+    if hindrance == "leadership":
+        hear(session, Redirect(""))
+        said(session)
+    due = session.settings.gather_ns
+    assert session.next_deadline == due
+    session.on_tick(due)
+    assert session.next_deadline > due, "or a timer would fire again and again"
+    if hindrance == "leadership":
+        hear(session, OPENED, now=due)
+    assert 2 in [m.first_sequence for m in said(session, now=due) if isinstance(m, Ingress)]
+
+
 def test_asks_for_a_session_once_connected() -> None:
     session = asking()
     assert said(session) == [Open(1, 1, ANY_CLUSTER, KEY, 0, 0, 0, "till")]

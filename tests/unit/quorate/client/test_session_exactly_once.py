@@ -146,6 +146,7 @@ class ExactlyOnce(RuleBasedStateMachine):
     def let_time_pass(self, by_ms: int) -> None:
         self.now += by_ms * 1_000_000
         self.on_events(self.session.on_tick(self.now))
+        assert self.session.next_deadline > self.now, "what was due is done, sent or not"
 
     @initialize(batches=st.sampled_from((1, 2, 1 << 30)), gather=st.sampled_from((0, 30, 4000)))
     def begin_open(self, batches: int, gather: int) -> None:
