@@ -71,6 +71,9 @@ class MemberLink(asyncio.Protocol):
             self._on_events(events)
         if self._session.wants_to_send:
             self.plan_flush()
+        else:
+            # What arrived may be due for an acknowledgement sooner than anything was before.
+            self._arm()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's own
         """Tell the session, once."""
@@ -130,7 +133,7 @@ class MemberLink(asyncio.Protocol):
             self._session.on_disconnected()
 
     def _arm(self) -> None:
-        deadline = self._session.next_deadline
+        deadline = self._session.next_deadline if self._transport is not None else NEVER
         if deadline < self._timer_at:
             if self._timer is not None:
                 self._timer.cancel()

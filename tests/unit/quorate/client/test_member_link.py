@@ -1,0 +1,116 @@
+"""The link's timer, in a loop whose time the test moves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import cast
+
+import pytest
+
+from quorate.client.member_link import MemberLink
+from quorate.client.session import NEVER, Session, SessionSettings
+from quorate.protocol.batch import EgressKind, EgressMessage, encode_egress_batch
+from quorate.protocol.session_codec import encode_message
+from quorate.protocol.session_messages import Egress, Opened, Redirect
+
+MS = 1_000_000
+OPENED = encode_message(Opened(1, 0, 4096, 0, 1 << 20, 30_000 * MS, 1000, 2000, ("a:1", "b:1")))
+EGRESS = encode_message(
+    Egress(0, 1, 1, encode_egress_batch([EgressMessage(EgressKind.MESSAGE, 0, 0, b"tick")]))
+)
+REDIRECT = encode_message(Redirect(""))
+
+
+class Timer:
+    def __init__(self, at: float, callback: Callable[[], None]) -> None:
+        self.at = at
+        self.callback = callback
+        self.is_cancelled = False
+
+    def cancel(self) -> None:
+        self.is_cancelled = True
+
+
+class Loop:
+    """Only what a link asks of its loop."""
+
+    def __init__(self) -> None:
+        self.now = 1.0
+        self.timers: list[Timer] = []
+        self.soon: list[Callable[[], None]] = []
+
+    def create_future(self) -> asyncio.Future[None]:
+        return cast("asyncio.Future[None]", object())
+
+    def time(self) -> float:
+        return self.now
+
+    def call_soon(self, callback: Callable[[], None]) -> None:
+        self.soon.append(callback)
+
+    def call_at(self, at: float, callback: Callable[[], None]) -> Timer:
+        self.timers.append(Timer(at, callback))
+        return self.timers[-1]
+
+    def turn(self) -> None:
+        soon, self.soon = self.soon, []
+        for callback in soon:
+            callback()
+
+    @property
+    def armed_ns(self) -> int:
+        return min((int(t.at * 1e9) for t in self.timers if not t.is_cancelled), default=NEVER)
+
+
+class Transport:
+    def __init__(self) -> None:
+        self.written: list[bytes] = []
+
+    def writelines(self, pieces: list[bytes]) -> None:
+        self.written += pieces
+
+    def abort(self) -> None:
+        pass
+
+
+def linked() -> tuple[Loop, Transport, Session, MemberLink]:
+    loop, transport = Loop(), Transport()
+    session = Session(session_key=bytes(16), settings=SessionSettings())
+    link = MemberLink(session, cast("asyncio.AbstractEventLoop", loop), lambda _: None)
+    link.connection_made(cast("asyncio.Transport", transport))
+    link.data_received(OPENED)
+    loop.turn()
+    return loop, transport, session, link
+
+
+@pytest.mark.parametrize("arrives", [EGRESS, REDIRECT, EGRESS + REDIRECT])
+@pytest.mark.parametrize("is_writable", [True, False])
+def test_the_timer_is_armed_for_whatever_arrives(arrives: bytes, *, is_writable: bool) -> None:
+    loop, _, session, link = linked()
+    if not is_writable:
+        link.pause_writing()
+    link.data_received(arrives)
+    loop.turn()
+    assert loop.armed_ns <= session.next_deadline < NEVER
+
+
+def test_who_only_listens_acknowledges_when_it_is_due() -> None:
+    loop, transport, session, link = linked()
+    link.data_received(EGRESS)
+    loop.turn()
+    transport.written.clear()
+    due = min((t for t in loop.timers if not t.is_cancelled), key=lambda t: t.at)
+    rounding = 1e-6
+    assert due.at - loop.now <= session.settings.acknowledge_after_ns / 1e9 + rounding
+    loop.now = due.at + rounding
+    due.callback()
+    assert transport.written
+
+
+def test_after_its_end_a_link_arms_nothing() -> None:
+    loop, _, _, link = linked()
+    link.abort()
+    link.data_received(EGRESS)
+    link.flush()
+    assert loop.armed_ns == NEVER
