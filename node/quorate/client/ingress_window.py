@@ -236,9 +236,16 @@ class IngressWindow:
         if sequence > self.sent_sequence:
             raise RemoteProtocolError(f"{sequence} acknowledged, {self.sent_sequence} sent")
         self.acknowledged = sequence
-        kept = self._kept
+        kept, to_send = self._kept, self._to_send
         while kept and kept[0].last <= sequence:
             self._acknowledged_total = kept.popleft().end
+        while to_send and to_send[0].last <= sequence:
+            # It was to be sent again, and takes no credit here any more.
+            to_send.popleft()
+            if self._base is not None:
+                self._base = (
+                    to_send[0].begin if to_send else self._batched_total
+                ) - self._sent_here
         self._set_limit()
         return True
 
@@ -256,10 +263,7 @@ class IngressWindow:
                 if not self._unsent or (self.is_gathering and not at_once):
                     return
                 self._cut_unsent()
-            first, last, begin, end, data = self._to_send.popleft()
-            if last <= self.acknowledged:
-                self._base += end - begin
-                continue
+            first, last, _, _, data = self._to_send.popleft()
             self._sent_here += len(data)
             self.sent_sequence = max(self.sent_sequence, last)
             yield OutgoingBatch(first, last - first + 1, data)

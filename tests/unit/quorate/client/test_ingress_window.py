@@ -221,6 +221,23 @@ def test_what_is_acknowledged_while_it_waits_to_be_sent_again_is_not() -> None:
     assert sequences(ingress) == [(2, 1)]
 
 
+def test_what_need_not_be_sent_again_takes_no_credit() -> None:
+    """Or a client with credit left would wait for more, which a member has no reason to grant."""
+    ingress = opened(bytes_max=10_000)
+    for _ in range(3):
+        ingress.offer(bytes(96))
+        taken(ingress)
+    resume(ingress, applied=0, credit=150)
+    assert sequences(ingress) == [(1, 1), (2, 1)]
+    ingress.acknowledge(3)
+    assert sequences(ingress) == []
+    ingress.grant(250)
+    ingress.offer(bytes(45))
+    with pytest.raises(IngressBackPressure):
+        [ingress.offer(b"") for _ in range(2)]
+    assert sequences(ingress) == [(4, 2)]
+
+
 @pytest.mark.parametrize("applied", [0, 3])
 def test_a_member_cannot_claim_what_was_not_sent_or_lose_what_it_acknowledged(
     applied: int,
