@@ -96,6 +96,16 @@ def test_a_share_that_shrinks_takes_nothing_back_and_grants_less() -> None:
     assert account.is_used_up
 
 
+def test_who_begins_without_credit_gets_some_as_soon_as_there_is_a_share() -> None:
+    account = CreditAccount(0)
+    assert account.grant(0) is None
+    limit = account.grant(4096)
+    assert limit is not None
+    account.on_ingress(1, limit, limit)
+    account.on_applied(1)
+    assert account.grant(4096) == 3 * limit, "and grows from there as everybody does"
+
+
 def test_a_batch_that_is_applied_in_part_is_freed_in_part() -> None:
     account = CreditAccount(1000, applied_sequence=100)
     account.on_ingress(110, 200, 200)
