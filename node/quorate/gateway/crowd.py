@@ -57,11 +57,12 @@ class Crowd:
             if self._by_address[address] > self._per_address_max:
                 return connection, Refusal.ADDRESS
         self._unopened[connection] = None
-        if len(self.all) > self._connections_max:
-            return self._oldest_unopened(connection), Refusal.CONNECTIONS
+        # Also of one for which another has to go: it stays, and is to count when it lags.
         share = LAGGING_TOTAL_BYTES // len(self.all)
         limit = max(LAGGING_BYTES_MIN, min(LAGGING_BYTES, share))
         connection.limit_writing(min(limit, self._send_bytes_max))
+        if len(self.all) > self._connections_max:
+            return self._oldest_unopened(connection), Refusal.CONNECTIONS
         return None
 
     def remove(self, connection: ClientConnection) -> None:

@@ -34,6 +34,20 @@ def test_the_oldest_that_has_not_asked_for_a_session_makes_room() -> None:
     led(test, config=GatewayConfig(connections_max=3))
 
 
+def test_who_stays_where_another_makes_room_is_limited_like_everybody() -> None:
+    async def test(loopback: LoopbackCluster, client: RawClient) -> None:
+        gateway = loopback.members[0].gateway
+        await until(lambda: len(gateway.connections) == 1)
+        (first,) = gateway.connections
+        async with RawClient(loopback.addresses[0]) as second:
+            await client.expect_end()
+            await second.attach()
+            (stays,) = gateway.connections
+            assert stays.write_limit == first.write_limit > 0
+
+    led(test, config=GatewayConfig(connections_max=1))
+
+
 def test_the_last_room_is_for_sessions_that_resume() -> None:
     async def test(loopback: LoopbackCluster, client: RawClient) -> None:
         await client.attach()
