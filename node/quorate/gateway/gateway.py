@@ -176,9 +176,13 @@ class Gateway:
 
     def resume(self) -> None:
         """Read again, as leader or not."""
-        self._is_paused = False
-        for connection in self.connections:
-            connection.resume_reading("paused")
+        if self._is_paused:
+            self._is_paused = False
+            # Nobody could be heard meanwhile, here or on a connection that was to come.
+            self._patrol.clocks.start(self._port.container.session_ids(), self.now)
+            for connection in self.connections:
+                connection.heard_at = self.now
+                connection.resume_reading("paused")
         self.on_serving_changed()
 
     def refuse_ingress(self) -> None:

@@ -212,6 +212,26 @@ def test_silence_counts_from_the_last_word_on_a_connection_that_is_lost() -> Non
     led(test)
 
 
+@pytest.mark.parametrize("is_connected", [True, False])
+def test_the_time_of_a_hand_over_that_failed_is_nobodys_silence(*, is_connected: bool) -> None:
+    async def test(loopback: LoopbackCluster, client: RawClient) -> None:
+        await client.attach()
+        gateway = loopback.members[0].gateway
+        if not is_connected:
+            client.writer.close()
+            await until(lambda: not gateway.connections)
+        gateway.pause()
+        loopback.advance(29)
+        gateway.resume()
+        for _ in range(3):
+            loopback.advance(9)
+        assert loopback.appended == 1
+        loopback.advance(5)
+        await until(lambda: not loopback.members[0].container.sessions())
+
+    led(test)
+
+
 def test_while_leadership_is_handed_over_nobody_is_let_in_and_nobody_expires() -> None:
     async def test(loopback: LoopbackCluster, client: RawClient) -> None:
         await client.attach()
