@@ -228,7 +228,9 @@ class ClientConnection(asyncio.Protocol):
         self._desk.on_writable(self)
 
     def change_state(self, state: ConnectionState) -> None:
-        """Note the state and since when it holds."""
+        """Note the state and since when it holds; ``ENDED`` is the last one."""
+        if self.state is ConnectionState.ENDED:
+            return
         if state is ConnectionState.ATTACHED:
             # Nobody else has a reason to send more than an open takes.
             self._splitter.bytes_max = CLIENT_MESSAGE_BYTES_MAX

@@ -131,6 +131,9 @@ class Doorkeeper:
             # Without a view it was closed in the same slice, which the next event says.
             return
         del self._waiting[event.key_hash]
+        if connection.is_ended:
+            # The session stays where it is, if it is anywhere.
+            return
         if connection.open.cluster_session_id in (0, view.session_id):
             self._attach(connection, connection.open, view)
             return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from quorate.gateway import turn_budget as module
+from quorate.gateway.connection import ConnectionState
 from quorate.protocol.session_codec import (
     SMALL_MESSAGE_BYTES_MAX,
     encode_egress_acknowledge,
@@ -21,6 +22,23 @@ def test_before_a_session_there_is_no_room_for_a_long_message() -> None:
         client.say_bytes(ingress_header(8, 1, 0, 1, SMALL_MESSAGE_BYTES_MAX))
         assert await client.expect_end() == [Error(LinkError.TOO_LARGE)]
         assert refused(loopback, "too-large") == 1
+
+    led(test)
+
+
+@pytest.mark.parametrize("state", ConnectionState)
+def test_no_state_follows_the_end(state: ConnectionState) -> None:
+    """Such as when leadership is lost before a connection that was refused is gone."""
+
+    async def test(loopback: LoopbackCluster, client: RawClient) -> None:
+        await client.attach()
+        (served,) = loopback.members[0].gateway.connections
+        served.end_with(LinkError.OVERLOADED)
+        since = served.state_since
+        loopback.now += 1
+        served.change_state(state)
+        assert served.is_ended
+        assert served.state_since == since
 
     led(test)
 

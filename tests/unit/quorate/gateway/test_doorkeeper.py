@@ -77,6 +77,21 @@ def test_two_opens_of_one_key_make_one_session_for_the_younger_connection() -> N
     led(test)
 
 
+def test_a_connection_that_has_ended_takes_no_session_from_another() -> None:
+    async def test(loopback: LoopbackCluster, client: RawClient) -> None:
+        await client.attach()
+        async with RawClient(loopback.addresses[0]) as second:
+            resume = Open(1, 1, ANY_CLUSTER, KEY, client.session_id, 0, 0, "raw")
+            second.say(resume, Credit(1))
+            assert await second.expect_end() == [Error(LinkError.MALFORMED)]
+            assert loopback.appended == 2
+            client.ingress(1, b"a")
+            assert await client.answers(1) == [(1, b"a")]
+        await until(lambda: loopback.members[0].gateway.attached_sessions == 1)
+
+    led(test)
+
+
 @pytest.mark.parametrize("named", [4096, 1])
 def test_an_open_that_names_a_session_never_makes_one(named: int) -> None:
     async def test(loopback: LoopbackCluster, client: RawClient) -> None:
