@@ -118,6 +118,9 @@ class Judge:
                 is_new = step.cluster_id != self.cluster_id
                 empty = not (store.claims or store.pods or SET in store.children)
                 self._claim(not is_new or empty, "a new cluster id over what is there")
+                if is_new and self.cluster_id:
+                    # Its user took the claims, the StatefulSet and the status: nothing remembers.
+                    self._begin_anew()
                 self._claim(not step.founded or cluster.foundings > 0, "founded, by no founding")
             case DeleteChild():
                 named = {n for held in store.pods.values() for n in held.pod.config_maps}
@@ -175,9 +178,7 @@ class Judge:
         here = {*claims, *(() if held is None else (held.uid,))}
         if held is not None and self._of_cluster and not here & self._of_cluster:
             # Another resource on other volumes: nothing is left that could remember.
-            cluster.begin_anew(cluster.size)
-            self._of_cluster.clear()
-            self.away.clear()
+            self._begin_anew()
         self._forget_returned()
         if not cluster.foundings:
             self._founded_at = None
@@ -191,6 +192,11 @@ class Judge:
                 self._of_cluster.add(held.uid)
         self._claim(cluster.foundings <= 1, "the cluster was founded twice")
         self._claim(cluster.empty_voters == 0, "a member that lost what it acknowledged leads")
+
+    def _begin_anew(self) -> None:
+        self.machinery.cluster.begin_anew(self.machinery.cluster.size)
+        self._of_cluster.clear()
+        self.away.clear()
 
     def _on_removal(self, step: EvictPod | DeletePod, truths: tuple[Truth, ...]) -> None:
         """Judge who remains; a process that does not run takes nothing with it."""
