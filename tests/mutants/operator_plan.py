@@ -56,6 +56,13 @@ OPERATOR_PLAN = (
         "an update goes on with code that answers differently",
     ),
     Mutant(
+        "refuted-code-heals",
+        "quorate_operator/planning/update.py",
+        "    return [] if is_refuted else diverged\n",
+        "    return diverged\n",
+        "a second member gets code that was seen to answer differently",
+    ),
+    Mutant(
         "dead-wait-for-a-majority",
         "quorate_operator/planning/update.py",
         "    dead = [seat for seat in outdated if seat.is_dead and view.is_ours(seat)]\n",

@@ -122,7 +122,7 @@ def _notes(view: View, stage: _Stage) -> tuple[Note, ...]:
 def _stage(view: View, outdated: list[Seat]) -> _Stage | None:
     """Return what the update does now; None when it is done."""
     diverged, away = _diverged(view, outdated), _away(view)
-    odd = _odd(view, outdated)
+    odd = _odd(view, outdated, is_refuted=diverged is not None)
     is_calm = away is None and (diverged is None or bool(odd))
     dead = [seat for seat in outdated if seat.is_dead and view.is_ours(seat)]
     lost = next((seat for seat in dead if _is_lost(view, seat, is_calm=is_calm)), None)
@@ -334,23 +334,34 @@ def _differs(view: View, seat: Seat) -> bool:
     return digests.compare(seat.word, other.word, 0) is Agreement.DIFFERENT
 
 
-def _odd(view: View, outdated: list[Seat]) -> list[Seat]:
+def _odd(view: View, outdated: list[Seat], *, is_refuted: bool) -> list[Seat]:
     """Return those with other code that are the odd ones out: their turn heals the cluster.
 
     The members find that out by themselves each few MiB of log; before they have, it is so if the
     leader and a majority with it run what is wanted and answer alike.
+
+    Args:
+        view: What is.
+        outdated: Those whose turn is to come.
+        is_refuted: Whether the wanted code was seen to answer differently. Unless a majority runs
+            it, it heals nobody then, and with each member it gets it comes closer to one.
+
     """
-    leader = view.leader
-    if leader is None:
-        return []
     old = [seat for seat in outdated if not view.runs_wanted_code(seat)]
     diverged = [seat for seat in old if seat.state is MemberState.DIVERGED]
-    if diverged or not view.runs_wanted_code(leader):
-        return diverged
+    if _is_majoritys(view):
+        return diverged or [seat for seat in old if _differs(view, seat)]
+    return [] if is_refuted else diverged
+
+
+def _is_majoritys(view: View) -> bool:
+    """Tell whether the leader and a majority with it run the wanted code and answer alike."""
+    leader = view.leader
+    if leader is None or not view.runs_wanted_code(leader):
+        return False
     others = (seat for seat in view.seats if seat is not leader and view.has_caught_up(seat))
     alike = sum(view.runs_wanted_code(seat) and not _differs(view, seat) for seat in others)
-    is_majority = alike + 1 >= view.required
-    return [seat for seat in old if is_majority and _differs(view, seat)]
+    return alike + 1 >= view.required
 
 
 def _hand_over(view: View, leader: Seat) -> _Stage:

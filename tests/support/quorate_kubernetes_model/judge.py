@@ -268,7 +268,8 @@ class Judge:
         """Judge that no second member gets code that was seen to answer differently.
 
         The dead come first, before anything was compared; but who only restarts comes back with
-        its old code, which is better once the update has stopped.
+        its old code, which is better once the update has stopped. Where a majority runs that code,
+        its answers are the cluster's: whoever has other code serves nobody until it gets it too.
         """
         store, cluster = self.machinery.store, self.machinery.cluster
         body = store.children.get(SET)
@@ -284,7 +285,8 @@ class Judge:
         odd = {p.seat for p in voters if p.image == DIVERGING} - {step.seat}
         even = {p.seat for p in voters if p.image != DIVERGING}
         words = f"{step}: after {odd} also {step.seat} gets code that diverges"
-        self._claim(not odd or not even, words)
+        is_majority = len(odd) >= cluster.majority
+        self._claim(not odd or not even or is_majority, words)
 
     def _forget_returned(self) -> None:
         """Forget who is back, or will not come back whatever the operator does."""

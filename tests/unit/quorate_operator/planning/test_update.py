@@ -340,6 +340,40 @@ def test_a_difference_seen_once_is_remembered_for_the_process() -> None:
     assert looks.reason_of(made, Condition.PROGRESSING) is not Reason.SERVICE_DIVERGED
 
 
+def diverged(look: Observed, seat: int) -> Observed:
+    """Return the look with a member that has stopped serving, as a majority computes otherwise."""
+    look = looks.answering(look, {seat: f"of {seat}"})
+    look = looks.with_word(look, seat, state=MemberState.DIVERGED, caught_up=False)
+    return looks.with_pod(look, seat, ready=False)
+
+
+@pytest.mark.parametrize("replicas", [3, 5])
+def test_who_diverged_from_a_majority_with_the_wanted_code_gets_it(replicas: int) -> None:
+    look = looks.settled(replicas)
+    odd = looks.followers_of(look)[replicas // 2 :]
+    for seat in odd:
+        look = diverged(looks.outdated(look, seat), seat)
+    step = looks.disruption(plan(look))
+    assert isinstance(step, DeletePod)
+    assert step.seat in odd
+
+
+@pytest.mark.parametrize("has_stopped", [False, True])
+def test_code_that_was_seen_to_differ_heals_nobody(has_stopped: bool) -> None:
+    look = looks.settled(5)
+    updated, unwell, *others = looks.followers_of(look)
+    for seat in (*others, looks.leader_of(look)):
+        look = looks.answering(looks.outdated(look, seat), {seat: "aa"})
+    look = diverged(looks.outdated(look, unwell), unwell)
+    healing = looks.disruption(plan(looks.answering(look, {updated: "aa"})))
+    assert isinstance(healing, DeletePod), "as far as seen, the wanted code is as good as the old"
+    assert healing.seat == unwell
+    look = diverged(look, updated) if has_stopped else looks.answering(look, {updated: "bb"})
+    made = plan(look)
+    assert looks.disruption(made) is None, f"{unwell} gets what {updated} was seen to fail with"
+    assert looks.reason_of(made, Condition.PROGRESSING) is Reason.SERVICE_DIVERGED
+
+
 def test_an_outdated_leader_is_never_the_odd_one_out() -> None:
     look = looks.settled()
     leader, updated = looks.leader_of(look), looks.followers_of(look)[0]
