@@ -10,10 +10,13 @@ from __future__ import annotations
 import re
 from enum import Enum
 
-from quorate.control.status import MemberStatus
+from quorate.control.status import MemberState, MemberStatus
 from quorate_operator.planning.view import Seat, View
 
 _NOTED = re.compile(r"answers of ([0-9a-zA-Z-]{1,16}) past ([0-9]{1,19})$")
+_DIFFERED = re.compile(
+    r"as ([0-9a-zA-Z-]{1,16}) answers differently(?: from ([0-9a-zA-Z-]{1,16}))?$"
+)
 
 
 class Agreement(Enum):
@@ -54,13 +57,29 @@ def note(seat: Seat, past: int) -> str:
     return f"comparing answers of {_pod(seat)} past {past}"
 
 
-def differed(seat: Seat) -> str:
+def differed(seat: Seat, other: Seat | None = None) -> str:
     """Return the words of a step that remember that a process answered differently.
 
     Under traffic, words that were heard at different moments share no position.
+
+    Args:
+        seat: Of the process.
+        other: Whom it was compared with; None if the members found it out.
+
     """
-    uid = "" if seat.pod is None else seat.pod.uid
-    return f"as {uid[:8] or '-'} answers differently"
+    return f"as {_pod(seat)} answers differently" + (f" from {_pod(other)}" if other else "")
+
+
+def remembered(view: View, step: str, seat: Seat) -> str:
+    """Return such words of a recorded step, if they are about the pod that is there now.
+
+    They count no more once whom it was compared with turns out to be the odd one.
+    """
+    found = _DIFFERED.search(step)
+    if found is None or found[1] != _pod(seat):
+        return ""
+    odd = (_pod(other) for other in view.seats if other.state is MemberState.DIVERGED)
+    return "" if found[2] is not None and found[2] in odd else found[0]
 
 
 def agreed(seat: Seat) -> str:
@@ -77,4 +96,4 @@ def noted(step: str, seat: Seat) -> int | None:
 
 
 def _pod(seat: Seat) -> str:
-    return "-" if seat.pod is None else seat.pod.uid[:8]
+    return "-" if seat.pod is None else seat.pod.uid[:8] or "-"

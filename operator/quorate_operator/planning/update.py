@@ -152,7 +152,7 @@ def _next(view: View, outdated: list[Seat], odd: list[Seat]) -> _Stage | None:
         return comparing
     stage = _turn(view, victim)
     if odd:
-        return replace(stage, step=f"{stage.step} {digests.differed(victim)}")
+        return replace(stage, step=f"{stage.step} {_differed(view, victim)}")
     last = _last_recoded(view)
     if comparing is not None or last is None:
         return stage
@@ -305,8 +305,9 @@ def _diverged(view: View, outdated: list[Seat]) -> _Stage | None:
     for seat in view.seats:
         if not view.runs_wanted_code(seat) or not seat.speaks or not (outdated or began):
             continue
-        if seat.state is MemberState.DIVERGED or _differs(view, seat):
-            step = f"stop {digests.differed(seat)}"
+        words = _differed(view, seat)
+        if words:
+            step = f"stop {words}"
             return _Stage(seat, step, Reason.SERVICE_DIVERGED, _difference(view, seat))
     return None
 
@@ -324,14 +325,17 @@ def _difference(view: View, seat: Seat) -> str:
     )
 
 
-def _differs(view: View, seat: Seat) -> bool:
+def _differed(view: View, seat: Seat) -> str:
+    """Return the words that remember that a member answers differently; empty if it does not."""
     before = operations.recorded(view, operations.UPDATE)
-    if before is not None and before.step.endswith(digests.differed(seat)):
-        return True
+    words = "" if before is None else digests.remembered(view, before.step, seat)
+    if words or seat.state is MemberState.DIVERGED:
+        return words or digests.differed(seat)
     other = digests.reference(view, seat)
     if other is None or other.word is None or seat.word is None:
-        return False
-    return digests.compare(seat.word, other.word, 0) is Agreement.DIFFERENT
+        return ""
+    is_different = digests.compare(seat.word, other.word, 0) is Agreement.DIFFERENT
+    return digests.differed(seat, other) if is_different else ""
 
 
 def _odd(view: View, outdated: list[Seat], *, is_refuted: bool) -> list[Seat]:
@@ -350,7 +354,7 @@ def _odd(view: View, outdated: list[Seat], *, is_refuted: bool) -> list[Seat]:
     old = [seat for seat in outdated if not view.runs_wanted_code(seat)]
     diverged = [seat for seat in old if seat.state is MemberState.DIVERGED]
     if _is_majoritys(view):
-        return diverged or [seat for seat in old if _differs(view, seat)]
+        return diverged or [seat for seat in old if _differed(view, seat)]
     return [] if is_refuted else diverged
 
 
@@ -360,7 +364,7 @@ def _is_majoritys(view: View) -> bool:
     if leader is None or not view.runs_wanted_code(leader):
         return False
     others = (seat for seat in view.seats if seat is not leader and view.has_caught_up(seat))
-    alike = sum(view.runs_wanted_code(seat) and not _differs(view, seat) for seat in others)
+    alike = sum(view.runs_wanted_code(seat) and not _differed(view, seat) for seat in others)
     return alike + 1 >= view.required
 
 

@@ -374,6 +374,31 @@ def test_code_that_was_seen_to_differ_heals_nobody(has_stopped: bool) -> None:
     assert looks.reason_of(made, Condition.PROGRESSING) is Reason.SERVICE_DIVERGED
 
 
+@pytest.mark.parametrize("leads", [False, True])
+def test_a_difference_counts_no_more_once_the_other_is_the_odd_one(leads: bool) -> None:
+    look = looks.settled()
+    odd, updated, third = looks.leader_of(look), *looks.followers_of(look)
+    look = looks.outdated(look, odd, third)
+    for seat, digest in ((odd, "bb"), (updated, "aa"), (third, "aa")):
+        look = looks.answering(look, {seat: digest})
+    made = plan(look)
+    assert looks.reason_of(made, Condition.PROGRESSING) is Reason.SERVICE_DIVERGED
+    # The members have compared three digests since, and another one leads.
+    heir = updated if leads else third
+    leader = look.members[odd].status
+    assert leader is not None
+    for seat in look.members:
+        look = looks.with_word(look, seat, leader=heir, leadership_term_id=9)
+    look = looks.with_word(look, odd, role="follower", members=())
+    look = looks.with_word(
+        look, heir, role="leader", state=MemberState.LEADER, members=leader.members
+    )
+    made = plan(looks.later(diverged(look, odd), 5, made))
+    step = looks.disruption(made)
+    assert isinstance(step, DeletePod), looks.message_of(made, Condition.PROGRESSING)
+    assert step.seat == odd
+
+
 def test_an_outdated_leader_is_never_the_odd_one_out() -> None:
     look = looks.settled()
     leader, updated = looks.leader_of(look), looks.followers_of(look)[0]
