@@ -212,10 +212,12 @@ class Recording:
         self.truncate(LOG_START)
 
     def _truncate(self, end: LogMark) -> None:
-        self._truncations += 1
         assert self.current is not None, "a log that is not empty has a segment"
         last, old_end = self.current.base, self.end
         self.end = self.synced = end
+        # After the end: a reader looks at the count first, so it never knows of this truncation
+        # and goes by the old end.
+        self._truncations += 1
         target = self._become_current(last_base(end.position, self.segment_length))
         self.segments_end = target.end
         # Also where it stands there already: its slot may lie in a segment that goes.
