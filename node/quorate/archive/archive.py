@@ -305,9 +305,11 @@ class Archive:
         if length == 0:
             self._unsynced_since_s = None
             return False
-        if self._unsynced_since_s is None:
-            self._unsynced_since_s = now_s
-        return length >= SYNC_LENGTH or now_s - self._unsynced_since_s >= SYNC_INTERVAL_S
+        # Read once: two threads ask this, and either may sync meanwhile.
+        since_s = self._unsynced_since_s
+        if since_s is None:
+            since_s = self._unsynced_since_s = now_s
+        return length >= SYNC_LENGTH or now_s - since_s >= SYNC_INTERVAL_S
 
     def sync(self) -> None:
         """Sync what was written without one (``replicated``); may run beside ``persist``."""
