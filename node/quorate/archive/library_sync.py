@@ -70,7 +70,15 @@ class LibrarySync:
         Between ``start`` and the ``finish`` that returns True the file stays open.
     """
 
-    __slots__ = ("_aio_error", "_aio_fsync", "_aio_return", "_notices", "_reference", "_request")
+    __slots__ = (
+        "_aio_error",
+        "_aio_fsync",
+        "_aio_return",
+        "_notices",
+        "_reference",
+        "_request",
+        "_runs",
+    )
 
     _is_taken: ClassVar[bool] = False
     """The signal is the process's, so only one can wait for it."""
@@ -104,6 +112,8 @@ class LibrarySync:
         self._aio_fsync = library.aio_fsync
         self._aio_error = library.aio_error
         self._aio_return = library.aio_return
+        self._runs = False
+        """Whether there is a sync whose outcome was not taken yet."""
 
     def fileno(self) -> int:
         """Return the descriptor that is readable when a sync has ended."""
@@ -119,9 +129,12 @@ class LibrarySync:
         self._request.descriptor = descriptor
         if self._aio_fsync(os.O_DSYNC, self._reference) != 0:
             raise _last_error("aio_fsync")
+        self._runs = True
 
     def finish(self) -> bool:
         """Take the outcome; tell whether there was one.
+
+        Anybody may send the signal, so one says only that it is time to look.
 
         Raises:
             OSError: The sync failed. What the file holds now is unknown.
@@ -131,9 +144,12 @@ class LibrarySync:
             os.read(self._notices, _NOTICE_BYTES)
         except BlockingIOError:
             return False
+        if not self._runs:
+            return False
         result = self._aio_error(self._reference)
         if result == errno.EINPROGRESS:
-            return False  # somebody else sent the signal; that of the sync is yet to come
+            return False
+        self._runs = False
         self._aio_return(self._reference)
         if result:
             raise OSError(result, os.strerror(result))

@@ -255,13 +255,13 @@ class ArchiveWriter:
     def _on_synced(self) -> None:
         """Take the end of the sync that the C library ran."""
         assert self._library is not None
-        assert self._syncing is not None, "a sync ended that nobody began"
         try:
             if not self._library.finish():
                 return
         except OSError as error:
             self._fail(self.archive.fail(error))
             return
+        assert self._syncing is not None, "a sync ended that nobody began"
         sequence, end = self._syncing
         self._syncing = None
         self.archive.end_sync(end)

@@ -103,6 +103,27 @@ def test_a_signal_of_somebody_else_is_no_outcome(tmp_path: Path) -> None:
     forked(part)
 
 
+def test_a_signal_while_nothing_runs_is_no_outcome(tmp_path: Path) -> None:
+    """Nor is the second one where two were sent, however the sync went meanwhile."""
+
+    def part() -> None:
+        sync = new_sync()
+        os.kill(os.getpid(), SYNC_SIGNAL)
+        wait(sync)
+        assert not sync.finish()
+        descriptor = os.open(tmp_path / "file", os.O_RDWR | os.O_CREAT)
+        sync.start(descriptor)
+        os.kill(os.getpid(), SYNC_SIGNAL)
+        outcomes = []
+        for _ in range(2):
+            wait(sync)
+            outcomes.append(sync.finish())
+        assert sorted(outcomes) == [False, True]
+        sync.close()
+
+    forked(part)
+
+
 def test_closing_waits_for_what_runs_and_lets_another_begin(tmp_path: Path) -> None:
     def part() -> None:
         descriptor = os.open(tmp_path / "file", os.O_RDWR | os.O_CREAT)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import threading
 import time
 from collections.abc import Awaitable, Callable
@@ -12,7 +13,7 @@ import pytest
 
 from quorate.archive.archive import Archive
 from quorate.archive.files import FileSystem, SystemFiles
-from quorate.archive.library_sync import LibrarySync, hold_sync_signal
+from quorate.archive.library_sync import SYNC_SIGNAL, LibrarySync, hold_sync_signal
 from quorate.archive.writer import ArchiveWriter
 from quorate.config import ClusterConstants, Durability
 from quorate.consensus.effects import AppendToLog, StoreNodeState
@@ -199,6 +200,24 @@ def test_a_sync_that_fails_in_the_c_library_ends_the_archive(
         member.submit(b"third")
         await member.writer.close(clean=True)
         assert member.completed == [1]
+
+    run(test)
+
+
+def test_a_signal_of_somebody_else_ends_no_sync(tmp_path: Path) -> None:
+    async def test() -> None:
+        errors: list[object] = []
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: errors.append(context))
+        member = Member(SystemFiles(str(tmp_path)))
+        for count in range(1, 4):
+            os.kill(os.getpid(), SYNC_SIGNAL)
+            for _ in range(count):
+                await asyncio.sleep(0)
+            member.submit(b"frame")
+            await member.until(lambda count=count: member.completed[-1:] == [count])
+        await member.writer.close(clean=True)
+        assert not errors
 
     run(test)
 
