@@ -13,6 +13,7 @@ The elector of the client library is not used: it goes on leading when the API s
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import threading
@@ -171,10 +172,12 @@ class Lease:
         return True
 
     async def _write(self, began_ns: int) -> bool:
-        """Renew what is known to be ours in one call, otherwise look first."""
+        """Renew what is known to be ours in one call; otherwise, or if it changed, look first."""
         if self._body:
-            self._body = await self._update(self._body)
-            return True
+            with contextlib.suppress(Conflict):
+                self._body = await self._update(self._body)
+                return True
+            self._body = {}  # perhaps by our own renewal, whose answer was lost: who has it?
         body = await self.api.find(kinds.LEASE, self.namespace, self.name)
         if body is None:
             if self._is_recent(began_ns):

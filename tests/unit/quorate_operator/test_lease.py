@@ -16,7 +16,14 @@ from quorate_fake_api.virtual_loop import VirtualClock, run_virtually
 from quorate_operator.errors import Conflict, LeaseLost, OperatorError, Unavailable
 from quorate_operator.kube.api import Api
 from quorate_operator.kube.kinds import Kind
-from quorate_operator.lease import DEADLINE_S, DURATION_S, PERIOD_S, Lease, LeaseExit
+from quorate_operator.lease import (
+    CALL_LIMIT_S,
+    DEADLINE_S,
+    DURATION_S,
+    PERIOD_S,
+    Lease,
+    LeaseExit,
+)
 from quorate_operator.planning.observed import Body
 
 Delay = Callable[[], float]
@@ -282,6 +289,32 @@ def test_a_renewal_that_arrived_without_an_answer_is_gone_on_with() -> None:
             assert lease.is_held()
 
     running(keep, story)
+
+
+def test_a_renewal_whose_answer_is_lost_is_made_up_for_by_the_next() -> None:
+    """What the lost one leaves of the deadline is spent on nothing but its time limit."""
+    server = LeaseServer()
+    lease = lease_of(server, "p")
+    lowest: list[float] = []
+
+    async def keep() -> None:
+        await lease.acquire()
+        await lease.keep()
+
+    async def story() -> None:
+        await until(lease.is_held)
+        slow: list[float] = []
+        server.back = lambda: slow.pop() if slow else 0.01
+        for _ in range(10):
+            slow[:] = [30.0]
+            lowest.append(DEADLINE_S)
+            for _ in range(1200):
+                await asyncio.sleep(0.01)
+                lowest[-1] = min(lowest[-1], lease.left_s())
+
+    running(keep, story)
+    spent = [DEADLINE_S - left for left in lowest]
+    assert max(spent) < 2 * PERIOD_S + CALL_LIMIT_S + 0.2, spent
 
 
 def test_a_process_waits_for_a_server_that_is_away() -> None:
