@@ -37,6 +37,8 @@ APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
 JSON = "application/json"
 
+_BUDGETS = "more than one PodDisruptionBudget"
+"""Of the refusal of an eviction that no repetition helps; the API server calls it its own error."""
 _MUTATING = frozenset({"create", "update", "patch", "delete"})
 _METHODS = {
     "get": "GET",
@@ -266,7 +268,8 @@ class Api:
             Gone: 404.
             Conflict: 409; 410: what was read is too old; 422 because the uid is another one.
             Deferred: 429 by a disruption budget.
-            Refused: Any other 4xx; the message is the server's.
+            Refused: Any other 4xx, and an eviction where two budgets select the pod; the message is
+                the server's.
             Unavailable: 401, 429, 5xx, no answer in time, or one that is not an object.
             LeaseLost: This process must not change anything.
 
@@ -358,6 +361,8 @@ def _judge(what: str, code: int, answer: Body | None, retry_after_s: float | Non
             raise Conflict(text)
         case 429 if _by_budget(answer):
             raise Deferred(text)
+        case 500 if _BUDGETS in message:
+            raise Refused(f"{text}; keep the one that has the name of the ClusterService")
         case _ if 400 <= code < 500 and code not in (401, 408, 429):  # noqa: PLR2004 - HTTP
             raise Refused(text)
         case _:

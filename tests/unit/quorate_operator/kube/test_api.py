@@ -198,6 +198,17 @@ def test_a_disruption_budget_defers_and_is_not_asked_again() -> None:
     assert len(fake.requests) == 1
 
 
+def test_two_disruption_budgets_are_a_refusal_though_the_server_calls_it_its_own_error() -> None:
+    words = (
+        "This pod has more than one PodDisruptionBudget, which the eviction subresource does not "
+        "support."
+    )
+    _, outcome = outcome_of("evict", status(500, "", message=words))
+    assert type(outcome) is Refused
+    assert words in str(outcome)
+    assert "keep the one that has the name of the ClusterService" in str(outcome)
+
+
 @pytest.mark.parametrize("call", MUTATING)
 def test_without_the_lease_nothing_that_changes_is_sent(call: str) -> None:
     def guard() -> None:
