@@ -58,10 +58,20 @@ def _wait(kubectl: Kubectl, options: argparse.Namespace, request: str) -> object
     except KubectlFailed as error:
         body = kubectl.cluster(options.name)
         if text_at(body, "status", "lastTransfer", "request") != request:
-            raise KubectlFailed(
-                f"request {request} is not decided yet ({error}); it stands, so look at "
-                f"`kubectl quorate status {options.name}`, and whether the operator runs"
-            ) from error
+            raise KubectlFailed(_undecided(body, options.name, request, str(error))) from error
     else:
         body = kubectl.cluster(options.name)
     return at(body, "status", "lastTransfer")
+
+
+def _undecided(body: object, name: str, request: str, error: str) -> str:
+    """Return what is to be said of a request that was not decided within the time."""
+    annotations = at(body, "metadata", "annotations")
+    stands = text_at(annotations, TRANSFER_ANNOTATION)
+    if stands != request:
+        instead = "was taken away" if stands == "-" else f"was replaced by {stands}"
+        return f"request {request} {instead} before it was decided: ask again if it is still wanted"
+    return (
+        f"request {request} is not decided yet ({error}); it stands, so look at "
+        f"`kubectl quorate status {name}`, and whether the operator runs"
+    )

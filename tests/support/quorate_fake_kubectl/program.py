@@ -1,7 +1,8 @@
 """The program: run with a folder and kubectl's arguments; notes the call and answers from files.
 
 ``cluster.json`` is the one resource, ``pods.json`` the list of pods, ``<pod>.json`` what the
-member in a pod says. ``decision.json`` is what an operator would make of a hand-over at once.
+member in a pod says. ``decision.json`` is what an operator would make of a hand-over at once;
+``meanwhile.json`` is the request that replaces it while it is waited for, null for none.
 """
 
 from __future__ import annotations
@@ -53,6 +54,9 @@ def _annotate(folder: Path, annotation: str) -> int:
 
 
 def _wait(folder: Path, arguments: list[str]) -> int:
+    meanwhile = folder / "meanwhile.json"
+    if meanwhile.exists():
+        _overwrite(folder / "cluster.json", json.loads(meanwhile.read_text()))
     wanted = next(word for word in arguments if word.startswith("--for=jsonpath="))
     body = json.loads((folder / "cluster.json").read_text())
     request = body["status"].get("lastTransfer", {}).get("request")
@@ -60,6 +64,13 @@ def _wait(folder: Path, arguments: list[str]) -> int:
     if is_met and not (folder / "wait-breaks").exists():
         return 0
     return _fail("error: timed out waiting for the condition on clusterservices/counter")
+
+
+def _overwrite(file: Path, request: str | None) -> None:
+    body = json.loads(file.read_text())
+    annotations = {} if request is None else {"quorate.io/transfer-leader-to": request}
+    body["metadata"]["annotations"] = annotations
+    file.write_text(json.dumps(body))
 
 
 def _fail(text: str) -> int:

@@ -294,6 +294,19 @@ def test_a_transfer_that_nobody_decides_ends_with_what_to_look_at(
     assert "--timeout=7s" in calls(folder)[-2]
 
 
+@pytest.mark.parametrize(
+    ("meanwhile", "told"), [("1/another", "replaced by 1/another"), (None, "taken away")]
+)
+def test_a_request_that_does_not_stand_any_more_is_not_said_to_stand(
+    folder: Path, capsys: pytest.CaptureFixture[str], meanwhile: str | None, told: str
+) -> None:
+    (folder / "meanwhile.json").write_text(json.dumps(meanwhile))
+    assert main(["transfer", "counter"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert told in line
+    assert "stands" not in line
+
+
 def test_a_decision_counts_even_if_the_waiting_broke(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
