@@ -139,8 +139,7 @@ class Reconciler:
         status, notes = plan.status, plan.notes
         if isinstance(error, Refused):
             status = with_problem(status, Reason.API_REFUSED, str(error), observed)
-            if not _is_recorded(observed, Reason.API_REFUSED):
-                notes = (*notes, Note(Reason.API_REFUSED, str(error), warning=True))
+            notes = (*notes, *_refusal(observed, Reason.API_REFUSED, str(error)))
         written = False
         if not (done and any(isinstance(step, WriteIdentity) for step in plan.steps)):
             # Else the version is another one by our own doing, and the next look comes at once.
@@ -250,7 +249,7 @@ class Reconciler:
         words = "the CustomResourceDefinition is older than this operator: install its release's"
         status = with_problem(observed.resource.status, Reason.SCHEMA_TOO_OLD, words, observed)
         await self.actor.report(observed.resource, status)
-        await self._tell(observed, (Note(Reason.SCHEMA_TOO_OLD, words, warning=True),))
+        await self._tell(observed, _refusal(observed, Reason.SCHEMA_TOO_OLD, words))
         return Verdict(), "refused"
 
     async def _tell(self, observed: Observed, notes: tuple[Note, ...]) -> None:
@@ -306,8 +305,11 @@ def _bare(step: Transfer | EvictPod | DeletePod) -> Transfer | EvictPod | Delete
     return replace(step, resource_version="")
 
 
-def _is_recorded(observed: Observed, reason: Reason) -> bool:
-    return any(row.reason is reason for row in observed.resource.status.conditions)
+def _refusal(observed: Observed, reason: Reason, words: str) -> tuple[Note, ...]:
+    """Return the event of a refusal, none while the recorded status tells of it."""
+    rows = observed.resource.status.conditions
+    is_told = any(row.reason is reason for row in rows)
+    return () if is_told else (Note(reason, words, warning=True),)
 
 
 def _is_settled(status: ClusterStatus) -> bool:

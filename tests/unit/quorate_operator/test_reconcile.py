@@ -470,6 +470,10 @@ def test_with_an_older_schema_nothing_is_done_but_saying_so() -> None:
     told = world.statuses[0].conditions[-1]
     assert (told.status, told.reason) == (False, Reason.SCHEMA_TOO_OLD)
     assert [note.reason for note in world.notes] == [Reason.SCHEMA_TOO_OLD]
+    look = replace(observed(), resource=replace(observed().resource, status=world.statuses[0]))
+    again = World(deque([plan_of(APPLY)]), deque([look]), schema_current=False)
+    reconciled(again)
+    assert again.notes == [], "what the status tells of already is no news"
 
 
 def test_a_bug_in_one_pass_is_counted_and_tried_again(caplog: pytest.LogCaptureFixture) -> None:
