@@ -47,6 +47,7 @@ class Truth:
     """Processes that have just ended and that the kubelet brings back in seconds."""
     leader: int | None = None
     is_founded: bool = False
+    """And somebody has led since: before, it has served nobody, and members may not know it yet."""
     is_any_volume_founded: bool = False
 
 
@@ -89,7 +90,7 @@ class Judge:
             frozenset(p.seat for p in cluster.alive()),
             frozenset(s for s, held in store.pods.items() if _is_restarting(held, store.now)),
             cluster.leader,
-            cluster.foundings > 0,
+            cluster.foundings > 0 and cluster.term > 0,
             any(kept.volume.founded for kept in store.claims.values()),
         )
 
@@ -118,8 +119,8 @@ class Judge:
                 is_new = step.cluster_id != self.cluster_id
                 empty = not (store.claims or store.pods or SET in store.children)
                 self._claim(not is_new or empty, "a new cluster id over what is there")
-                if is_new and self.cluster_id:
-                    # Its user took the claims, the StatefulSet and the status: nothing remembers.
+                if is_new:
+                    # Its user took whatever there was of another: nothing remembers.
                     self._begin_anew()
                 self._claim(not step.founded or cluster.foundings > 0, "founded, by no founding")
             case DeleteChild():
@@ -194,7 +195,9 @@ class Judge:
         self._claim(cluster.empty_voters == 0, "a member that lost what it acknowledged leads")
 
     def _begin_anew(self) -> None:
-        self.machinery.cluster.begin_anew(self.machinery.cluster.size)
+        """Expect a cluster with as many members as the resource that is there now asks for."""
+        cluster, held = self.machinery.cluster, self.machinery.store.resource
+        cluster.begin_anew(cluster.size if held is None else held.spec.replicas)
         self._of_cluster.clear()
         self.away.clear()
 
