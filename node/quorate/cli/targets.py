@@ -9,6 +9,10 @@ from typing import NamedTuple
 from quorate.config import CONTROL_PORT, split_address
 from quorate.errors import ConfigurationError
 
+_FILES_OF_A_MEMBER = ("node-state*", "log-*.seg", "spare-*")
+_IN_EMPTY_ONES = {"lock", "lost+found"}
+"""What a data directory can hold before a member has formatted it."""
+
 
 class Target(NamedTuple):
     """Where to ask, and with which token."""
@@ -80,14 +84,32 @@ def _checked(addresses: list[str], example_port: int) -> tuple[str, ...]:
 
 
 def data_directory(path: Path) -> Path:
-    """Return the data directory that a person means: itself, or ``data`` in a member's folder.
+    """Return the data directory that a person means: itself, or ``data`` in it.
+
+    The latter is so in a member's folder of ``quorate dev`` and on the volume of a pod. An empty
+    directory is one as well: that of a member which has not started yet.
 
     Raises:
-        ConfigurationError: There is no such directory.
+        ConfigurationError: There is no such directory, or other things are in it: to call these
+            sound would deceive whoever is one folder away from the data.
 
     """
-    if (path / "member.toml").is_file() and (path / "data").is_dir():
-        return path / "data"
     if not path.is_dir():
         raise ConfigurationError([f"{path} is not a directory"])
+    inner = path / "data"
+    if _is_of_a_member(path):
+        return path
+    if inner.is_dir() and ((path / "member.toml").is_file() or _is_of_a_member(inner)):
+        return inner
+    strangers = sorted({found.name for found in path.iterdir()} - _IN_EMPTY_ONES)
+    if strangers:
+        text = (
+            f"{path} holds no member's data, but {strangers[0]}: name a data directory, "
+            "such as quorate-dev/member-0"
+        )
+        raise ConfigurationError([text])
     return path
+
+
+def _is_of_a_member(directory: Path) -> bool:
+    return any(any(directory.glob(pattern)) for pattern in _FILES_OF_A_MEMBER)

@@ -187,3 +187,43 @@ def test_the_page_shows_the_help_of_every_verb() -> None:
     helps = [help_of(None), *(help_of(name) for name in names)]
     # Python's releases break these lines at different places.
     assert [text.split() for text in shown] == [text.split() for text in helps]
+
+
+@pytest.mark.parametrize("verb", [["verify"], ["log"], ["recover", "--accept-loss", "--yes"]])
+def test_a_directory_of_other_things_is_no_sound_recording(
+    verb: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Such as that of ``quorate dev`` itself, or a volume whose data are in another folder."""
+    folder = tmp_path / "quorate-dev"
+    (folder / "member-0").mkdir(parents=True)
+    for name in ("lock", "token"):
+        (folder / name).touch()
+    assert main([*verb, str(folder)]) == ExitCode.CONFIGURATION
+    (line,) = complaints(capsys)
+    assert "holds no member's data, but member-0: name a data directory" in line
+
+
+@pytest.mark.parametrize("verb", ["verify", "log"])
+@pytest.mark.parametrize("folder", [".", "data"])
+def test_data_are_found_where_they_are_or_one_folder_below(
+    verb: str, folder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The second is the volume of a pod, with what file systems put beside."""
+    (tmp_path / folder).mkdir(exist_ok=True)
+    (tmp_path / "lost+found").mkdir()
+    (tmp_path / folder / "node-state").write_bytes(bytes(8192))
+    code = main([verb, str(tmp_path)])
+    shown = capsys.readouterr()
+    assert (shown.err, code) == ("", ExitCode.DAMAGED if verb == "verify" else ExitCode.ASKED)
+    if verb == "verify":
+        assert shown.out.endswith(f"{tmp_path / folder}: damaged\n")
+
+
+@pytest.mark.parametrize("name", [None, "lock", "lost+found", "node-state.tmp"])
+def test_a_directory_that_no_member_has_formatted_is_sound(
+    name: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if name is not None:
+        (tmp_path / name).touch()
+    assert main(["verify", str(tmp_path)]) == ExitCode.ASKED
+    assert capsys.readouterr().err == ""
