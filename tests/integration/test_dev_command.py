@@ -28,11 +28,11 @@ class Terminal:
         self.dev: subprocess.Popen[str] | None = None
         self.shown: list[str] = []
 
-    def start(self, *arguments: str) -> None:
+    def start(self, *arguments: str, errors: int | IO[str] = subprocess.STDOUT) -> None:
         self.dev = subprocess.Popen(
             [*QUORATE, "dev", *arguments],
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stderr=errors,
             text=True,
             cwd=self.folder,
             env=self.environment,
@@ -200,6 +200,41 @@ def test_ctrl_c_while_it_starts_and_once_more_leaves_nothing_behind(terminal: Te
     terminal.dev.send_signal(signal.SIGINT)
     terminal.see("stopping; once more to kill")
     assert terminal.stop() == 0
+    assert terminal.members() == []
+
+
+@pytest.mark.parametrize("last_seen", ["is founded", "Ctrl-C stops"])
+def test_it_stops_in_order_when_nobody_reads_it_any_more(
+    terminal: Terminal, last_seen: str
+) -> None:
+    """As behind ``| head``, while it starts and later."""
+    with (terminal.folder / "errors").open("w") as errors:
+        terminal.start(errors=errors)
+        terminal.see(last_seen)
+        assert terminal.dev is not None
+        terminal.output.close()
+        os.kill(terminal.members()[0], signal.SIGKILL)  # which it wants to tell
+        assert terminal.dev.wait(timeout=60) == 1
+    assert (terminal.folder / "errors").read_text() == ""
+    assert terminal.members() == []
+
+
+def test_it_outlives_the_terminal_under_nohup_and_ends_with_it_otherwise(
+    terminal: Terminal,
+) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        terminal.start("--members", "1")
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    terminal.see("Ctrl-C stops")
+    assert terminal.dev is not None
+    terminal.dev.send_signal(signal.SIGHUP)
+    assert terminal.run("send", "6", "x7", "=").stdout == "42\n"
+    assert terminal.stop() == 0
+    terminal.start()
+    terminal.see("Ctrl-C stops")
+    assert terminal.stop(signal.SIGHUP) == 0
     assert terminal.members() == []
 
 

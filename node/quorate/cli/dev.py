@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import errno
+import os
 import signal
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from quorate.config import Durability
 from quorate.dev.layout import DEFAULT_MEMBERS, DEFAULT_SERVICE, DevOptions
+from quorate.runtime.exit_codes import ExitCode
 
 if TYPE_CHECKING:
     from quorate.dev.cluster import DevCluster
 
 DEFAULT_DIRECTORY = Path("quorate-dev")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_READER_GONE = {errno.EPIPE, errno.EIO}
+"""What a pipe, and a terminal that was closed, answer to what is written."""
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -50,7 +56,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser.add_argument(
         "--durability",
         choices=[item.name.lower() for item in Durability],
-        help="default: fsync; replicated is faster and loses data in a power cut",
+        help=("default for a new one: fsync; replicated is faster and loses data in a power cut"),
     )
     parser.add_argument(
         "--base-port",
@@ -82,7 +88,7 @@ async def _run(options: DevOptions) -> int:
     from quorate.dev.cluster import DevCluster
     from quorate.dev.run_file import RunningDev, published
 
-    cluster = DevCluster(options, lambda event: print(event.text, flush=True))
+    cluster = DevCluster(options, lambda event: foreground.say(event.text))
     foreground = _Foreground(cluster)
     try:
         async with cluster:
@@ -94,13 +100,13 @@ async def _run(options: DevOptions) -> int:
                 cluster.control_addresses,
             )
             with published(running):
-                _introduce(cluster)
+                foreground.say(_introduction(cluster))
                 await foreground.asked_to_stop.wait()
     except asyncio.CancelledError:
         if not foreground.asked_to_stop.is_set():
             raise
-    print("stopped", flush=True)
-    return 0
+    foreground.say("stopped")
+    return ExitCode.FAILED if foreground.reader_gone else ExitCode.ASKED
 
 
 class _Foreground:
@@ -111,30 +117,52 @@ class _Foreground:
         self._task = asyncio.current_task()
         self.asked_to_stop = asyncio.Event()
         self.starting = True
+        self.reader_gone = False
         for number in _SIGNALS:
+            if number is signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
+                continue  # started by nohup: it is to outlive the terminal
             asyncio.get_running_loop().add_signal_handler(number, self._on_signal)
 
     def _on_signal(self) -> None:
         if self.asked_to_stop.is_set():
             self._cluster.kill_all()
             return
+        self._stop()
+        self.say("stopping; once more to kill")
+
+    def _stop(self) -> None:
         self.asked_to_stop.set()
-        print("stopping; once more to kill", flush=True)
         if self.starting and self._task is not None:
             self._task.cancel()
 
+    def say(self, text: str) -> None:
+        """Print lines; when nobody reads any more, end in order, as other commands would.
 
-def _introduce(cluster: DevCluster) -> None:
-    """Say where everything is."""
+        A file on a full disk is no reason to end the members: it gets what is missing later.
+        """
+        try:
+            print(text, flush=True)
+        except OSError as error:
+            if error.errno not in _READER_GONE:
+                return
+            # What is still buffered must not be complained of at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            if not self.asked_to_stop.is_set():
+                self.reader_gone = True
+                self._stop()
+
+
+def _introduction(cluster: DevCluster) -> str:
+    """Return where everything is."""
     directory = cluster.directory
-    print(
-        f"{directory.service} runs on {len(directory.seats)} member(s), durability "
-        f"{directory.durability.name.lower()}, in {directory.path}"
-    )
+    durability = directory.durability.name.lower()
+    size = f"{len(directory.seats)} member(s)"
+    lines = [f"{directory.service} runs on {size}, durability {durability}, in {directory.path}"]
     for row in directory.seats:
         control = f"http://{row.control_address}"
-        print(
+        lines.append(
             f"  member {row.seat}  clients {row.client_address}  status {control}/status  "
             f"metrics {control}/metrics  log {directory.log_path(row.seat)}"
         )
-    print("try: quorate status, quorate send MESSAGE; Ctrl-C stops", flush=True)
+    lines.append("try: quorate status, quorate send MESSAGE; Ctrl-C stops")
+    return "\n".join(lines)
