@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -9,8 +10,9 @@ import pytest
 import yaml
 
 from quorate_monitoring.programs import program
-from quorate_monitoring.queries import ALERTS
+from quorate_monitoring.queries import ALERTS, DASHBOARDS, queries
 
+REFERENCE = ALERTS.parents[3] / "docs" / "reference"
 RUNBOOKS = ALERTS.parents[3] / "docs" / "how-to" / "runbooks"
 RULES = {
     rule["alert"]: rule
@@ -164,3 +166,38 @@ def test_each_alert_has_what_its_reader_needs(alert: str) -> None:
 
 def test_no_runbook_is_left_over() -> None:
     assert {page.stem for page in RUNBOOKS.glob("*.md")} == set(RULES)
+
+
+@pytest.mark.parametrize(
+    ("named", "pages"),
+    [
+        (r"`(quorate_\w+)`", ["metrics.md", "operator-metrics.md"]),
+        # Of the log's lines, whose fields are called as metrics are.
+        (r"`((?!quorate_)[a-z]+(?:_[a-z]+)+)`", ["events.md", "metrics.md"]),
+        (r"`spec\.([\w.]+)`", ["clusterservice.md"]),
+    ],
+    ids=["metrics", "events", "fields"],
+)
+def test_what_a_runbook_names_is_in_the_reference(named: str, pages: list[str]) -> None:
+    text = "".join((REFERENCE / page).read_text() for page in pages)
+    known = set(re.findall(r"\| `(?:quorate_)?([\w.]+)` \|", text))
+    found = {
+        (runbook.name, name)
+        for runbook in RUNBOOKS.glob("*.md")
+        for name in re.findall(named, runbook.read_text())
+    }
+    assert found, "the pattern finds nothing any more"
+    assert not {
+        (runbook, name) for runbook, name in found if name.removeprefix("quorate_") not in known
+    }
+
+
+def test_each_panel_that_a_runbook_sends_its_reader_to_is_on_a_dashboard() -> None:
+    panels = {query.panel for path in DASHBOARDS for query in queries(path)}
+    found = {
+        (runbook.name, panel)
+        for runbook in RUNBOOKS.glob("*.md")
+        for panel in re.findall(r"“([^”]+)”", runbook.read_text())
+    }
+    assert found, "no runbook names a panel any more"
+    assert not {(runbook, panel) for runbook, panel in found if panel not in panels}
