@@ -187,6 +187,10 @@ def test_a_service_of_the_folder_is_found_and_a_bad_one_explained(terminal: Term
     assert "its log is" in bad.stderr
     assert "exit code 2" in bad.stderr
     assert terminal.members() == []
+    terminal.start(*arguments, "--directory", "bad")
+    terminal.see("Ctrl-C stops")
+    assert terminal.run("send", "again").stdout == "AGAIN!\n"
+    assert terminal.stop() == 0
 
 
 def test_ctrl_c_while_it_starts_and_once_more_leaves_nothing_behind(terminal: Terminal) -> None:

@@ -216,15 +216,36 @@ def _load(kept: Path, options: DevOptions) -> NodeConfig:
         for name, (wanted, has) in asked.items()
         if wanted is not None and wanted != has
     ]
-    if problems:
+    if not problems:
+        return _with_options(config, options)
+    if _holds_a_log(kept.parent):
         raise ConfigurationError(problems)
-    return _with_options(config, options)
+    return _chosen_anew(kept.parent, config, options)
+
+
+def _holds_a_log(directory: Path) -> bool:
+    return any(directory.glob("member-*/data/log-*.seg"))
+
+
+def _chosen_anew(directory: Path, config: NodeConfig, options: DevOptions) -> NodeConfig:
+    """Take over what was chosen otherwise before there was a log: a misspelt class binds nobody.
+
+    The cluster id stays: members that have formatted their directories know it.
+    """
+    seats = config.member.seats
+    if (options.members, options.base_port) != (None, None):
+        count = len(seats) if options.members is None else options.members
+        seats = _choose_seats(count, options.base_port)
+    service = options.service or config.member.service
+    member = replace(config.member, service=service, seats=seats)
+    chosen = _with_options(replace(config, member=member), options)
+    validate(chosen)
+    _store(directory, chosen)
+    return chosen
 
 
 def _create(directory: Path, options: DevOptions) -> NodeConfig:
     count = DEFAULT_MEMBERS if options.members is None else options.members
-    if not 1 <= count <= SEATS_MAX:
-        raise ConfigurationError([f"--members is {count}, not 1 to {SEATS_MAX}"])
     member = MemberConfig(
         cluster_id=ClusterId(secrets.token_bytes(CLUSTER_ID_LENGTH)),
         seat=Seat(0),
@@ -246,10 +267,15 @@ def _create(directory: Path, options: DevOptions) -> NodeConfig:
     for name in ("secret", "token"):
         _write_private(directory / name, secrets.token_urlsafe(32))
     (directory / ".gitignore").write_text("*\n")
-    # Last and at once: a directory with this file has everything else.
+    # Last: a directory with this file has everything else.
+    _store(directory, config)
+    return config
+
+
+def _store(directory: Path, config: NodeConfig) -> None:
+    """Write ``cluster.json`` at once."""
     _write_private(directory / "cluster.json.new", json.dumps(to_mapping(config), indent=1))
     (directory / "cluster.json.new").rename(directory / "cluster.json")
-    return config
 
 
 def _with_options(config: NodeConfig, options: DevOptions) -> NodeConfig:
@@ -270,6 +296,8 @@ def _write_private(path: Path, text: str) -> None:
 
 
 def _choose_seats(count: int, base_port: int | None) -> tuple[SeatAddress, ...]:
+    if not 1 <= count <= SEATS_MAX:
+        raise ConfigurationError([f"--members is {count}, not 1 to {SEATS_MAX}"])
     if base_port is not None:
         return tuple(
             SeatAddress(Seat(n), HOST, base_port + n, base_port + 10 + n, base_port + 20 + n)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from quorate.archive.segment import segment_name
 from quorate.config import ClusterConstants, ConsensusSettings, Durability, from_mapping
 from quorate.consensus.types import Seat
 from quorate.dev.layout import DEFAULT_SERVICE, DevDirectory, DevOptions
@@ -104,9 +105,49 @@ def test_small_segments_for_tests_reach_the_members(tmp_path: Path) -> None:
 def test_what_the_log_belongs_to_cannot_be_changed(
     tmp_path: Path, changed: DevOptions, option: str
 ) -> None:
-    opened(DevOptions(tmp_path, service="a:B"))
+    made = opened(DevOptions(tmp_path, service="a:B"))
+    made.data_path(Seat(1)).mkdir()
+    (made.data_path(Seat(1)) / segment_name(0)).touch()
+    kept = (tmp_path / "cluster.json").read_bytes()
     assert option in problem_of(replace(changed, directory=tmp_path))
+    assert (tmp_path / "cluster.json").read_bytes() == kept
     opened(DevOptions(tmp_path, service="a:B", members=3))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        DevOptions(Path(), service="c:D"),
+        DevOptions(Path(), members=5),
+        DevOptions(Path(), members=1, base_port=9010, service="c:D"),
+    ],
+)
+def test_before_there_is_a_log_everything_can_be_chosen_otherwise(
+    tmp_path: Path, changed: DevOptions
+) -> None:
+    """Such as after a misspelt service; the members may have formatted their directories."""
+    first = opened(DevOptions(tmp_path, service="a:B", service_config="x"))
+    first.data_path(Seat(0)).mkdir()
+    (first.data_path(Seat(0)) / "node-state").touch()
+    wanted = (changed.service or "a:B", changed.members or 3)
+    for options in (replace(changed, directory=tmp_path), DevOptions(tmp_path)):
+        again = opened(options)
+        assert (again.service, len(again.seats)) == wanted
+        assert again.cluster_id == first.cluster_id
+        config = from_mapping(tomllib.loads(again.config_path(Seat(0)).read_text()))
+        assert (config.member.seats, config.member.service) == (again.seats, again.service)
+        assert config.member.service_config == "x"
+    assert changed.base_port in (None, again.seats[0].client_port)
+
+
+@pytest.mark.parametrize("members", [0, 10])
+def test_what_is_refused_changes_nothing_before_there_is_a_log(
+    tmp_path: Path, members: int
+) -> None:
+    opened(DevOptions(tmp_path))
+    kept = (tmp_path / "cluster.json").read_bytes()
+    assert "not 1 to 9" in problem_of(DevOptions(tmp_path, members=members))
+    assert (tmp_path / "cluster.json").read_bytes() == kept
 
 
 def test_a_second_supervisor_is_refused_until_the_first_has_ended(tmp_path: Path) -> None:
