@@ -292,6 +292,8 @@ class Session:
             case Rewind(sequence):
                 self._require_open("rewind")
                 self.ingress.rewind(sequence)
+                # A close that was sent behind what is missing was not taken.
+                self._is_close_sent = False
             case Redirect(address):
                 self._on_redirect(address, now)
             case Closed(_, reason):

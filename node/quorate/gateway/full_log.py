@@ -35,6 +35,10 @@ class FullLog:
         known = self._refused_from.get(connection, sequence)
         self._refused_from[connection] = min(known, sequence)
 
+    def has_refused(self, connection: ClientConnection) -> bool:
+        """Tell whether there is ingress that the client is to send again."""
+        return connection in self._refused_from
+
     def refuse_open(self) -> None:
         """Count an open that has to wait."""
         self._refusals.count(Refusal.STORAGE_FULL)

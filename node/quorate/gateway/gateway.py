@@ -300,7 +300,7 @@ class Gateway:
                 if self._is_attached(connection, session_id):
                     self._on_egress_acknowledge(connection, sequence)
             case Close(session_id):
-                if self._is_attached(connection, session_id):
+                if self._is_attached(connection, session_id) and not self._lacks(connection):
                     self.append_close(session_id, CloseReason.CLIENT)
             case _:
                 raise RemoteProtocolError(f"{type(message).__name__} from a client")
@@ -428,6 +428,14 @@ class Gateway:
                     egress_acknowledged=sequence,
                 )
             )
+
+    def _lacks(self, connection: ClientConnection) -> bool:
+        """Tell whether ingress was not taken that the client sends again.
+
+        A close comes behind all ingress: it is not taken either, and asked for again as well.
+        """
+        is_rejected = self._retry_at is not None
+        return is_rejected or connection.rewound_to > 0 or self._full_log.has_refused(connection)
 
     def _is_attached(self, connection: ClientConnection, session_id: int) -> bool:
         """Tell whether a message of this session may be taken from this connection."""

@@ -387,6 +387,16 @@ def test_asks_for_the_close_again_after_a_reconnect() -> None:
     assert said(session) == [Close(4096)]
 
 
+def test_asks_for_the_close_again_behind_what_was_asked_for_again() -> None:
+    session = opened()
+    session.ingress.offer(b"1")
+    session.close()
+    said(session)
+    hear(session, Rewind(1))
+    assert [type(message) for message in said(session)] == [Ingress, Close]
+    assert said(session) == []
+
+
 def test_a_session_that_may_have_been_told_what_was_lost_ends_and_says_so() -> None:
     session = opened()
     (event,) = hear(session, Closed(4096, CloseReason.LOST))

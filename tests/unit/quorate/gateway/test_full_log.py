@@ -122,6 +122,27 @@ def test_closes_go_on_and_nothing_expires() -> None:
     led(test)
 
 
+def test_a_client_that_closes_meanwhile_loses_nothing() -> None:
+    async def test() -> None:
+        async with cluster() as loopback:
+            loopback.lead()
+            gateway = loopback.members[0].gateway
+            client = await ClusterClient.connect(loopback.addresses)
+            gateway.refuse_ingress()
+            request = asyncio.ensure_future(client.request(b"last"))
+            await until(lambda: refused(loopback, "storage-full") > 0)
+            closing = asyncio.ensure_future(client.close(timeout=60))
+            await until(lambda: not client.can_offer)
+            loopback.turn()
+            gateway.take_ingress()
+            await closing
+            assert await request == b"last"
+            assert heard(loopback) == [b"last"]
+            assert not loopback.members[0].container.sessions()
+
+    run(test)
+
+
 def test_a_leader_that_begins_with_a_full_log_lets_nobody_in_before_there_is_room() -> None:
     async def test(loopback: LoopbackCluster, client: RawClient) -> None:
         gateway = loopback.members[0].gateway

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import AsyncExitStack
 
 import pytest
 
+from quorate.client import ClusterClient
 from quorate.config import ClusterConstants, GatewayConfig
 from quorate.gateway.gateway import batch_bytes_max
 from quorate.protocol.entry_bodies import CloseReason
@@ -172,6 +174,22 @@ def test_a_close_comes_behind_everything_sent_before() -> None:
         assert await client.expect(Closed) == Closed(client.session_id, CloseReason.CLIENT)
         assert await client.expect_end() == []
         assert loopback.appended == 3
+
+    led(test)
+
+
+def test_a_close_behind_a_gap_waits_until_that_is_filled() -> None:
+    async def test(loopback: LoopbackCluster, client: RawClient) -> None:
+        await client.attach()
+        client.ingress(2, b"b")
+        assert (await client.expect(Rewind)).sequence == 1
+        client.ingress(3, b"c")
+        client.say(Close(client.session_id))
+        client.ingress(1, b"a", b"b", b"c")
+        assert len(await client.answers(3)) == 3
+        client.say(Close(client.session_id))
+        await client.expect(Closed)
+        assert heard(loopback) == [b"a", b"b", b"c"]
 
     led(test)
 
@@ -459,6 +477,23 @@ def test_ingress_that_the_log_rejects_is_sent_again_by_a_session_that_resumes(
         assert await client.answers(1) == [(1, b"a")]
 
     led(test)
+
+
+def test_a_close_behind_rejected_ingress_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def body() -> None:
+        async with cluster() as loopback:
+            loopback.lead()
+            client = await ClusterClient.connect(loopback.addresses)
+            rejected = reject(loopback, monkeypatch)
+            request = asyncio.ensure_future(client.request(b"last"))
+            await until(lambda: len(rejected) == 1)
+            monkeypatch.undo()
+            await client.close(timeout=60)
+            assert await request == b"last"
+            assert heard(loopback) == [b"last"]
+            assert not loopback.members[0].container.sessions()
+
+    run(body)
 
 
 def test_what_was_rejected_during_a_hand_over_that_failed_is_sent_again(
