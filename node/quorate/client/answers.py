@@ -17,8 +17,9 @@ class Answers:
         self.requests: dict[int, asyncio.Future[bytes | None]] = {}
         """By ingress sequence, ascending."""
         self._loop = loop
-        self._acknowledgements: list[tuple[int, asyncio.Future[None]]] = []
-        self._credit: list[asyncio.Future[None]] = []
+        # Whoever gives up takes its place with it: what it waits for may never come.
+        self._acknowledgements: dict[asyncio.Future[None], int] = {}
+        self._credit: dict[asyncio.Future[None], None] = {}
 
     async def answer(self, sequence: int) -> bytes | None:
         """Wait for the first answer to a message; None if it is applied without any."""
@@ -32,14 +33,20 @@ class Answers:
     async def acknowledged(self, sequence: int) -> None:
         """Wait until a message is acknowledged."""
         future: asyncio.Future[None] = self._loop.create_future()
-        self._acknowledgements.append((sequence, future))
-        await future
+        self._acknowledgements[future] = sequence
+        try:
+            await future
+        finally:
+            self._acknowledgements.pop(future, None)
 
     async def credit(self) -> None:
         """Wait until there may be credit."""
         future: asyncio.Future[None] = self._loop.create_future()
-        self._credit.append(future)
-        await future
+        self._credit[future] = None
+        try:
+            await future
+        finally:
+            self._credit.pop(future, None)
 
     def resolve(self, sequence: int, payload: bytes) -> bool:
         """Answer a request; tell whether anybody waited for it."""
@@ -64,20 +71,14 @@ class Answers:
             future = requests.pop(first)
             if not future.done():
                 future.set_result(None)
-        if not self._acknowledgements:
-            return
-        waiting, self._acknowledgements = self._acknowledgements, []
-        for awaited, waiter in waiting:
-            if awaited > sequence:
-                self._acknowledgements.append((awaited, waiter))
-            elif not waiter.done():
+        for waiter, awaited in self._acknowledgements.items():
+            if awaited <= sequence and not waiter.done():
                 waiter.set_result(None)
 
     def on_credit(self, *, has_credit: Callable[[], bool]) -> None:
         """Wake who waits for credit, if there is any."""
         if self._credit and has_credit():
-            waiters, self._credit = self._credit, []
-            for waiter in waiters:
+            for waiter in self._credit:
                 if not waiter.done():
                     waiter.set_result(None)
 
@@ -86,7 +87,7 @@ class Answers:
         for sequence, request in self.requests.items():
             if not request.done():
                 request.set_exception(end_error(ended, sequence))
-        for sequence, waiter in self._acknowledgements:
+        for waiter, sequence in self._acknowledgements.items():
             if not waiter.done():
                 waiter.set_exception(end_error(ended, sequence))
         self.on_credit(has_credit=lambda: True)
