@@ -80,6 +80,17 @@ class CreditPool:
         """How many connections have brought ingress lately; at least one."""
         return max(self.active, self._active_before)
 
+    def begin(self, now: int, applied_bytes: int) -> None:
+        """Begin to serve: what was measured before ended with the time that was served before.
+
+        Args:
+            now: Loop time in nanoseconds.
+            applied_bytes: Batch bytes applied so far, as ``on_turn`` is told.
+
+        """
+        self._mark = self._delay = 0
+        self._began_at, self._applied_before = now, applied_bytes
+
     def first(self, connections: int) -> int:
         """Return how many batch bytes one of ``connections`` may have that has just come.
 

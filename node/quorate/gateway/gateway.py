@@ -454,6 +454,7 @@ class Gateway:
 
     def _begin_serving(self) -> None:
         self._redirected_to = self._retry_at = None
+        self._pool.begin(self.now, self._egress.applied_bytes)
         self._let_in()
 
     def _let_in(self) -> None:

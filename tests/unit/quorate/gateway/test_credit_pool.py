@@ -219,6 +219,23 @@ def test_the_room_of_the_backlog_ends() -> None:
     assert backlog_room(BACKLOG_BYTES_MAX + 1) == 0
 
 
+@given(away_s=st.integers(0, 1000), rounds=st.integers(1, 5))
+def test_the_time_in_which_another_led_is_no_delay(away_s: int, rounds: int) -> None:
+    pool = settled(active=4)
+    now = 8 * ROUND_NS
+    # A commit position that is not applied when leadership is lost is applied under the next.
+    now += ROUND_NS
+    pool.on_turn(now, 9 * 64 * MIB, (4096, 4096, 0))
+    total, share = pool.total, pool.share
+    now += away_s * 1_000_000_000
+    pool.begin(now, 9 * 64 * MIB)
+    assert (pool.total, pool.share) == (total, share)
+    for _ in range(rounds):
+        now += ROUND_NS
+        pool.on_turn(now, 9 * 64 * MIB, (8192, 8192, 8192))
+    assert pool.total >= total * (15 / 16) ** (rounds + 1)
+
+
 def test_what_was_applied_in_time_delays_nothing_later() -> None:
     """One commit position is measured at a time, and only until it is applied."""
     pool = CreditPool(CREDIT)
