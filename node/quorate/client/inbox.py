@@ -12,7 +12,8 @@ from quorate.errors import ServiceError
 INBOX_BYTES_MAX: Final = 8 * 1024 * 1024
 """Bytes waiting above which the client reads no more from the cluster."""
 UNCLAIMED_MESSAGES_MAX: Final = 1024
-"""Messages kept for an application that has never called ``receive``."""
+"""Messages kept for an application that has never called ``receive``, of so many bytes at most,
+the last one always."""
 _MESSAGE_OVERHEAD: Final = 64
 
 
@@ -52,7 +53,10 @@ class Inbox:
         self._messages.append(message)
         self._bytes += len(message.message) + _MESSAGE_OVERHEAD
         if not self._is_claimed:
-            while len(self._messages) > UNCLAIMED_MESSAGES_MAX:
+            messages = self._messages
+            while len(messages) > 1 and (
+                len(messages) > UNCLAIMED_MESSAGES_MAX or self._bytes > INBOX_BYTES_MAX
+            ):
                 self._take()
                 self.unclaimed += 1
         elif self._bytes > INBOX_BYTES_MAX and not self._is_full:
