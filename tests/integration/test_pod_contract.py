@@ -11,6 +11,8 @@ import os
 import socket
 import subprocess
 import sys
+import tomllib
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -74,8 +76,27 @@ def test_a_pod_brings_seat_hash_secrets_code_and_an_empty_volume(pod: Path) -> N
 
 def test_a_name_is_listened_for_on_every_interface(pod: Path) -> None:
     """Whatever the name resolves to at first, or later, is an address of the pod."""
-    with member(pod), socket.create_connection(("127.0.0.2", int((pod / "port").read_text())), 10):
-        pass
+    (seat,) = tomllib.loads((pod / "config/member.toml").read_text())["member"]["seats"]
+    with member(pod):
+        for port in ("client_port", "member_port", "control_port"):
+            socket.create_connection(("127.0.0.2", seat[port]), 10).close()
+
+
+def test_a_mounted_token_is_asked_for_on_this_machine_too(pod: Path) -> None:
+    with member(pod):
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{(pod / 'port').read_text()}/admin/found", b"{}"
+        )
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            urllib.request.urlopen(request, timeout=30)
+        assert ask(pod, "/status")["state"] == "blank"
+
+
+def test_a_pod_that_is_asked_to_end_while_it_loads_its_service_ends_as_asked(pod: Path) -> None:
+    text = f"import os, signal\n\nos.kill(os.getpid(), signal.SIGTERM)\n{CODE}"
+    (pod / "code/orders.py").write_text(text)
+    with start(pod) as process:
+        assert process.wait(60) == ExitCode.ASKED
 
 
 def test_the_log_is_what_the_environment_asks_for(pod: Path) -> None:
@@ -105,6 +126,21 @@ def test_what_a_file_says_of_the_log_holds_for_the_founding_and_is_told_when_it_
 @contextmanager
 def member(pod: Path, **variables: str) -> Iterator[subprocess.Popen[str]]:
     """Run the member until it listens, and end it."""
+    with start(pod, **variables) as process:
+        assert process.stderr is not None
+        said = []
+        for line in process.stderr:
+            said.append(line)
+            if json.loads(line)["event"] == "listening":
+                break
+        else:
+            pytest.fail(f"it ended before it listened: {''.join(said)}")
+        yield process
+
+
+@contextmanager
+def start(pod: Path, **variables: str) -> Iterator[subprocess.Popen[str]]:
+    """Run the member, and end it."""
     environment = {
         **os.environ,
         "PYTHONPATH": str(pod / "code"),
@@ -123,14 +159,6 @@ def member(pod: Path, **variables: str) -> Iterator[subprocess.Popen[str]]:
     )
     with process:
         try:
-            assert process.stderr is not None
-            said = []
-            for line in process.stderr:
-                said.append(line)
-                if json.loads(line)["event"] == "listening":
-                    break
-            else:
-                pytest.fail(f"it ended before it listened: {''.join(said)}")
             yield process
         finally:
             process.kill()
