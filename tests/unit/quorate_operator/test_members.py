@@ -13,7 +13,7 @@ from aiohttp import web
 from quorate.clock import SystemClock
 from quorate.control.status import FollowerRow, MemberState, MemberStatus, encode_status
 from quorate_operator.errors import Deferred, Unavailable
-from quorate_operator.members import Members, PollProblem, _is_news
+from quorate_operator.members import BACKOFF_MAX_S, PAUSE_S, Members, PollProblem, _is_news
 from quorate_operator.planning.observed import Member, Pod
 from quorate_operator.queue import Key
 
@@ -312,6 +312,29 @@ def test_a_member_that_always_has_news_is_asked_at_a_bounded_rate() -> None:
         began = loop.time()
         await here.until(lambda: len(here.member.queries) >= 6, "six answers")
         assert loop.time() - began >= 0.4, "without a pause a member could keep us busy"
+
+    run(story)
+
+
+def test_who_fails_is_asked_less_often_until_it_answers_again() -> None:
+    async def broken(_: web.Request) -> web.StreamResponse:
+        return web.Response(status=500)
+
+    async def story(here: World) -> None:
+        pauses: list[float] = []
+
+        async def sleep(for_s: float) -> None:
+            pauses.append(for_s)
+            await asyncio.sleep(0)
+
+        here.members._sleep = sleep
+        here.member.answer = broken
+        await here.members.follow(KEY, CLUSTER, {0: pod_at(here.ip)})
+        await here.until(lambda: len(pauses) >= 12, "a dozen failures")
+        assert pauses == sorted(pauses), "longer each time"
+        assert BACKOFF_MAX_S / 2 <= pauses[-1] <= BACKOFF_MAX_S
+        here.member.answer = None
+        await here.until(lambda: pauses[-1] == PAUSE_S, "it answers, and is asked as before")
 
     run(story)
 

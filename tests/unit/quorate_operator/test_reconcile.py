@@ -428,6 +428,35 @@ def test_what_status_tells_is_told_also_when_a_step_was_not_done(error: Operator
     assert [note.reason for note in world.notes] == [Reason.UPDATE_STARTED, *refusal]
 
 
+@pytest.mark.parametrize("reason", list(Reason))
+def test_what_was_done_is_told(reason: Reason) -> None:
+    world = World(deque([plan_of(LABEL, APPLY, notes=(Note(reason, "done"),))]))
+    reconciled(world)
+    assert [note.reason for note in world.notes] == [reason]
+
+
+class SlowClock(VirtualClock):
+    """A second and a half between any two readings of how long something took."""
+
+    now_ns: int = 0
+
+    def monotonic(self) -> int:
+        self.now_ns += 1_500_000_000
+        return self.now_ns
+
+    def wall(self) -> int:
+        return self.now_ns
+
+
+def test_how_long_passes_take_is_told_in_seconds() -> None:
+    world = World(deque([plan_of()]))
+    reconciler = world.reconciler()
+    reconciler.clock = SlowClock()
+    asyncio.run(reconciler.reconcile(KEY))
+    assert world.count("reconcile_seconds_count") == 1
+    assert world.count("reconcile_seconds_sum") == pytest.approx(1.5)
+
+
 def test_a_disruption_that_was_not_wanted_any_more_is_not_told() -> None:
     notes = (Note(Reason.UPDATE_STARTED, "begins"), Note(Reason.MEMBER_EVICTED, "replaced"))
     world = World(deque([plan_of(EVICT, notes=notes), plan_of()]))

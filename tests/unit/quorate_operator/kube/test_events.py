@@ -48,6 +48,19 @@ def test_an_event_names_its_resource_and_its_reason() -> None:
     asyncio.run(story())
 
 
+def test_however_long_its_words_the_api_server_takes_an_event() -> None:
+    """It refuses a note of more than 1024 characters, and a reporter of more than 128."""
+
+    async def story() -> None:
+        async with asyncio.timeout(20), fake_api() as fake, api_of(fake.url) as api:
+            await Herald(api, Clock(), "p" * 500).tell(RESOURCE, Note(NOTE.reason, "words " * 500))
+            body = cast("Mapping[str, str]", fake.requests[0].body)
+            assert len(body["note"]) <= 1024
+            assert len(body["reportingInstance"]) <= 128
+
+    asyncio.run(story())
+
+
 def test_a_repetition_is_told_again_only_after_a_while() -> None:
     async def story() -> None:
         async with asyncio.timeout(20), fake_api() as fake, api_of(fake.url) as api:

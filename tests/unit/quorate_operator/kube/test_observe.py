@@ -12,7 +12,7 @@ from quorate.clock import SystemClock
 from quorate_cluster_services.examples import FULL, SMALL, stored
 from quorate_fake_api.server import FakeApi, api_of, fake_api, status
 from quorate_operator.errors import Gone, OperatorError, Unavailable
-from quorate_operator.kube.observe import Absent, Observer
+from quorate_operator.kube.observe import SERVED_S, Absent, Observer
 from quorate_operator.planning.observed import Observed, Source
 
 BASE = "/api/v1/namespaces/ns"
@@ -197,6 +197,31 @@ def test_a_kind_that_is_not_served_any_more_is_asked_about_at_the_next_look() ->
     found = asyncio.run(story())
     assert isinstance(found, Observed)
     assert not found.pod_monitors_served
+
+
+class Hand(SystemClock):
+    """A clock that is moved by hand."""
+
+    now_s = 1000.0
+
+    def boottime(self) -> int:
+        return int(self.now_s * 1e9)
+
+
+def test_pod_monitors_that_come_to_be_served_are_found_within_minutes() -> None:
+    async def story() -> None:
+        async with asyncio.timeout(20), fake_api() as fake, api_of(fake.url) as api:
+            clock = Hand()
+            observer = Observer(api, clock, "here")
+            fake.objects.update(world())
+            for is_served in (False, True):
+                found = await observer.observe("ns", "bank")
+                assert isinstance(found, Observed)
+                assert found.pod_monitors_served == is_served
+                clock.now_s += SERVED_S + 1
+                fake.objects.update({MONITORS: served("podmonitors"), MONITORED: items()})
+
+    asyncio.run(story())
 
 
 def test_a_group_that_is_served_for_other_kinds_alone_has_no_pod_monitors() -> None:
