@@ -8,8 +8,10 @@ from quorate.control.status import MemberState
 from quorate_kubernetes_model import looks
 from quorate_operator import labels
 from quorate_operator.bodies import read_status, write_status
-from quorate_operator.model import ClusterStatus
+from quorate_operator.model import ClusterStatus, OperationRow, QuorumRow, UpdateRow
+from quorate_operator.planning import operations
 from quorate_operator.planning.actions import LabelPod, Plan, Transfer
+from quorate_operator.planning.events import changes
 from quorate_operator.planning.observed import Member, Observed
 from quorate_operator.planning.plan import plan
 from quorate_operator.reasons import Condition, Reason
@@ -31,6 +33,55 @@ def led_by(look: Observed, seat: int, term: int) -> Observed:
             look, other, leader=seat, role=role, state=state, leadership_term_id=term
         )
     return look
+
+
+@pytest.mark.parametrize("replicas", [1, 3, 5])
+def test_as_many_can_be_lost_as_leave_a_majority(replicas: int) -> None:
+    look, required = looks.settled(replicas), replicas // 2 + 1
+    gone = looks.followers_of(look)
+    for lost in range(replicas):
+        row = plan(look).status.quorum
+        assert row == QuorumRow(required, replicas - lost, max(0, replicas - lost - required))
+        is_quorate = looks.reason_of(plan(look), Condition.QUORATE) is Reason.LEADER_FOLLOWED
+        assert is_quorate == (replicas - lost >= required)
+        if gone:
+            look = looks.dead(look, gone.pop())
+
+
+@pytest.mark.parametrize("replicas", [3, 5])
+def test_without_a_leader_it_is_said_whether_a_majority_is_there_to_elect_one(
+    replicas: int,
+) -> None:
+    look = looks.settled(replicas)
+    for seat in look.members:
+        look = looks.with_word(look, seat, leader=None, role="follower", caught_up=False)
+    for lost in range(replicas):
+        is_enough = replicas - lost > replicas // 2
+        reason = Reason.NO_LEADER if is_enough else Reason.MAJORITY_MISSING
+        assert looks.reason_of(plan(look), Condition.QUORATE) is reason, f"{lost} lost"
+        look = looks.dead(look, lost)
+
+
+@pytest.mark.parametrize("kind", [operations.TRANSFER, operations.REPAIR, None])
+def test_the_end_of_an_update_is_told_whatever_begins_then(kind: str | None) -> None:
+    status = looks.settled().resource.status
+    time = "2026-01-01T00:00:00Z"
+    row = OperationRow(kind, "t", "s", Reason.REPAIRING, time, time) if kind else None
+    notes = changes(
+        replace(status, update=UpdateRow("0" * 16, 3, 3)), replace(status, operation=row)
+    )
+    assert [note.reason for note in notes] == [Reason.UPDATE_FINISHED]
+
+
+def test_a_leader_that_is_elected_again_carries_its_new_term() -> None:
+    """Else news of a term in between, which come late, would move the Service."""
+    look = looks.settled()
+    leader = looks.leader_of(look)
+    term = look.pods[leader].term + 2
+    (step,) = looks.steps_of(plan(led_by(look, leader, term)), LabelPod)
+    assert isinstance(step, LabelPod)
+    assert step.name == look.pods[leader].name
+    assert step.annotations == {labels.TERM_ANNOTATION: str(term)}
 
 
 def test_lag_alone_is_not_written() -> None:
