@@ -152,3 +152,45 @@ def test_a_failed_sync_ends_the_life_and_the_next_one_reads_anew() -> None:
         driver.append([b"after the failure"])
         driver.crash(Random(failing))
         driver.reopen(power_was_cut=True)
+
+
+def whole_files(disk: SimulatedDisk) -> int:
+    """Return how many files the log has or can take without more space."""
+    return sum(name.endswith(".seg") for name in disk.names())
+
+
+def fill_up(driver: ArchiveDriver, segments: int) -> None:
+    """Append until the log fills so many segments."""
+    length = driver.archive.segment_length
+    while driver.archive.end.position < segments * length:
+        driver.append([bytes(length // 4 - 64)])
+
+
+@pytest.mark.parametrize("power", [False, True])
+@pytest.mark.parametrize("durability", list(Durability))
+def test_a_cut_on_a_full_disk_takes_no_room_from_the_log(
+    durability: Durability, *, power: bool
+) -> None:
+    """A segment that was taken and never written to holds the next frames, without a spare."""
+    for crash_at in itertools.count(1):
+        driver = new_driver(crash_at, durability)
+        driver.reopen()
+        while driver.archive.prepare_spare():
+            pass
+        fill_up(driver, 1)
+        disk = driver.disk
+        disk.capacity, segments = disk.used_bytes, whole_files(disk)
+        disk.crash_at = disk.operations + crash_at
+        is_cut = False
+        try:
+            fill_up(driver, segments)
+            driver.truncate(0)
+        except SimulatedCrash:
+            is_cut = True
+            driver.crash(Random(crash_at) if power else None)
+            driver.reopen(power_was_cut=power)
+        disk.crash_at = None
+        # What a truncation has removed is room again, as space for as many segments.
+        fill_up(driver, segments)
+        if not is_cut:
+            return

@@ -166,14 +166,8 @@ class Archive:
         """Have the segments ready that the effects need, before anything of them is done."""
         if self._failure is not None:
             return
-        length = self.segment_length
-        bases = 0
-        for effect in effects:
-            if isinstance(effect, AppendToLog):
-                first, last = effect.frames[0].position, effect.frames[-1].position
-                bases += last // length - (first - 1) // length
         try:
-            self.spares.reserve(bases)
+            self.spares.reserve(self._recording.missing_segments(effects))
         except OSError as error:
             failure = storage_error(error, "preparing a segment")
             if not isinstance(failure, DiskFull):

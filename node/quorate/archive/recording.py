@@ -17,6 +17,7 @@ from quorate.archive.scan import mark_behind
 from quorate.archive.segment import Segment, SegmentHeader, Watermark, segment_name
 from quorate.archive.spares import SparePool
 from quorate.config import Durability
+from quorate.consensus.effects import AppendToLog, StoreNodeState, TruncateLog
 from quorate.consensus.types import (
     LOG_START,
     Chain,
@@ -156,6 +157,28 @@ class Recording:
         watermark = Watermark(self.watermark.generation + 1, self.synced)
         segment.write_watermark(watermark)
         self.watermark = watermark
+
+    def missing_segments(
+        self, effects: Sequence[StoreNodeState | AppendToLog | TruncateLog]
+    ) -> int:
+        """Return how many spares the effects take, carried out in order.
+
+        Counted from the last segment's end and not from that of the log: a crash or a
+        truncation can leave a whole segment without a frame, and frames go there first.
+        """
+        end, segments_end, missing = self.end.position, self.segments_end, 0
+        for effect in effects:
+            if isinstance(effect, AppendToLog):
+                end = effect.frames[-1].end
+                over = max(0, end - segments_end)
+                count = (over + self.segment_length - 1) // self.segment_length
+                missing += count
+                segments_end = LogPosition(segments_end + count * self.segment_length)
+            elif isinstance(effect, TruncateLog) and effect.end.position < end:
+                end = effect.end.position
+                base = last_base(end, self.segment_length)
+                segments_end = LogPosition(base + self.segment_length)
+        return missing
 
     def _segment_end(self, position: LogPosition) -> int:
         return position - position % self.segment_length + self.segment_length
