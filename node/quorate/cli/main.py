@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -16,6 +17,8 @@ VERBS = (dev, run, found, status, send, log, verify, recover)
 
 EXIT_INTERRUPTED = 130
 """As a shell tells of a process that SIGINT ended."""
+_OUTPUT_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""What a file on a full disk answers to what is written; our own files say ``StorageError``."""
 
 EPILOG = "exit codes:\n" + "\n".join(
     [
@@ -53,6 +56,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = build_parser().parse_args(arguments)
     try:
         code: int = options.run(options)
+        # A pipe or a file is written to when the buffer is full, or here: at exit it is too late
+        # for an error to find its exit code.
+        sys.stdout.flush()
     except ConfigurationError as error:
         for problem in error.problems:
             _complain(problem)
@@ -62,11 +68,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return ExitCode.FAILED
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has gone; the interpreter must not complain of it at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitCode.FAILED
+    except OSError as error:
+        return _output_failed(error)
     return code
+
+
+def _output_failed(error: OSError) -> int:
+    """Return the exit code of a verb whose output nobody reads, or has no space.
+
+    Raises:
+        OSError: It is another error than these.
+
+    """
+    is_full = error.errno in _OUTPUT_FULL and error.filename is None
+    if not is_full and not isinstance(error, BrokenPipeError):
+        raise error
+    if is_full:
+        _complain(f"the output cannot be written: {error.strerror}")
+    # What is still buffered must not be complained of at exit.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return ExitCode.FAILED
 
 
 def _complain(text: str) -> None:

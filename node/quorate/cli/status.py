@@ -68,10 +68,13 @@ async def _ask_one(asking: Coroutine[None, None, MemberStatus]) -> MemberStatus 
 
 def render(addresses: Sequence[str], statuses: Sequence[MemberStatus | None]) -> list[str]:
     """Return the lines of the table, and one line for each thing that needs words."""
-    leader_end = max(
-        (status.written_position for status in statuses if status and status.role == "leader"),
+    leader = max(
+        (status for status in statuses if status and status.role == "leader"),
+        # One that has been deposed and has not heard of it yet may have the longer log.
+        key=lambda status: status.leadership_term_id,
         default=None,
     )
+    leader_end = None if leader is None else leader.written_position
     rows: list[Sequence[str]] = [COLUMNS]
     for address, status in zip(addresses, statuses, strict=True):
         rows.append(_row(address, status, leader_end))

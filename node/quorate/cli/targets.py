@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import NamedTuple
 
-from quorate.config import CONTROL_PORT, split_address
+from quorate.config import CLIENT_PORT, CONTROL_PORT, split_address
 from quorate.errors import ConfigurationError
 
 _FILES_OF_A_MEMBER = ("node-state*", "log-*.seg", "spare-*")
@@ -61,7 +61,7 @@ def client_addresses(options: argparse.Namespace) -> tuple[str, ...]:
     from quorate.dev.run_file import find_running
 
     if options.address:
-        return _checked(options.address, CONTROL_PORT)
+        return _checked(options.address, CLIENT_PORT)
     return find_running(_absolute(options.directory)).client_addresses
 
 

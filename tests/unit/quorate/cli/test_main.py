@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from quorate.cli.main import VERBS, build_parser, main
-from quorate.config import MemberConfig, NodeConfig, SeatAddress, to_toml
+from quorate.config import CLIENT_PORT, CONTROL_PORT, MemberConfig, NodeConfig, SeatAddress, to_toml
 from quorate.consensus.types import ClusterId, Seat
 from quorate.runtime.exit_codes import ExitCode
 
@@ -48,6 +48,8 @@ def test_every_bad_address_is_named(verb: str, capsys: pytest.CaptureFixture[str
     assert main([verb, "--address", "host", "--address", "h:1", "--address", "h:0"]) == 2
     lines = complaints(capsys)
     assert ["--address host is not" in lines[0], "--address h:0 is not" in lines[1]] == [True, True]
+    port = CLIENT_PORT if verb == "send" else CONTROL_PORT
+    assert all(line.endswith(f"such as 127.0.0.1:{port}") for line in lines)
 
 
 def test_a_bad_configuration_is_told_one_line_a_problem(
@@ -146,19 +148,38 @@ def test_a_service_that_cannot_be_imported_ends_a_member_with_code_2(tmp_path: P
     assert "Traceback" not in done.stderr
 
 
-def test_output_that_nobody_reads_any_more_ends_quietly(tmp_path: Path) -> None:
-    reading, writing = os.pipe()
-    os.close(reading)
+def verified_into(output: int, directory: Path, unbuffered: str) -> tuple[int, str]:
+    """Exit code and errors of a verb that writes there, at once or when it ends."""
     done = subprocess.run(
-        [sys.executable, "-m", "quorate", "verify", str(tmp_path)],
-        stdout=writing,
+        [sys.executable, "-m", "quorate", "verify", str(directory)],
+        stdout=output,
         stderr=subprocess.PIPE,
+        text=True,
         timeout=30,
         check=False,
+        env=environment() | {"PYTHONUNBUFFERED": unbuffered},
     )
-    os.close(writing)
-    assert done.stderr == b""
-    assert done.returncode == 1
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_output_that_nobody_reads_any_more_ends_quietly(tmp_path: Path, unbuffered: str) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        assert verified_into(writing, tmp_path, unbuffered) == (1, "")
+    finally:
+        os.close(writing)
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_output_that_finds_no_space_is_a_failure_in_one_line(
+    tmp_path: Path, unbuffered: str
+) -> None:
+    with Path("/dev/full").open("wb") as full:
+        code, errors = verified_into(full.fileno(), tmp_path, unbuffered)
+    assert code == 1
+    assert errors == "quorate: the output cannot be written: No space left on device\n"
 
 
 def help_of(verb: str | None) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from quorate.cli.status import render
 from quorate.control.status import AlarmRow, MemberState, MemberStatus
 
@@ -51,6 +53,13 @@ def test_columns_line_up_and_no_line_ends_with_blanks() -> None:
     column = lines[0].index("CONTROL")
     assert [line[column:] for line in lines[:3]] == ["CONTROL", "a:1", "b:2"]
     assert all(line == line.rstrip() for line in lines)
+
+
+def test_lag_is_the_distance_from_the_leader_of_the_last_term() -> None:
+    deposed = replace(LEADER, seat=1, leadership_term_id=2, written_position=5000)
+    for statuses in ((LEADER, deposed, RECOVERING), (deposed, LEADER, RECOVERING)):
+        lines = render(("a:1", "b:2", "c:3"), statuses)
+        assert lines[3].split()[-3] == "750"
 
 
 def test_without_a_leader_lag_is_unknown() -> None:
