@@ -46,7 +46,6 @@ from quorate.errors import (
     NotConnected,
     ProtocolError,
     ServiceError,
-    SessionClosed,
 )
 from quorate.protocol.batch import decode_error_payload
 from quorate.protocol.entry_bodies import NAME_BYTES_MAX, SESSION_KEY_LENGTH
@@ -140,6 +139,7 @@ class ClusterClient:
             SessionClosed: The cluster holds as many sessions as it may.
             ValueError: There is no address or one is not ``host:port``, the name is too long, or
                 the cluster id is none.
+            TypeError: The addresses are one text instead of a list.
 
         """
         _check(addresses, name, cluster_id)
@@ -299,7 +299,7 @@ class ClusterClient:
                 await self._established
         except TimeoutError:
             await self._stop()
-            tried = ", ".join(self._dialer.rotation.addresses)
+            tried = ", ".join(self._dialer.describe_attempts())
             raise NotConnected(
                 f"no leader opened a session within {timeout} s at {tried}"
             ) from None
@@ -452,8 +452,11 @@ class ClusterClient:
         self._ended.set_result(ended)
         self._answers.end(ended)
         if not self._established.done():
-            refused = AuthenticationRejected if ended.is_refused else SessionClosed
-            self._established.set_exception(refused(ended.reason))
+            self._established.set_exception(
+                AuthenticationRejected(ended.reason)
+                if ended.is_refused
+                else end_error(ended, _NEVER_SENT)
+            )
             # Whoever connects may have gone already; nobody else asks.
             self._established.exception()
         self._inbox.end(None if self._is_closing else end_error(ended, _NEVER_SENT))
@@ -464,6 +467,8 @@ class ClusterClient:
 
 def _check(addresses: Sequence[str], name: str, cluster_id: bytes | None) -> None:
     """Refuse what could never be dialled or said, before anybody waits for it."""
+    if isinstance(addresses, (str, bytes)):
+        raise TypeError(f"addresses are a list, such as [{addresses!r}], not one text")
     if not addresses:
         raise ValueError("a client needs the address of a member, such as 127.0.0.1:9010")
     for address in addresses:

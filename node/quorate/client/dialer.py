@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 from collections.abc import Callable
 from typing import Final
 
@@ -41,6 +43,15 @@ class Dialer:
         self._is_reading = True
         self._link: MemberLink | None = None
         self._follow: asyncio.TimerHandle | None = None
+        self._outcomes: dict[str, str] = {}
+        """How the last attempt at each address ended, until a session is open."""
+
+    def describe_attempts(self) -> list[str]:
+        """Return each address, with what is known about why no session was opened there."""
+        return [
+            f"{address} ({self._outcomes[address]})" if address in self._outcomes else address
+            for address in self.rotation.addresses
+        ]
 
     async def run(self) -> None:
         """Dial for ever; ends by cancellation."""
@@ -53,9 +64,10 @@ class Dialer:
             self._link = MemberLink(self._session, self._loop, self._on_events)
             try:
                 await self._connect(self._link)
+                self._outcomes[self.address] = "answered, opened none"
                 await self._link.lost
-            except (OSError, TimeoutError):
-                pass
+            except (OSError, TimeoutError) as error:
+                self._outcomes[self.address] = _describe(error)
             finally:
                 self._suspect(_LOST_SUSPECT_NS)
                 self._cancel_follow()
@@ -90,6 +102,7 @@ class Dialer:
             # Not before: redirects are to be read whatever the application has not taken yet.
             self._link.set_reading(is_reading=False)
         self.rotation.on_success()
+        self._outcomes.clear()
         # One that cannot be dialled would end the dialler, and with it the client.
         self.rotation.learn([address for address in event.members if _is_address(address)])
 
@@ -129,6 +142,15 @@ class Dialer:
 
     def _now(self) -> int:
         return int(self._loop.time() * 1e9)
+
+
+def _describe(error: OSError) -> str:
+    """Name the failure without the address and numbers that asyncio adds to it."""
+    if isinstance(error, TimeoutError):
+        return f"no answer in {CONNECT_TIMEOUT_S} s"
+    if isinstance(error, socket.gaierror) or error.errno is None:
+        return error.strerror or str(error)
+    return os.strerror(error.errno)
 
 
 def _is_address(address: str) -> bool:

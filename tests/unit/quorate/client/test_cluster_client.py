@@ -515,6 +515,30 @@ def test_what_can_never_be_connected_is_refused_before_anything_happens(
         ClusterClient.connect(addresses, name=name, cluster_id=cluster_id)
 
 
+def test_whoever_names_one_address_instead_of_a_list_is_told_so() -> None:
+    with pytest.raises(TypeError, match=r"a list, such as \['127.0.0.1:9010'\]"):
+        ClusterClient.connect("127.0.0.1:9010")
+
+
+def test_a_client_that_reaches_nobody_says_why() -> None:
+    async def body() -> None:
+        server, address = await fake_member()
+        server.close()
+        await server.wait_closed()
+        with pytest.raises(NotConnected, match=r"within 1 s at .* \(Connection refused\)"):
+            await ClusterClient.connect([address], timeout=1)
+
+    asyncio.run(body())
+
+
+def test_a_session_that_ends_while_it_opens_says_that_it_has_ended() -> None:
+    async def test(loopback: LoopbackCluster, client: ClusterClient) -> None:
+        with pytest.raises(SessionClosed, match="the session has ended: sessions"):
+            await ClusterClient.connect(loopback.addresses)
+
+    connected(test, settings=ClusterSettings(sessions_max=1))
+
+
 @pytest.mark.parametrize("ended_by", ["cluster", "service", "client"])
 def test_whoever_ends_a_session_nothing_is_dialled_behind_its_end(ended_by: str) -> None:
     async def body() -> None:
