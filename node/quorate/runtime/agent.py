@@ -28,6 +28,7 @@ from quorate.consensus.types import (
     Seat,
 )
 from quorate.control.metrics import Metrics
+from quorate.errors import ServiceFailed
 from quorate.protocol.log_codec import entries_length_max
 from quorate.runtime.applying import Applier
 from quorate.runtime.events import Event, log_event
@@ -292,12 +293,18 @@ class ConsensusAgent:
         before = applier.position
         try:
             applier.apply_slice()
-        except Exception:
+        except BaseException as error:
             # What ends this member here ends each of them at the same message, if they hear of
             # its commit: the last of them cannot learn it from a leader of its own any more.
             self.module.publish_commit(self._instant)
             self._carry_out()
-            raise
+            if isinstance(error, (Exception, SystemExit, KeyboardInterrupt)):
+                raise
+            # Only the author's code raises the others, such as asyncio.CancelledError.
+            raise ServiceFailed(
+                f"a callback raised {error!r} at log position {applier.position}, which is no "
+                "Exception and ends the process: correct the service"
+            ) from error
         if applier.slowest_step_ns > self.callback_alarm_ns:
             detail = f"a callback took {applier.slowest_step_ns // 1_000_000} ms"
             self._carrier.carry_out([Alarm("callback_slow", detail)])
