@@ -11,7 +11,8 @@ from random import Random
 
 from quorate.archive.archive import Archive, PersistEffect
 from quorate.archive.inspect import iterate_frames
-from quorate.archive.segment import segment_name
+from quorate.archive.loading import find_segments
+from quorate.archive.segment import segment_base, segment_name
 from quorate.archive.verify import FindingSeverity, verify_directory
 from quorate.config import ClusterConstants, Durability
 from quorate.consensus.effects import AppendToLog, StoreNodeState, TruncateLog
@@ -171,6 +172,9 @@ class ArchiveDriver:
     def close_clean(self) -> None:
         """End this life properly."""
         self.archive.close_clean()
+        if self.disk.open_files:
+            left = sorted(file.name for file in self.disk.open_files)
+            raise ModelBroken(f"closed, but still open are {left}")
         self.synced_count = self.promised_count = len(self.frames)
         self._archive = None
 
@@ -227,6 +231,8 @@ class ArchiveDriver:
         else:
             self.disk.power_cut(power)
             self.boot += 1
+            # What is left is on the disk, so no cut of the next start may take it away.
+            self.generation = max(self.generation, self._highest_generation())
         self._archive = None
 
     def reopen(self, *, power_was_cut: bool = False) -> None:
@@ -236,6 +242,7 @@ class ArchiveDriver:
             ModelBroken: It knows something else.
 
         """
+        self._check_watermark()
         archive = self.open_archive()
         self._check_log(power_was_cut=power_was_cut)
         self._check_state()
@@ -275,6 +282,16 @@ class ArchiveDriver:
         return LogMark(last.end, last.leadership_term_id, last.chain)
 
     # ----------------------------------------------------------------------------- checks
+
+    def _check_watermark(self) -> None:
+        """Look for the durable watermark where it has to be: on the disk, before the start."""
+        generation = self._highest_generation()
+        if generation < self.generation:
+            raise ModelBroken(f"watermark {self.generation} is gone, the highest is {generation}")
+
+    def _highest_generation(self) -> int:
+        segments = find_segments(self.disk, self.segment_length)
+        return max((found.watermark.generation for found in segments), default=0)
 
     def _check_log(self, *, power_was_cut: bool) -> None:
         recovered = self.archive.recovered
@@ -348,6 +365,25 @@ class ArchiveDriver:
         if self.archive.durability is Durability.FSYNC:
             assert self.synced_count == len(self.frames)
             self.generation = self.archive.watermark.generation
+        self._check_room()
+        self._check_open_files()
+
+    def _check_room(self) -> None:
+        """Compare how far the log can grow, as the leader is told, with the files there are."""
+        bases = [base for base in map(segment_base, self.disk.names()) if base is not None]
+        room_end = max(bases) + self.segment_length if bases else 0
+        if self.archive._recording.segments_end != room_end:
+            told = self.archive._recording.segments_end
+            raise ModelBroken(f"segments are said to end at {told}, they end at {room_end}")
+
+    def _check_open_files(self) -> None:
+        """Look for files that nobody closes: a member lives for months."""
+        opened = [file.name for file in self.disk.open_files if file.is_writable]
+        segments = [name for name in opened if segment_base(name) is not None]
+        if self.archive.durability is Durability.FSYNC and len(segments) > 1:
+            raise ModelBroken(f"all but the last segment are synced, but open are {segments}")
+        if len(opened) != len(set(opened)):
+            raise ModelBroken(f"opened and not closed: {sorted(opened)}")
 
     def rewind(self) -> None:
         """Let the next frame follow the model's last one."""

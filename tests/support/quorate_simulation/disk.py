@@ -118,14 +118,15 @@ class _Node:
 class SimulatedFile:
     """An open file of a simulated disk; dead once the process that opened it is."""
 
-    __slots__ = ("_disk", "_life", "_node", "_writable", "name")
+    __slots__ = ("_disk", "_life", "_node", "is_writable", "name")
 
     def __init__(self, disk: SimulatedDisk, name: str, node: _Node, *, writable: bool) -> None:
         self.name = name
         self._disk = disk
         self._node: _Node | None = node
         self._life = disk.life
-        self._writable = writable
+        self.is_writable = writable
+        disk.open_files.append(self)
 
     @property
     def descriptor(self) -> int | None:
@@ -143,7 +144,7 @@ class SimulatedFile:
     def write(self, offset: int, buffers: Sequence[bytes]) -> None:
         """Write the buffers one behind the other; a crash in between leaves a part."""
         node = self._open_node()
-        if not self._writable:
+        if not self.is_writable:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF), self.name)
         data = b"".join(buffers)
         disk = self._disk
@@ -166,7 +167,9 @@ class SimulatedFile:
         node.sync()
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Let go of the file; a second call does nothing."""
+        if self._node is not None and self._life == self._disk.life:
+            self._disk.open_files.remove(self)
         self._node = None
 
     def _open_node(self) -> _Node:
@@ -199,6 +202,8 @@ class SimulatedDisk:
         """Asked before every operation; the error that it returns is raised."""
         self.recorded: list[Operation] | None = None
         """Set to a list to have every operation noted."""
+        self.open_files: list[SimulatedFile] = []
+        """What this life has open."""
         self._names: dict[str, _Node] = {}
         self._durable_names: dict[str, _Node] = {}
         self._unsynced: list[tuple[str, str, _Node | None]] = []
@@ -273,6 +278,7 @@ class SimulatedDisk:
     def crash_process(self) -> None:
         """End the process; what it wrote stays in the page cache."""
         self.life += 1
+        self.open_files = []
         self._locked = False
         self._crashed = False
         self.crash_at = None
