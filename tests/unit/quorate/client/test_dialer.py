@@ -8,6 +8,7 @@ from quorate.client.dialer import Dialer, _describe
 from quorate.client.member_rotation import MemberRotation
 from quorate.client.session import Session
 from quorate.client.session_events import Established
+from quorate.config import join_address
 
 
 def test_stays_where_it_is_when_redirected_to_a_member_that_was_just_lost() -> None:
@@ -86,5 +87,55 @@ def test_learns_only_members_that_can_be_dialled() -> None:
         members = ("", "b:1", "nonsense", "c..d:1", "e:99999", "[::1]:2")
         dialer.on_established(Established(1, is_resumed=False, durability=0, members=members))
         assert rotation.addresses == ("b:1", "[::1]:2", "a:1")
+
+    asyncio.run(body())
+
+
+def test_follows_a_redirect_to_a_suspect_when_its_time_is_over() -> None:
+    async def body() -> None:
+        loop = asyncio.get_running_loop()
+        rotation = MemberRotation(["a:1", "b:1"])
+        dialer = Dialer(Session(session_key=bytes(16)), rotation, loop, lambda _: None)
+        dialer.address = "b:1"
+        rotation.suspect("a:1", int((loop.time() + 0.01) * 1e9))
+        dialer.on_redirected("a:1")
+        async with asyncio.timeout(30):
+            while not dialer.redirects:  # noqa: ASYNC110 - the condition is a number
+                await asyncio.sleep(0)
+        assert rotation.next() == "a:1"
+
+    asyncio.run(body())
+
+
+@pytest.mark.parametrize("is_silent", [True, False])
+def test_what_was_planned_for_a_connection_goes_with_it(*, is_silent: bool) -> None:
+    """And how long a member is suspect does not become less because the connection is lost."""
+
+    async def body() -> None:
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(asyncio.Protocol, "127.0.0.1", 0)
+        here = join_address(*server.sockets[0].getsockname()[:2])
+        rotation = MemberRotation([here])
+        dialer = Dialer(Session(session_key=bytes(16)), rotation, loop, lambda _: None)
+        task = loop.create_task(dialer.run())
+        async with asyncio.timeout(30):
+            while dialer.connections < 1:  # noqa: ASYNC110 - the condition is a number
+                await asyncio.sleep(0)
+            rotation.suspect("a:1", int((loop.time() + 60) * 1e9))
+            dialer.on_redirected("a:1")
+            assert dialer._follow is not None
+            now = int(loop.time() * 1e9)
+            if is_silent:
+                dialer.leave_silent()
+            else:
+                dialer.leave()
+            while dialer._follow is not None:  # noqa: ASYNC110 - the condition is a state
+                await asyncio.sleep(0)
+        until = rotation.suspect_until(here, now)
+        assert until is not None
+        assert (until - now > 500_000_000) is is_silent
+        task.cancel()
+        await asyncio.wait([task])
+        server.close()
 
     asyncio.run(body())

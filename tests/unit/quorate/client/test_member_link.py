@@ -10,9 +10,10 @@ import pytest
 
 from quorate.client.member_link import MemberLink
 from quorate.client.session import NEVER, Session, SessionSettings
+from quorate.client.session_events import Established, Event, Redirected
 from quorate.protocol.batch import EgressKind, EgressMessage, encode_egress_batch
 from quorate.protocol.session_codec import encode_message
-from quorate.protocol.session_messages import Egress, Opened, Redirect
+from quorate.protocol.session_messages import Egress, Opened, Redirect, Rewind
 
 MS = 1_000_000
 OPENED = encode_message(Opened(1, 0, 4096, 0, 1 << 20, 30_000 * MS, 1000, 2000, ("a:1", "b:1")))
@@ -39,6 +40,8 @@ class Loop:
         self.now = 1.0
         self.timers: list[Timer] = []
         self.soon: list[Callable[[], None]] = []
+        self.events: list[Event] = []
+        """What the link's owner was told."""
 
     def create_future(self) -> asyncio.Future[None]:
         return cast("asyncio.Future[None]", object())
@@ -73,14 +76,18 @@ class Transport:
     def abort(self) -> None:
         pass
 
+    def pause_reading(self) -> None:
+        pass
+
 
 def linked() -> tuple[Loop, Transport, Session, MemberLink]:
     loop, transport = Loop(), Transport()
     session = Session(session_key=bytes(16), settings=SessionSettings())
-    link = MemberLink(session, cast("asyncio.AbstractEventLoop", loop), lambda _: None)
+    link = MemberLink(session, cast("asyncio.AbstractEventLoop", loop), loop.events.extend)
     link.connection_made(cast("asyncio.Transport", transport))
     link.data_received(OPENED)
     loop.turn()
+    loop.events.clear()
     return loop, transport, session, link
 
 
@@ -114,3 +121,38 @@ def test_after_its_end_a_link_arms_nothing() -> None:
     link.data_received(EGRESS)
     link.flush()
     assert loop.armed_ns == NEVER
+
+
+def test_what_was_offered_to_a_full_socket_leaves_as_soon_as_it_is_not_full() -> None:
+    loop, transport, session, link = linked()
+    transport.written.clear()
+    link.pause_writing()
+    session.ingress.offer(b"waits")
+    link.plan_flush()
+    loop.turn()
+    assert not transport.written
+    link.resume_writing()
+    assert transport.written
+
+
+def test_who_does_not_read_takes_no_silence_for_a_loss() -> None:
+    loop, _, session, link = linked()
+    link.set_reading(is_reading=False)
+    session.ingress.offer(b"8")
+    link.flush()
+    for _ in range(50):
+        due = min((t for t in loop.timers if not t.is_cancelled), key=lambda t: t.at)
+        due.is_cancelled = True
+        loop.now = max(loop.now, due.at) + 1e-6
+        due.callback()
+    assert loop.now > session.settings.silence_max_ns / 1e9
+    assert loop.events == []
+
+
+def test_what_a_member_said_before_it_spoke_nonsense_is_not_lost() -> None:
+    loop, _, _, link = linked()
+    link.data_received(EGRESS)
+    told = list(loop.events)
+    link.data_received(encode_message(Redirect("")) + OPENED + encode_message(Rewind(9)))
+    assert link.is_malformed
+    assert [type(event) for event in loop.events[len(told) :]] == [Redirected, Established]
