@@ -236,3 +236,17 @@ def test_a_session_that_ends_is_no_refusal() -> None:
         assert refused(loopback, "not-live") == 0
 
     led(test)
+
+
+@pytest.mark.parametrize("ended_by", ["client", "silence"])
+def test_the_end_of_a_session_is_no_open_of_one_that_is_not_live(ended_by: str) -> None:
+    async def test(loopback: LoopbackCluster, client: RawClient) -> None:
+        await client.attach()
+        if ended_by == "client":
+            client.say(Close(client.session_id))
+        else:
+            loopback.advance(31)
+        await client.expect(Closed)
+        assert refused(loopback, "not-live") == 0
+
+    led(test)

@@ -260,6 +260,36 @@ def test_credit_grows_as_ingress_is_applied() -> None:
     led(test, config=GatewayConfig(credit_bytes=1000))
 
 
+@pytest.mark.parametrize("is_logged", [True, False])
+def test_what_lies_behind_a_gap_leaves_credit_to_send_it_again(*, is_logged: bool) -> None:
+    """Or the client, which has sent it, would wait for ever with the gap unfilled."""
+
+    async def test(loopback: LoopbackCluster, client: RawClient) -> None:
+        credit = (await client.attach()).credit
+        if is_logged:
+            loopback.hold()
+        client.ingress(2, b"quiet")
+        if not is_logged:
+            assert (await client.expect(Rewind)).sequence == 1
+        for _ in range(3):
+            loopback.turn()
+        sequence, sent = 3, len(b"quiet") + 4
+        while sent < credit:
+            client.ingress(sequence, bytes(1020))
+            sequence, sent = sequence + 1, sent + 1024
+        gateway = loopback.members[0].gateway
+        if is_logged:
+            await until(lambda: gateway.ingress_bytes == sent)
+            loopback.release()
+            assert (await client.expect(Rewind)).sequence == 1
+        while (await client.expect(Credit)).bytes_max <= sent:
+            pass
+        client.ingress(1, b"quiet")
+        await client.acknowledged(1)
+
+    led(test)
+
+
 # Serving, redirects
 
 
@@ -457,6 +487,23 @@ def test_an_open_that_the_log_rejects_is_answered_once_it_takes_it(
         while isinstance(word := await client.hear(), Redirect):
             assert word.address == ""
         assert isinstance(word, Opened)
+
+    led(test)
+
+
+def test_a_log_that_goes_on_rejecting_is_asked_again_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def test(loopback: LoopbackCluster, client: RawClient) -> None:
+        rejected = reject(loopback, monkeypatch)
+        client.open()
+        await until(lambda: len(rejected) == 1)
+        async with RawClient(loopback.addresses[0]) as other:
+            loopback.advance(0.06)
+            other.open(key=b"o" * 16)
+            await until(lambda: len(rejected) == 2)
+            loopback.advance(0.06)
+            assert len(rejected) == 4, "both, 100 ms after the first"
 
     led(test)
 

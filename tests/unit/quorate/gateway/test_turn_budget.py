@@ -1,6 +1,8 @@
 from dataclasses import dataclass, field
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from quorate.gateway.turn_budget import (
     BYTES_PER_TURN,
@@ -39,6 +41,19 @@ def test_the_share_of_many_does_not_fall_below_its_least() -> None:
     budget = TurnBudget()
     budget.begin(100_000)
     assert budget.each == MESSAGES_PER_TURN_EACH
+
+
+@given(st.lists(st.integers(1, 100_000), min_size=1, max_size=9))
+def test_bytes_are_shared_like_messages_however_the_number_changes(actives: list[int]) -> None:
+    budget = TurnBudget()
+    for active in actives:
+        budget.begin(active)
+        for share, total, least in (
+            (budget.each, MESSAGES_PER_TURN, MESSAGES_PER_TURN_EACH),
+            (budget.bytes_each, BYTES_PER_TURN, BYTES_PER_TURN_EACH),
+        ):
+            assert share >= least
+            assert share == least or total - active < share * active <= total
 
 
 def test_all_together_bring_no_more_than_a_turn_holds() -> None:
