@@ -77,6 +77,7 @@ class DevCluster:
         self._members: dict[Seat, SupervisedMember] = {}
         self._restarting = restart
         self._leader_told: tuple[int, int] | None = None
+        self._refusal = ""
         self.directory: DevDirectory
         self._board: StatusBoard
         self._client: ControlClient
@@ -326,15 +327,24 @@ class DevCluster:
                 while not await self._try_found(lowest):  # noqa: ASYNC110 - asks a process
                     await asyncio.sleep(FOUND_RETRY_S)
         except TimeoutError as error:
-            raise QuorateError(f"not founded within {START_TIMEOUT_S:g} s") from error
+            raise QuorateError(
+                f"not founded within {START_TIMEOUT_S:g} s: {'; '.join(self._what_is_wrong())}"
+            ) from error
         self._tell(f"cluster {self.directory.cluster_id.hex()} is founded")
+
+    def _what_is_wrong(self) -> list[str]:
+        """Return the last refusal and the members' alarms, such as a full disk's."""
+        statuses = self.known_statuses().values()
+        alarms = {alarm.detail for status in statuses if status for alarm in status.alarms}
+        return [self._refusal or "no member has said why", *sorted(alarms)]
 
     async def _try_found(self, address: str) -> bool:
         """Ask once; False when asking again can help: members are still finding each other."""
         self._raise_stays_down()
         try:
             await self._client.found(address)
-        except (AdminRejected, NotConnected):
+        except (AdminRejected, NotConnected) as error:
+            self._refusal = str(error)
             for status in (await self.statuses()).values():
                 if status is not None and status.founded:
                     return True

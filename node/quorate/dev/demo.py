@@ -317,7 +317,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = _parser().parse_args(arguments)
     screen = Screen(sys.stdout, lambda: SystemClock().monotonic() / 1e9)
     own = parsed.directory is None
-    directory = fresh_directory("quorate-demo-") if own else parsed.directory
+    try:
+        directory = fresh_directory("quorate-demo-") if own else parsed.directory
+    except OSError as error:
+        print(f"demo failed: {error}; set TMPDIR to a folder on a disk", file=sys.stderr)
+        return EXIT_FAILED
     options = DemoOptions(directory, parsed.keys, parsed.seed, parsed.rate)
     try:
         problems = _run(options, screen)
@@ -387,9 +391,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _positive(text: str) -> int:
-    number = int(text)
+    number = int(text) if text.isdecimal() else 0
     if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number above 0")
     return number
 
 

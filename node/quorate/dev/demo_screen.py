@@ -22,6 +22,7 @@ class Screen:
         self._began = now()
         self._is_terminal = out.isatty()
         self._bar = ""
+        self._strokes = _strokes(out)
 
     @property
     def is_terminal(self) -> bool:
@@ -38,7 +39,8 @@ class Screen:
             self.tell(f"{share:4.0%}  {text}")
             return
         filled = int(BAR_WIDTH * share)
-        bar = "█" * filled + "░" * (BAR_WIDTH - filled)
+        done, left = self._strokes
+        bar = done * filled + left * (BAR_WIDTH - filled)
         # A line that wraps could not be taken back.
         columns = _columns(self._out)
         self._bar = f"{bar} {share:4.0%}  {text}"[: max(20, columns - 1)]
@@ -60,6 +62,15 @@ class Screen:
         clear = _CLEAR_LINE if self._is_terminal else ""
         self._out.write(f"{clear}{text}{self._bar}")
         self._out.flush()
+
+
+def _strokes(out: TextIO) -> tuple[str, str]:
+    """Return what a bar is drawn with, in the alphabet of ``out``: done, and left."""
+    try:
+        "█░".encode(out.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return "#", "."
+    return "█", "░"
 
 
 def _columns(out: TextIO) -> int:

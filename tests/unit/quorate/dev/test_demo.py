@@ -123,8 +123,21 @@ def test_an_interrupt_is_not_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("option", ["--keys", "--rate"])
-def test_numbers_must_be_above_zero(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("value", ["0", "-1", "x", "1.5", "\u00b2"])
+def test_numbers_must_be_above_zero(
+    option: str, value: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as caught:
-        main([option, "0"])
+        main([f"{option}={value}"])
     assert caught.value.code == 2
-    assert "not above 0" in capsys.readouterr().err
+    assert f"{value} is not a whole number above 0" in capsys.readouterr().err
+
+
+def test_a_place_where_no_directory_can_be_made_is_told_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TMPDIR", "/proc/nowhere")
+    assert main([]) == EXIT_FAILED
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "/proc/nowhere" in line
+    assert "set TMPDIR to a folder on a disk" in line

@@ -1,6 +1,8 @@
 import io
 import os
 
+import pytest
+
 from quorate.dev.demo_screen import Screen, milliseconds
 
 
@@ -40,6 +42,22 @@ def test_a_line_goes_above_the_bar_and_the_bar_goes_at_the_end() -> None:
     clear = "\r\x1b[K"
     bar = "█" * 15 + "░" * 15 + "  50%  half"
     assert out.getvalue() == f"{clear}{bar}{clear}  1.50 s  something happened\n{bar}{clear}"
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "utf-8", "cp437"])
+def test_a_bar_is_drawn_in_the_alphabet_of_the_terminal(encoding: str) -> None:
+    """An old locale must not end the demo in the middle."""
+
+    class OldTerminal(io.TextIOWrapper):
+        def isatty(self) -> bool:
+            return True
+
+    drawn = io.BytesIO()
+    screen_of = Screen(OldTerminal(drawn, encoding=encoding), lambda: 0.0)
+    screen_of.show_progress(0.5, "half")
+    done, left = "█░" if encoding in ("utf-8", "cp437") else "#."
+    bar = drawn.getvalue().decode(encoding)
+    assert bar == f"\r\x1b[K{done * 15}{left * 15}  50%  half"
 
 
 def test_a_bar_never_wraps() -> None:
