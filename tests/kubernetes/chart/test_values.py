@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,43 @@ VARIANTS = {
         "monitoring.dashboards.labels=null",
     ),
 }
+OTHERWISE = {
+    "image.repository": "r.example.org/quorate",
+    "image.tag": "v9",
+    "image.digest": DIGEST,
+    "image.pullPolicy": "Always",
+    "imagePullSecrets": [{"name": "one"}],
+    "replicas": 3,
+    "installation": "mine",
+    "clusterDomain": "example.org",
+    "resyncSeconds": 61,
+    "reconcilesAtOnce": 5,
+    "logLevel": "debug",
+    "crds.install": False,
+    "resources.requests.cpu": "51m",
+    "resources.requests.memory": "129Mi",
+    "resources.limits.memory": "513Mi",
+    "nodeSelector": {"disk": "fast"},
+    "tolerations": [{"key": "only", "operator": "Exists"}],
+    "affinity": {"nodeAffinity": {}},
+    "priorityClassName": "high",
+    "podAnnotations": {"a": "b"},
+    "podLabels": {"a": "b"},
+    "serviceAccount.name": "theirs",
+    "serviceAccount.annotations": {"a": "b"},
+    "monitoring.labels": {"a": "b"},
+    "monitoring.podMonitor.enabled": False,
+    "monitoring.podMonitor.interval": "15s",
+    "monitoring.rules.enabled": False,
+    "monitoring.rules.for": {"QuorateNoLeader": "5m"},
+    "monitoring.rules.runbooks": "https://example.org",
+    "monitoring.dashboards.enabled": False,
+    "monitoring.dashboards.labels.grafana_dashboard": "2",
+    "monitoring.dashboards.annotations": {"a": "b"},
+}
+"""Each value of the chart with another than its default."""
+NAMED_BY_OTHERS = {"serviceAccount.create"}
+"""Refused alone: see the test of an account that is there."""
 LONGEST = "a" * 53
 """Helm takes no longer one."""
 RELEASES = (
@@ -195,6 +233,29 @@ def test_monitors_and_alerts_are_there_where_their_kinds_are_served(tmp_path: Pa
     assert not of_kind(off, "ConfigMap")
 
 
+def test_whatever_looks_for_the_operator_finds_its_pods_and_their_port(tmp_path: Path) -> None:
+    text = template(tmp_path, *MONITORED)
+    (deployment,), (service,) = of_kind(text, "Deployment"), of_kind(text, "Service")
+    (monitor,), (budget,) = of_kind(text, "PodMonitor"), of_kind(text, "PodDisruptionBudget")
+    pod = deployment["spec"]["template"]
+    (spread,) = pod["spec"]["topologySpreadConstraints"]
+    selectors = [
+        service["spec"]["selector"],
+        *(body["spec"]["selector"]["matchLabels"] for body in (deployment, monitor, budget)),
+        spread["labelSelector"]["matchLabels"],
+    ]
+    for selector in selectors:
+        assert selector
+        assert selector.items() <= pod["metadata"]["labels"].items()
+    (container,) = pod["spec"]["containers"]
+    sought = [
+        *(row["targetPort"] for row in service["spec"]["ports"]),
+        *(row["port"] for row in monitor["spec"]["podMetricsEndpoints"]),
+        *(container[f"{probe}Probe"]["httpGet"]["port"] for probe in ("liveness", "readiness")),
+    ]
+    assert set(sought) == {port["name"] for port in container["ports"]}
+
+
 def test_what_is_set_for_monitoring_arrives(tmp_path: Path) -> None:
     text = template(tmp_path, *MONITORED, *values(*VARIANTS["monitoring with all"]))
     (monitor,), (rules,) = of_kind(text, "PodMonitor"), of_kind(text, "PrometheusRule")
@@ -232,6 +293,32 @@ def test_the_notes_can_be_printed(tmp_path: Path) -> None:
     assert f"image: quorate@{DIGEST}\n" in other["data"]
     assert "PodMonitor" not in other["data"]
     assert "crds.install is false" in other["data"]
+
+
+@pytest.mark.parametrize("name", sorted(OTHERWISE))
+def test_no_value_is_ignored(tmp_path: Path, name: str) -> None:
+    """A template that writes a default out would pass every test of the default."""
+    setting: Any = OTHERWISE[name]
+    for part in reversed(name.split(".")):
+        setting = {part: setting}
+    (tmp_path / "values.yaml").write_text(yaml.safe_dump(setting))
+    before = template(tmp_path, *MONITORED)
+    after = template(tmp_path, *MONITORED, "--values", str(tmp_path / "values.yaml"))
+    assert objects(after) != objects(before)
+
+
+def test_every_value_is_changed_by_a_test() -> None:
+    found = set(leaves(yaml.safe_load((CHART / "values.yaml").read_text()), ""))
+    assert found == set(OTHERWISE) | NAMED_BY_OTHERS
+
+
+def leaves(mapping: dict[str, Any], prefix: str) -> Iterator[str]:
+    """Yield the path of each value that holds no others."""
+    for key, value in mapping.items():
+        if isinstance(value, dict) and value:
+            yield from leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}"
 
 
 def pod_specs(text: str) -> list[dict[str, Any]]:
