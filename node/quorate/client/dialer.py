@@ -64,15 +64,20 @@ class Dialer:
             self._link = MemberLink(self._session, self._loop, self._on_events)
             try:
                 await self._connect(self._link)
-                self._outcomes[self.address] = "answered, opened none"
+                self._note_outcome("answered, opened none")
                 await self._link.lost
             except (OSError, TimeoutError) as error:
-                self._outcomes[self.address] = _describe(error)
+                self._note_outcome(_describe(error))
             finally:
                 self._suspect(_LOST_SUSPECT_NS)
                 self._cancel_follow()
                 self.leave()
                 self._link = None
+
+    def _note_outcome(self, outcome: str) -> None:
+        # Redirects may name ever new addresses; only those of the members are told of.
+        if self.address in self.rotation.addresses:
+            self._outcomes[self.address] = outcome
 
     def plan_flush(self) -> None:
         """Send at the end of this turn of the loop, if there is a connection."""

@@ -353,6 +353,19 @@ def test_a_recovering_member_acknowledges_nothing_and_is_cured_by_a_later_round(
     assert len(leader.sent(CureTarget)) == 2
 
 
+def test_a_cure_reaches_to_the_end_of_the_log_whatever_is_committed() -> None:
+    """What the lost member may have acknowledged can lie above all that this leader knows of."""
+    leader = leading(by_hand=True)
+    base = leader.leader.base
+    leader.propose()
+    leader.receive(1, report(leader, recovering=LOST, checked=base))
+    leader.fire(Deadline.HEARTBEAT)
+    leader.receive(2, report(leader, checked=base))
+    end = leader.core.log.end.position
+    assert leader.module.commit_position < end
+    assert leader.sent(CureTarget, 1) == [CureTarget(leader.module.term, end)]
+
+
 def test_what_a_member_reported_before_it_announced_its_loss_is_forgotten() -> None:
     leader = streaming()
     leader.receive(1, report(leader, recovering=LOST))

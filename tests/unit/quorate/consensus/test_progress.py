@@ -65,6 +65,27 @@ def test_any_two_logs_become_the_leaders(logs: list[HandLog], rows: int) -> None
     assert follower.module.commit_position == leader.core.log.end.position
 
 
+def test_a_new_leader_streams_above_a_log_longer_than_what_may_be_unsynced() -> None:
+    """A follower reports nothing as durable before it has agreed where our term begins."""
+    log = HandLog()
+    log.begin_term(1)
+    for _ in range(20):
+        log.add(1, size=448)
+    config = ConsensusConfig(
+        frame_bytes_max=1024, append_bytes_max=1024, window_bytes=2048, unsynced_bytes_max=4096
+    )
+    leader = Driven(log, 0, config=config)
+    follower = Driven(log.copy(), 1, config=config)
+    leader.be_elected(2)
+    together = Together(leader, follower)
+    together.link(0, 1)
+    leader.tick(50)
+    together.settle(200)
+    assert leader.leader.base > config.unsynced_bytes_max
+    assert follower.core.log.end == leader.core.log.end
+    assert follower.module.commit_position == leader.core.log.end.position
+
+
 def _answer_reads(leader: Driven, log: HandLog, together: Together) -> None:
     for _ in range(50):
         progress = leader.leader.progress[Seat(1)]
