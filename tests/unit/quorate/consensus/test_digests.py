@@ -118,6 +118,9 @@ def test_a_follower_tells_each_new_leader_its_latest_digests() -> None:
     follower.receive(2, append(2))
     assert follower.sent(DigestReport, 1) == [DigestReport(LogPosition(384), B)]
     assert len(follower.sent(DigestReport, 2)) == 4
+    follower.clear()
+    follower.receive(2, append(3), append(3))
+    assert len(follower.sent(DigestReport, 2)) == 4, "the same member begins each term with none"
 
 
 def test_a_new_leader_begins_with_its_own_digests() -> None:
