@@ -97,6 +97,34 @@ def test_one_that_was_given_up_starts_when_it_is_wanted(tmp_path: Path) -> None:
     run(tmp_path, "exit 2", story)
 
 
+def test_one_that_runs_again_is_given_up_no_more(tmp_path: Path) -> None:
+    """Or the cluster would go on saying that its start has failed."""
+
+    async def story(watched: Watched) -> None:
+        member = watched.member
+        await watched.until(lambda: bool(watched.told))
+        assert member.given_up.startswith("member 1 ended (exit code 2")
+        member.want()
+        await watched.until(lambda: member.starts == 2)
+        assert (member.given_up, member.stays_down) == ("", "")
+
+    script = f"test -e {tmp_path}/second && exec tail -f /dev/null; touch {tmp_path}/second; exit 2"
+    run(tmp_path, script, story)
+
+
+def test_wanted_once_is_started_once(tmp_path: Path) -> None:
+    async def story(watched: Watched) -> None:
+        await watched.until(lambda: bool(watched.told))
+        watched.member.want()
+        await watched.until(lambda: len(watched.told) == 2)
+        for _ in range(3):  # as long as a third start would take, and longer
+            process = await asyncio.create_subprocess_exec("true")
+            await process.wait()
+        assert (watched.member.starts, len(watched.told)) == (2, 2)
+
+    run(tmp_path, "exit 2", story)
+
+
 def test_while_restarts_are_paused_it_waits_to_be_wanted(tmp_path: Path) -> None:
     async def story(watched: Watched) -> None:
         watched.member.restarting = False
