@@ -242,10 +242,7 @@ class IngressWindow:
         while to_send and to_send[0].last <= sequence:
             # It was to be sent again, and takes no credit here any more.
             to_send.popleft()
-            if self._base is not None:
-                self._base = (
-                    to_send[0].begin if to_send else self._batched_total
-                ) - self._sent_here
+            self._rebase()
         self._set_limit()
         return True
 
@@ -290,9 +287,13 @@ class IngressWindow:
 
     def _send_again_behind(self, sequence: int) -> None:
         self._to_send = deque(batch for batch in self._kept if batch.last > sequence)
+        self._rebase()
+        self._set_limit()
+
+    def _rebase(self) -> None:
+        """Reckon from what is to be sent next where the credit of this connection begins."""
         begin = self._to_send[0].begin if self._to_send else self._batched_total
         self._base = begin - self._sent_here
-        self._set_limit()
 
     def _cut_unsent(self) -> None:
         """Make batches of what was offered since the last time, none above the limit."""
