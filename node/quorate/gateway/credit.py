@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Final
 
-WINDOW_BYTES_MIN: Final = 1024
-"""What a connection may have under way that had nothing, as soon as there is a share for it."""
+from quorate.gateway.credit_pool import SHARE_BYTES_MIN
 
 
 class CreditAccount:
@@ -108,7 +106,7 @@ class CreditAccount:
         """Double the window once for each window that was applied, if the client wants more."""
         if not self._window:
             # Begun when nobody was granted anything: there is nothing to double, or to use up.
-            self._window = min(WINDOW_BYTES_MIN, share)
+            self._window = min(SHARE_BYTES_MIN, share)
         left = self.granted_bytes - self.received_bytes
         if self.applied_bytes >= self._grown_at and 2 * left < self._window:
             self._grown_at = self.received_bytes
