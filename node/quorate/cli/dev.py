@@ -5,12 +5,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import errno
-import os
 import signal
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from quorate.cli.output import discard_output
 from quorate.config import Durability
 from quorate.dev.layout import DEFAULT_MEMBERS, DEFAULT_SERVICE, DevOptions
 from quorate.runtime.exit_codes import ExitCode
@@ -56,7 +55,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser.add_argument(
         "--durability",
         choices=[item.name.lower() for item in Durability],
-        help=("default for a new one: fsync; replicated is faster and loses data in a power cut"),
+        help="default for a new one: fsync; replicated is faster and loses data in a power cut",
     )
     parser.add_argument(
         "--base-port",
@@ -145,8 +144,7 @@ class _Foreground:
         except OSError as error:
             if error.errno not in _READER_GONE:
                 return
-            # What is still buffered must not be complained of at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            discard_output()
             if not self.asked_to_stop.is_set():
                 self.reader_gone = True
                 self._stop()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import errno
-import os
 import sys
 from collections.abc import Sequence
 
 from quorate import __version__
 from quorate.cli import dev, found, log, recover, run, send, status, verify
+from quorate.cli.output import discard_output
 from quorate.errors import ConfigurationError, QuorateError
 from quorate.runtime.exit_codes import ExitCode
 
@@ -85,8 +85,7 @@ def _output_failed(error: OSError) -> int:
         raise error
     if is_full:
         _complain(f"the output cannot be written: {error.strerror}")
-    # What is still buffered must not be complained of at exit.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    discard_output()
     return ExitCode.FAILED
 
 
