@@ -27,7 +27,8 @@ from quorate.config import Durability
 from quorate.consensus.types import ClusterId, MemberId
 from quorate.errors import CorruptRecord, ForeignData
 
-_HARMLESS = frozenset({LOCK_NAME, NODE_STATE_TEMPORARY, "lost+found"})
+HARMLESS = frozenset({LOCK_NAME, NODE_STATE_TEMPORARY, "lost+found"})
+"""What a directory may hold beside spares that no member has formatted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ def _format_if_empty(files: FileSystem, life: ThisLife) -> bool:
             f"{NODE_STATE_NAME} is missing beside {segments[0]}: this member no longer knows what "
             "it voted for; replace it by an empty directory"
         )
-    foreign = [name for name in names if name not in _HARMLESS and not _is_spare_file(name)]
+    foreign = [name for name in names if name not in HARMLESS and not _is_spare_file(name)]
     if foreign:
         raise ForeignData(
             f"the data directory is not empty and not ours: it holds {foreign[0]!r}; "
@@ -105,6 +106,11 @@ def _format_if_empty(files: FileSystem, life: ThisLife) -> bool:
         files.remove(NODE_STATE_TEMPORARY)
     format_node_state(files, life.cluster_id, life.new_member_id, life.boot_id, life.durability)
     return True
+
+
+def is_of_member(name: str) -> bool:
+    """Tell whether a member has left a file of this name."""
+    return name == NODE_STATE_NAME or segment_base(name) is not None or _is_spare_file(name)
 
 
 def _is_spare_file(name: str) -> bool:

@@ -9,10 +9,6 @@ from typing import NamedTuple
 from quorate.config import CLIENT_PORT, CONTROL_PORT, split_address
 from quorate.errors import ConfigurationError
 
-_FILES_OF_A_MEMBER = ("node-state*", "log-*.seg", "spare-*")
-_IN_EMPTY_ONES = {"lock", "lost+found"}
-"""What a data directory can hold before a member has formatted it."""
-
 
 class Target(NamedTuple):
     """Where to ask, and with which token."""
@@ -94,6 +90,8 @@ def data_directory(path: Path) -> Path:
             sound would deceive whoever is one folder away from the data.
 
     """
+    from quorate.archive.opening import HARMLESS
+
     if not path.is_dir():
         raise ConfigurationError([f"{path} is not a directory"])
     inner = path / "data"
@@ -101,7 +99,7 @@ def data_directory(path: Path) -> Path:
         return path
     if inner.is_dir() and ((path / "member.toml").is_file() or _is_of_a_member(inner)):
         return inner
-    strangers = sorted({found.name for found in path.iterdir()} - _IN_EMPTY_ONES)
+    strangers = sorted({found.name for found in path.iterdir()} - HARMLESS)
     if strangers:
         text = (
             f"{path} holds no member's data, but {strangers[0]}: name a data directory, "
@@ -112,4 +110,6 @@ def data_directory(path: Path) -> Path:
 
 
 def _is_of_a_member(directory: Path) -> bool:
-    return any(any(directory.glob(pattern)) for pattern in _FILES_OF_A_MEMBER)
+    from quorate.archive.opening import is_of_member
+
+    return any(is_of_member(found.name) for found in directory.iterdir())

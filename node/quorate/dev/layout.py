@@ -23,6 +23,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
+from quorate.archive.segment import segment_base
 from quorate.config import (
     CLIENT_PORT,
     ClusterConstants,
@@ -224,7 +225,8 @@ def _load(kept: Path, options: DevOptions) -> NodeConfig:
 
 
 def _holds_a_log(directory: Path) -> bool:
-    return any(directory.glob("member-*/data/log-*.seg"))
+    found = directory.glob("member-*/data/*")
+    return any(segment_base(path.name) is not None for path in found)
 
 
 def _chosen_anew(directory: Path, config: NodeConfig, options: DevOptions) -> NodeConfig:
