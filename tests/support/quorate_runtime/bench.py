@@ -17,6 +17,7 @@ from quorate.consensus.types import (
     ClusterId,
     Instant,
     LeadershipTermId,
+    LogFrame,
     LogPosition,
     MemberId,
     PeerLife,
@@ -25,6 +26,7 @@ from quorate.consensus.types import (
     StartNonce,
 )
 from quorate.control.metrics import Metrics
+from quorate.protocol.entry_bodies import SessionOpenBody, encode_session_open
 from quorate.protocol.frame_codec import LogFrameCodec
 from quorate.protocol.log_codec import EntryType, encode_entry
 from quorate.runtime.agent import ConsensusAgent
@@ -32,7 +34,7 @@ from quorate.runtime.applying import Applier
 from quorate.runtime.effect_runner import EffectRunner, PersistEffect
 from quorate.service.api import ClusteredService
 from quorate.service.container import ServiceContainer
-from quorate.service.outbox import Outbound
+from quorate.service.outbox import Outbound, SessionOpened
 
 CLUSTER = ClusterId(b"c" * 16)
 MS = 1_000_000
@@ -274,6 +276,14 @@ class AgentBench:
         await self.persist_all()
         await self.turns()
 
+    async def open_session(self) -> int:
+        """Return a session's id, opened by the leader that this member is."""
+        self.agent.append_entry(open_entry())
+        await self.turns()
+        await self.persist_all()
+        *_, opened = (item for item in self.gateway.outbox if isinstance(item, SessionOpened))
+        return opened.session_id
+
     async def pass_time(self, ms: int) -> None:
         """Let loop time pass, without a stall, and everything due happen."""
         while ms > 0:
@@ -292,6 +302,25 @@ def member_id(seat: int) -> MemberId:
 def life(seat: int) -> PeerLife:
     """Return the only life of the member in a seat."""
     return PeerLife(Seat(seat), member_id(seat), StartNonce(1))
+
+
+def appended(bench: AgentBench) -> list[LogFrame]:
+    """Return all frames submitted to the recorder, in order."""
+    return [
+        frame
+        for batch in bench.recorder.batches
+        for effect in batch
+        if isinstance(effect, AppendToLog)
+        for frame in effect.frames
+    ]
+
+
+def open_entry() -> bytes:
+    """Return the entry that opens a session."""
+    body = SessionOpenBody(
+        key_hash=b"k" * 16, principal=b"", name="test", message_bytes_max=1 << 18
+    )
+    return encode_entry(EntryType.SESSION_OPEN, 0, encode_session_open(body))
 
 
 def ingress(session_id: int, first_sequence: int, messages: Sequence[bytes]) -> bytes:

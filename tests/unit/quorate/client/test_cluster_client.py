@@ -24,6 +24,8 @@ from quorate.protocol.entry_bodies import CloseReason
 from quorate.protocol.session_codec import encode_error, encode_redirect
 from quorate.protocol.session_messages import LinkError
 from quorate_loopback import LoopbackCluster, ParrotService
+from quorate_loopback.fake_member import fake_member
+from quorate_loopback.raw_client import cluster, heard
 
 PATIENCE_S = 60.0
 Body = Callable[[LoopbackCluster, ClusterClient], Coroutine[None, None, None]]
@@ -44,16 +46,6 @@ async def settled(what: Callable[[], int]) -> None:
             turns, before = turns + 1 if what() == before else 0, what()
 
 
-def cluster(members: int = 1, **options: object) -> LoopbackCluster:
-    return LoopbackCluster(members, service=ParrotService, **options)  # type: ignore[arg-type]
-
-
-def heard(loopback: LoopbackCluster, seat: int = 0) -> list[bytes]:
-    service = loopback.members[seat].service
-    assert isinstance(service, ParrotService)
-    return [message for _, message in service.heard]
-
-
 def connected(test: Body, members: int = 1, **options: object) -> None:
     """Run a test with a cluster that member 0 leads, and a client of it."""
 
@@ -64,23 +56,6 @@ def connected(test: Body, members: int = 1, **options: object) -> None:
                 await test(loopback, client)
 
     asyncio.run(body())
-
-
-class FakeMember(asyncio.Protocol):
-    """Says one thing to whoever connects, or nothing at all."""
-
-    def __init__(self, says: bytes) -> None:
-        self._says = says
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        transport.write(self._says)
-
-
-async def fake_member(says: bytes = b"") -> tuple[asyncio.Server, str]:
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: FakeMember(says), "127.0.0.1", 0)
-    return server, f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
 # Requests
@@ -491,14 +466,6 @@ def test_another_cluster_refuses_the_client() -> None:
     asyncio.run(body())
 
 
-def test_a_session_that_the_cluster_has_no_room_for_is_refused() -> None:
-    async def test(loopback: LoopbackCluster, client: ClusterClient) -> None:
-        with pytest.raises(SessionClosed, match="sessions"):
-            await ClusterClient.connect(loopback.addresses)
-
-    connected(test, settings=ClusterSettings(sessions_max=1))
-
-
 @pytest.mark.parametrize(
     ("addresses", "name", "cluster_id", "message"),
     [
@@ -531,7 +498,7 @@ def test_a_client_that_reaches_nobody_says_why() -> None:
     asyncio.run(body())
 
 
-def test_a_session_that_ends_while_it_opens_says_that_it_has_ended() -> None:
+def test_a_session_that_the_cluster_has_no_room_for_is_said_to_have_ended() -> None:
     async def test(loopback: LoopbackCluster, client: ClusterClient) -> None:
         with pytest.raises(SessionClosed, match="the session has ended: sessions"):
             await ClusterClient.connect(loopback.addresses)

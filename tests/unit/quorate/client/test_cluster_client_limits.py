@@ -11,6 +11,7 @@ from quorate.client.member_rotation import BACKOFF_MAX_NS, BACKOFF_MIN_NS
 from quorate.config import Durability, join_address
 from quorate.protocol.session_codec import encode_message
 from quorate.protocol.session_messages import Opened, Redirect
+from quorate_loopback.fake_member import fake_member
 from quorate_loopback.raw_client import PATIENCE_S, cluster, run, until
 
 
@@ -27,14 +28,8 @@ def test_a_durability_of_a_later_release_promises_no_more_than_is_known(
 ) -> None:
     opened = encode_message(Opened(1, said, 4096, 0, 100, 30 * 10**9, 100, 200, ()))
 
-    class Member(asyncio.Protocol):
-        def connection_made(self, transport: asyncio.BaseTransport) -> None:
-            assert isinstance(transport, asyncio.Transport)
-            transport.write(opened)
-
     async def body() -> None:
-        server = await asyncio.get_running_loop().create_server(Member, "127.0.0.1", 0)
-        address = join_address(*server.sockets[0].getsockname()[:2])
+        server, address = await fake_member(opened)
         client = await ClusterClient.connect([address])
         assert client.durability is expected
         await client.close(timeout=0.01)

@@ -11,11 +11,16 @@ from quorate.client.session_events import Established
 from quorate.config import join_address
 
 
+def dialer_of(addresses: list[str]) -> Dialer:
+    loop = asyncio.get_running_loop()
+    return Dialer(Session(session_key=bytes(16)), MemberRotation(addresses), loop, lambda _: None)
+
+
 def test_stays_where_it_is_when_redirected_to_a_member_that_was_just_lost() -> None:
     async def body() -> None:
         loop = asyncio.get_running_loop()
-        rotation = MemberRotation(["a:1", "b:1"])
-        dialer = Dialer(Session(session_key=bytes(16)), rotation, loop, lambda _: None)
+        dialer = dialer_of(["a:1", "b:1"])
+        rotation = dialer.rotation
         dialer.address = "b:1"
         rotation.suspect("a:1", int((loop.time() + 60) * 1e9))
         dialer.on_redirected("a:1")
@@ -35,8 +40,7 @@ def test_knows_how_the_last_attempt_at_each_address_ended() -> None:
         addresses = [f"127.0.0.1:{server.sockets[0].getsockname()[1]}" for server in (deaf, gone)]
         gone.close()
         await gone.wait_closed()
-        rotation = MemberRotation([*addresses, "c:1"])
-        dialer = Dialer(Session(session_key=bytes(16)), rotation, loop, lambda _: None)
+        dialer = dialer_of([*addresses, "c:1"])
         assert dialer.describe_attempts() == [*addresses, "c:1"]
         task = loop.create_task(dialer.run())
         async with asyncio.timeout(60):
@@ -68,9 +72,7 @@ def test_says_in_words_why_nobody_could_be_reached(error: OSError, words: str) -
 
 def test_ignores_a_redirect_to_nowhere_to_itself_or_to_nonsense() -> None:
     async def body() -> None:
-        loop = asyncio.get_running_loop()
-        rotation = MemberRotation(["a:1"])
-        dialer = Dialer(Session(session_key=bytes(16)), rotation, loop, lambda _: None)
+        dialer = dialer_of(["a:1"])
         dialer.address = "a:1"
         for address in ("", "a:1", "nonsense", "b:99999"):
             dialer.on_redirected(address)
@@ -81,9 +83,8 @@ def test_ignores_a_redirect_to_nowhere_to_itself_or_to_nonsense() -> None:
 
 def test_learns_only_members_that_can_be_dialled() -> None:
     async def body() -> None:
-        loop = asyncio.get_running_loop()
-        rotation = MemberRotation(["a:1"])
-        dialer = Dialer(Session(session_key=bytes(16)), rotation, loop, lambda _: None)
+        dialer = dialer_of(["a:1"])
+        rotation = dialer.rotation
         members = ("", "b:1", "nonsense", "c..d:1", "e:99999", "[::1]:2")
         dialer.on_established(Established(1, is_resumed=False, durability=0, members=members))
         assert rotation.addresses == ("b:1", "[::1]:2", "a:1")
@@ -94,8 +95,8 @@ def test_learns_only_members_that_can_be_dialled() -> None:
 def test_follows_a_redirect_to_a_suspect_when_its_time_is_over() -> None:
     async def body() -> None:
         loop = asyncio.get_running_loop()
-        rotation = MemberRotation(["a:1", "b:1"])
-        dialer = Dialer(Session(session_key=bytes(16)), rotation, loop, lambda _: None)
+        dialer = dialer_of(["a:1", "b:1"])
+        rotation = dialer.rotation
         dialer.address = "b:1"
         rotation.suspect("a:1", int((loop.time() + 0.01) * 1e9))
         dialer.on_redirected("a:1")
@@ -115,8 +116,8 @@ def test_what_was_planned_for_a_connection_goes_with_it(*, is_silent: bool) -> N
         loop = asyncio.get_running_loop()
         server = await loop.create_server(asyncio.Protocol, "127.0.0.1", 0)
         here = join_address(*server.sockets[0].getsockname()[:2])
-        rotation = MemberRotation([here])
-        dialer = Dialer(Session(session_key=bytes(16)), rotation, loop, lambda _: None)
+        dialer = dialer_of([here])
+        rotation = dialer.rotation
         task = loop.create_task(dialer.run())
         async with asyncio.timeout(30):
             while dialer.connections < 1:  # noqa: ASYNC110 - the condition is a number

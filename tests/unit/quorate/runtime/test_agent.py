@@ -7,20 +7,17 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from quorate.consensus.effects import AppendToLog, HaltCode
+from quorate.consensus.effects import HaltCode
 from quorate.consensus.types import (
     ROOM_UNBOUNDED,
     FrameType,
-    LogFrame,
     LogPosition,
     Role,
     Seat,
 )
-from quorate.protocol.entry_bodies import SessionOpenBody, encode_session_open
-from quorate.protocol.log_codec import EntryType, encode_entry
 from quorate.service.api import ClientSession, ClusteredService
-from quorate.service.outbox import EgressBatch, SessionOpened
-from quorate_runtime.bench import MS, AgentBench, ingress
+from quorate.service.outbox import EgressBatch
+from quorate_runtime.bench import MS, AgentBench, appended, ingress, open_entry
 
 SECOND = 1_000 * MS
 MIB = 1024 * 1024
@@ -66,34 +63,6 @@ def run(scenario: Callable[[AgentBench, Timing], Awaitable[None]]) -> None:
     asyncio.run(play())
 
 
-def open_entry() -> bytes:
-    """Return the entry that opens a session."""
-    body = SessionOpenBody(
-        key_hash=b"k" * 16, principal=b"", name="test", message_bytes_max=1 << 18
-    )
-    return encode_entry(EntryType.SESSION_OPEN, 0, encode_session_open(body))
-
-
-def appended(bench: AgentBench) -> list[LogFrame]:
-    """Return all frames submitted to the recorder, in order."""
-    return [
-        frame
-        for batch in bench.recorder.batches
-        for effect in batch
-        if isinstance(effect, AppendToLog)
-        for frame in effect.frames
-    ]
-
-
-async def open_session(bench: AgentBench) -> int:
-    """Open a session and return its id."""
-    bench.agent.append_entry(open_entry())
-    await bench.turns()
-    await bench.persist_all()
-    opened = [item for item in bench.gateway.outbox if isinstance(item, SessionOpened)]
-    return opened[-1].session_id
-
-
 def test_alone_it_leads_and_serves_once_its_term_frame_is_applied() -> None:
     async def scenario(bench: AgentBench, _: Timing) -> None:
         assert bench.module.role is Role.LEADER
@@ -107,7 +76,7 @@ def test_alone_it_leads_and_serves_once_its_term_frame_is_applied() -> None:
 
 def test_entries_of_one_iteration_share_a_frame_and_a_batch() -> None:
     async def scenario(bench: AgentBench, service: Timing) -> None:
-        session = await open_session(bench)
+        session = await bench.open_session()
         frames, batches = len(appended(bench)), len(bench.recorder.batches)
         for sequence in (1, 2, 3):
             bench.agent.append_entry(ingress(session, sequence, [b"%d" % sequence]))
@@ -124,7 +93,7 @@ def test_entries_of_one_iteration_share_a_frame_and_a_batch() -> None:
 
 def test_nothing_is_applied_or_answered_before_it_is_durable() -> None:
     async def scenario(bench: AgentBench, service: Timing) -> None:
-        session = await open_session(bench)
+        session = await bench.open_session()
         bench.agent.append_entry(ingress(session, 1, [b"x"]))
         await bench.turns(10)
         assert service.applied == []
@@ -137,7 +106,7 @@ def test_nothing_is_applied_or_answered_before_it_is_durable() -> None:
 
 def test_entries_beyond_the_frame_limit_make_several_frames_in_order() -> None:
     async def scenario(bench: AgentBench, service: Timing) -> None:
-        session = await open_session(bench)
+        session = await bench.open_session()
         before = len(appended(bench))
         messages = [bytes([65 + n]) * 200_000 for n in range(12)]
         for sequence, message in enumerate(messages, 1):
@@ -154,7 +123,7 @@ def test_entries_beyond_the_frame_limit_make_several_frames_in_order() -> None:
 
 def test_timer_fires_by_an_empty_frame_when_due_and_not_before() -> None:
     async def scenario(bench: AgentBench, service: Timing) -> None:
-        session = await open_session(bench)
+        session = await bench.open_session()
         bench.agent.append_entry(ingress(session, 1, [b"t"]))
         await bench.turns()
         await bench.persist_all()
@@ -210,7 +179,7 @@ def test_clocks_are_read_once_a_turn() -> None:
 
 def test_an_input_that_changes_nothing_costs_no_turn_and_one_that_commits_begins_one() -> None:
     async def scenario(bench: AgentBench, _: Timing) -> None:
-        session = await open_session(bench)
+        session = await bench.open_session()
         before = len(bench.gateway.turns)
         bench.agent.on_persisted(bench.module.core.sequence)
         await bench.turns()
@@ -235,7 +204,7 @@ def test_an_input_that_changes_nothing_costs_no_turn_and_one_that_commits_begins
 
 def test_failing_callback_is_told_here_and_the_next_message_is_applied() -> None:
     async def scenario(bench: AgentBench, service: Timing) -> None:
-        session = await open_session(bench)
+        session = await bench.open_session()
         bench.agent.append_entry(ingress(session, 1, [b"!", b"after"]))
         await bench.turns()
         await bench.persist_all()
@@ -260,7 +229,7 @@ def test_slow_disk_makes_a_leader_hand_over_or_say_so() -> None:
 
 def test_what_the_full_log_does_not_take_is_kept_and_goes_in_first_when_there_is_room() -> None:
     async def scenario(bench: AgentBench, service: Timing) -> None:
-        session = await open_session(bench)
+        session = await bench.open_session()
         room = bench.module.core.log.end.position + 5 * MIB
         bench.agent.room_end = lambda: LogPosition(room)
         await bench.pass_time(50)
@@ -293,7 +262,7 @@ def test_what_the_full_log_does_not_take_is_kept_and_goes_in_first_when_there_is
 
 def test_timers_that_are_due_wait_for_room_without_a_spin() -> None:
     async def scenario(bench: AgentBench, service: Timing) -> None:
-        session = await open_session(bench)
+        session = await bench.open_session()
         bench.agent.append_entry(ingress(session, 1, [b"t"]))
         await bench.turns()
         await bench.persist_all()
@@ -311,7 +280,7 @@ def test_timers_that_are_due_wait_for_room_without_a_spin() -> None:
 
 def test_slow_callback_raises_an_alarm() -> None:
     async def scenario(bench: AgentBench, _: Timing) -> None:
-        session = await open_session(bench)
+        session = await bench.open_session()
         bench.agent.callback_alarm_ns = 5 * MS
         bench.clock.step = 10 * MS
         bench.agent.append_entry(ingress(session, 1, [b"x"]))
@@ -342,7 +311,7 @@ def test_applying_goes_on_from_the_recording_when_memory_has_forgotten() -> None
         service = Timing()
         bench = AgentBench(service, tail_bytes=1)
         await bench.lead()
-        session = await open_session(bench)
+        session = await bench.open_session()
         held = bench.applier.commit_to
         allowed: list[LogPosition] = []
         bench.applier.commit_to = allowed.append  # type: ignore[method-assign,assignment]
@@ -369,7 +338,7 @@ def test_what_is_read_beyond_the_commit_position_is_read_again_when_it_is_commit
         service = Timing()
         bench = AgentBench(service, tail_bytes=1)
         await bench.lead()
-        session = await open_session(bench)
+        session = await bench.open_session()
         held = bench.applier.commit_to
         bench.applier.commit_to = lambda _position: None  # type: ignore[method-assign,assignment]
         ends: list[LogPosition] = []
@@ -397,7 +366,7 @@ def test_a_timer_that_is_due_while_leadership_is_handed_over_does_not_spin() -> 
     """Nothing may be appended then; the loop must not go round for it without sleeping."""
 
     async def scenario(bench: AgentBench, _: Timing) -> None:
-        session = await open_session(bench)
+        session = await bench.open_session()
         bench.agent.append_entry(ingress(session, 1, [b"t"]))
         await bench.turns()
         await bench.persist_all()

@@ -10,15 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quorate.config import ClusterConstants
-from quorate.consensus.effects import AppendToLog, IngressChanged, IngressState
-from quorate.consensus.types import ROOM_UNBOUNDED, LogFrame, LogPosition, Role
+from quorate.consensus.effects import IngressChanged, IngressState
+from quorate.consensus.types import ROOM_UNBOUNDED, LogPosition, Role
 from quorate.errors import ServiceFailed
-from quorate.protocol.entry_bodies import SessionOpenBody, encode_session_open
-from quorate.protocol.log_codec import EntryType, encode_entry
 from quorate.runtime.agent import TICK_MAX_NS
 from quorate.service.api import ClientSession, Cluster, ClusteredService, SnapshotInput
-from quorate.service.outbox import SessionOpened
-from quorate_runtime.bench import MS, AgentBench, ingress
+from quorate_runtime.bench import MS, AgentBench, appended, ingress
 
 
 class Alarmed(ClusteredService):
@@ -46,12 +43,7 @@ def run(scenario: Callable[[AgentBench, int], Awaitable[None]]) -> None:
     async def play() -> None:
         bench = AgentBench(Alarmed())
         await bench.lead()
-        body = SessionOpenBody(b"k" * 16, b"", "test", 1 << 18)
-        bench.agent.append_entry(encode_entry(EntryType.SESSION_OPEN, 0, encode_session_open(body)))
-        await bench.turns()
-        await bench.persist_all()
-        (opened,) = (item for item in bench.gateway.outbox if isinstance(item, SessionOpened))
-        await scenario(bench, opened.session_id)
+        await scenario(bench, await bench.open_session())
 
     asyncio.run(play())
 
@@ -61,12 +53,6 @@ def applied(bench: AgentBench) -> list[bytes]:
     service = bench.applier.container._service
     assert isinstance(service, Alarmed)
     return service.applied
-
-
-def frames(bench: AgentBench) -> list[LogFrame]:
-    """Return all frames that were written, in order."""
-    effects = [effect for batch in bench.recorder.batches for effect in batch]
-    return [frame for item in effects if isinstance(item, AppendToLog) for frame in item.frames]
 
 
 @settings(max_examples=25, deadline=None)
@@ -115,11 +101,11 @@ def test_a_frame_is_filled_to_its_limit_and_not_beyond(over: int) -> None:
         room = limit - 64 - sum(map(len, parts))
         last = ingress(session, 6, [bytes(room - len(ingress(session, 6, [b""])) + over)])
         assert len(last) == room + over
-        before = len(frames(bench))
+        before = len(appended(bench))
         for entry in (*parts, last):
             bench.agent.append_entry(entry)
         await bench.turns()
-        new = frames(bench)[before:]
+        new = appended(bench)[before:]
         assert [frame.entry_count for frame in new] == ([6] if over <= 0 else [5, 1])
         assert all(len(frame.data) <= limit for frame in new)
 
@@ -226,7 +212,7 @@ def test_a_leader_serves_from_the_end_of_its_own_term_frame_on() -> None:
         allow, held = bench.applier.commit_to, list[LogPosition]()
         bench.applier.commit_to = held.append  # type: ignore[method-assign,assignment]
         await bench.lead()
-        founding, term, *_ = frames(bench)
+        founding, term, *_ = appended(bench)
         for position in (founding.end, term.end):
             assert bench.module.role is Role.LEADER
             assert not bench.agent.serving

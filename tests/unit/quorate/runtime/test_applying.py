@@ -9,13 +9,11 @@ from typing import Any
 import pytest
 
 from quorate.consensus.types import FrameType, LeadershipTermId
-from quorate.protocol.entry_bodies import SessionOpenBody, encode_session_open
 from quorate.protocol.log_codec import EntryType, encode_entry
 from quorate.protocol.term_codec import TermBody, encode_term
 from quorate.runtime.applying import MESSAGES_PER_STEP, SLICE_NS, Applier
 from quorate.service.api import ClientSession, ClusteredService
 from quorate.service.container import ServiceContainer
-from quorate.service.outbox import SessionOpened
 from quorate.testing import ServiceHarness
 from quorate_runtime.bench import MS, AgentBench, FakeClock, ingress
 
@@ -46,12 +44,7 @@ async def prepared(service: Slow) -> tuple[AgentBench, int]:
     """Return a leading member of a cluster of one, and a session."""
     bench = AgentBench(service)
     await bench.lead()
-    body = SessionOpenBody(b"k" * 16, b"", "test", 1 << 18)
-    bench.agent.append_entry(encode_entry(EntryType.SESSION_OPEN, 0, encode_session_open(body)))
-    await bench.turns()
-    await bench.persist_all()
-    (opened,) = (item for item in bench.gateway.outbox if isinstance(item, SessionOpened))
-    return bench, opened.session_id
+    return bench, await bench.open_session()
 
 
 def slices(bench: AgentBench, service: Slow) -> list[int]:
