@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from quorate.config import Durability
 _COLOURS = ("#2563a8", "#c2571a", "#3c8c4a", "#8250a0")
 _TARGET_COLOUR = "#333333"
 _WIDTH_IN, _HEIGHT_IN = 12.0, 5.2
+_SUBTITLE_CHARACTERS = 150
+"""In a line as wide as the whole picture; a picture of one half has half of it."""
 
 
 def write_plot(blocks: Sequence[Block], path: Path, subtitle: str) -> list[Path]:
@@ -27,11 +30,20 @@ def write_plot(blocks: Sequence[Block], path: Path, subtitle: str) -> list[Path]
         OSError: The file cannot be written.
 
     """
+    picture = draw(blocks, subtitle)
+    if picture is None:
+        return []
+    picture.savefig(path, dpi=130)
+    return [path]
+
+
+def draw(blocks: Sequence[Block], subtitle: str) -> Picture | None:
+    """Return the picture of what there is, half as wide where it is one kind, or None."""
     latencies = [block for block in blocks if block.measured.histograms]
     throughputs = bars(blocks)
     count = bool(latencies) + bool(throughputs)
     if not count:
-        return []
+        return None
     with mpl.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
         picture = Picture(figsize=(_WIDTH_IN * count / 2, _HEIGHT_IN), layout="constrained")
         axes = iter(picture.subplots(1, count, squeeze=False)[0])
@@ -39,9 +51,9 @@ def write_plot(blocks: Sequence[Block], path: Path, subtitle: str) -> list[Path]
             _draw_latencies(next(axes), latencies)
         if throughputs:
             _draw_throughputs(next(axes), throughputs)
-        picture.suptitle(subtitle, fontsize=9, color="#555555")
-        picture.savefig(path, dpi=130)
-    return [path]
+        lines = textwrap.fill(subtitle, _SUBTITLE_CHARACTERS * count // 2)
+        picture.suptitle(lines, fontsize=9, color="#555555")
+    return picture
 
 
 def _draw_latencies(axes: Axes, blocks: Sequence[Block]) -> None:
