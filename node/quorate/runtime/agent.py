@@ -15,7 +15,7 @@ from typing import Protocol
 
 from quorate.clock import Clock, LoopTime
 from quorate.config import ClusterConstants
-from quorate.consensus.effects import Alarm, Effect, HaltCode, IngressState
+from quorate.consensus.effects import Effect, HaltCode, IngressState
 from quorate.consensus.messages import AppendReport, Message
 from quorate.consensus.module import ConsensusModule, Rejection
 from quorate.consensus.types import (
@@ -32,6 +32,7 @@ from quorate.errors import ServiceFailed
 from quorate.protocol.log_codec import entries_length_max
 from quorate.runtime.applying import Applier
 from quorate.runtime.events import Event, log_event
+from quorate.runtime.slow_callbacks import SlowCallbacks
 from quorate.service.outbox import Outbound, SessionClosed, SessionOpened
 
 LOGGER = logging.getLogger("quorate.runtime")
@@ -100,7 +101,7 @@ class ConsensusAgent:
         """Called at every tick, for what changes without an event of its own."""
         self.on_digest: Callable[[LogPosition, bytes], None] = lambda _position, _digest: None
         """Called with each digest that members compare."""
-        self.callback_alarm_ns = 10 * NS
+        self.slow_callbacks = SlowCallbacks()
         self.storage_busy_ns: Callable[[], int] = lambda: 0
         """Returns for how long the write that is running has been running, in real time."""
         self.room_end: Callable[[], LogPosition] = lambda: ROOM_UNBOUNDED
@@ -248,6 +249,7 @@ class ConsensusAgent:
         self.module.on_storage_stalled(now, stalled=stalled)
         self.module.on_room(now, self.room_end())
         self.module.on_tick(now)
+        self._tell_slow_callbacks(0)
         self.watch()
 
     # -- what clients send ----------------------------------------------------------------
@@ -305,10 +307,8 @@ class ConsensusAgent:
                 f"a callback raised {error!r} at log position {applier.position}, which is no "
                 "Exception and ends the process: correct the service"
             ) from error
-        if applier.slowest_step_ns > self.callback_alarm_ns:
-            detail = f"a callback took {applier.slowest_step_ns // 1_000_000} ms"
-            self._carrier.carry_out([Alarm("callback_slow", detail)])
-        applier.slowest_step_ns = 0
+        slowest_ns, applier.slowest_step_ns = applier.slowest_step_ns, 0
+        self._tell_slow_callbacks(slowest_ns)
         outbox = applier.container.take_outbox()
         if applier.position != before:
             self.module.on_service_position(self._instant, applier.position)
@@ -320,6 +320,10 @@ class ConsensusAgent:
             self._gateway.on_outbox(outbox)
             if LOGGER.isEnabledFor(logging.DEBUG):
                 _log_sessions(outbox)
+
+    def _tell_slow_callbacks(self, slowest_ns: int) -> None:
+        if news := self.slow_callbacks.judge(self._instant.loop, slowest_ns):
+            self._carrier.carry_out(news)
 
     def _timer_due_in(self) -> int | None:
         """Return in how many nanoseconds a pending timer wants a frame; None for never."""

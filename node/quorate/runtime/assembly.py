@@ -171,7 +171,7 @@ def assemble(
     )
     applier = Applier(prepared.container, module.core.log, clock, writer.read, spawn, wake)
     agent = ConsensusAgent(module, applier, clock, metrics, prepared.constants, ends.halt)
-    agent.callback_alarm_ns = config.member.callback_alarm_ms * MS
+    agent.slow_callbacks.limit_ns = config.member.callback_alarm_ms * MS
     agent.storage_busy_ns = lambda: writer.busy_ns
     agent.room_end = lambda: archive.room_end
     agent.storage_stall_ns = config.consensus.election_timeout_min_ms * MS // 2

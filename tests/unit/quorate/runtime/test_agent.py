@@ -15,6 +15,7 @@ from quorate.consensus.types import (
     Role,
     Seat,
 )
+from quorate.runtime.slow_callbacks import SHOWN_NS
 from quorate.service.api import ClientSession, ClusteredService
 from quorate.service.outbox import EgressBatch
 from quorate_runtime.bench import MS, AgentBench, appended, ingress, open_entry
@@ -278,15 +279,27 @@ def test_timers_that_are_due_wait_for_room_without_a_spin() -> None:
     run(scenario)
 
 
-def test_slow_callback_raises_an_alarm() -> None:
+def test_an_alarm_of_a_slow_callback_stands_for_minutes_and_is_then_taken_back() -> None:
     async def scenario(bench: AgentBench, _: Timing) -> None:
         session = await bench.open_session()
-        bench.agent.callback_alarm_ns = 5 * MS
-        bench.clock.step = 10 * MS
-        bench.agent.append_entry(ingress(session, 1, [b"x"]))
-        await bench.turns()
-        await bench.persist_all()
+        bench.agent.slow_callbacks.limit_ns = 5 * MS
+
+        async def be_slow(sequence: int) -> None:
+            bench.clock.step = 10 * MS
+            bench.agent.append_entry(ingress(session, sequence, [b"x"]))
+            await bench.turns()
+            await bench.persist_all()
+            bench.clock.step = 0
+
+        shown_ms = SHOWN_NS // MS
+        await be_slow(1)
+        await bench.pass_time(shown_ms - 1_000)
         assert "callback_slow" in bench.effects.alarms
+        await be_slow(2)
+        await bench.pass_time(shown_ms - 1_000)
+        assert "callback_slow" in bench.effects.alarms
+        await bench.pass_time(1_000)
+        assert "callback_slow" not in bench.effects.alarms
 
     run(scenario)
 

@@ -133,7 +133,7 @@ def test_one_slow_callback_is_news_once() -> None:
     async def scenario(bench: AgentBench, session: int) -> None:
         news: list[None] = []
         bench.agent.on_news = lambda: news.append(None)
-        bench.agent.callback_alarm_ns = 5 * MS
+        bench.agent.slow_callbacks.limit_ns = 5 * MS
         bench.clock.step = 10 * MS
         bench.agent.append_entry(ingress(session, 1, [b"x"]))
         await bench.turns()

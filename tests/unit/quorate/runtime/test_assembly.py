@@ -102,7 +102,7 @@ def test_the_core_gets_its_values_in_its_units(tmp_path: Path, durability: Durab
     def check(parts: Assembled) -> None:
         agent = parts.member.agent
         decided = agent.module.core.config
-        assert agent.callback_alarm_ns == 7_000 * MS
+        assert agent.slow_callbacks.limit_ns == 7_000 * MS
         assert agent.storage_stall_ns == 300 * MS, "a leader hands over before it is replaced"
         assert decided.heartbeat_interval_ns == 60 * MS
         assert decided.election_timeout_min_ns == 600 * MS
