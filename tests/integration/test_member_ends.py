@@ -77,3 +77,15 @@ def test_a_service_that_ends_its_process_is_named_and_is_no_success(tmp_path: Pa
             assert "SystemExit" in _log(cluster)
 
     asyncio.run(run())
+
+
+def test_a_lack_of_memory_is_named_and_is_no_bug(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with _alone(tmp_path) as (cluster, client):
+            client.offer(b"hoard")
+            (seat,) = cluster.seats
+            assert await cluster.wait_exit(seat) == ExitCode.FAILED
+            assert "out of memory" in _log(cluster)
+            assert "bug" not in _log(cluster)
+
+    asyncio.run(run())

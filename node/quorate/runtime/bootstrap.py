@@ -68,13 +68,15 @@ def run_member(config: NodeConfig) -> int:
     except (SystemExit, KeyboardInterrupt) as error:
         # Signals do not raise these: the author's code did, and its code of success would lie.
         return _log_end(ServiceFailed(f"the service's code ended the process with {error!r}"))
-    except (QuorateError, AssertionError, OSError) as error:
+    except (QuorateError, AssertionError, OSError, MemoryError) as error:
         return _log_end(error)
 
 
 def _log_end(error: BaseException) -> int:
     code = exit_code_of(error)
     detail = str(error) or type(error).__name__
+    if isinstance(error, MemoryError):
+        detail = "out of memory: give this process more, or have the service keep less"
     log_event(LOGGER, Event.MEMBER_HALTED, exit_code=int(code), detail=detail)
     if code is ExitCode.INVARIANT_BROKEN:
         LOGGER.error("this is a bug in Quorate, please report it", exc_info=error)

@@ -17,25 +17,24 @@ from quorate.protocol.log_codec import UnknownFormat
 from quorate.runtime.exit_codes import ExitCode
 from quorate.runtime.member import Member
 
+_CODES: tuple[tuple[tuple[type[BaseException], ...], ExitCode], ...] = (
+    # A lack of memory is one of this process at this time: it may go on after a restart.
+    ((MemoryError,), ExitCode.FAILED),
+    ((ConfigurationError,), ExitCode.CONFIGURATION),
+    ((ForeignData, DirectoryInUse, UnknownFormat), ExitCode.FOREIGN_DATA),
+    ((CorruptRecord,), ExitCode.DAMAGED),
+    ((StorageError,), ExitCode.STORAGE_FAILED),
+    ((ServiceFailed,), ExitCode.SERVICE_FAILED),
+)
 RETRY_S = 0.05
 """Between two attempts to hand over, where the first was refused."""
 
 
 def exit_code_of(error: BaseException) -> ExitCode:
     """Return the exit code for what ended the process; an unforeseen error is a bug: 6."""
-    match error:
-        case ConfigurationError():
-            return ExitCode.CONFIGURATION
-        case ForeignData() | DirectoryInUse() | UnknownFormat():
-            return ExitCode.FOREIGN_DATA
-        case CorruptRecord():
-            return ExitCode.DAMAGED
-        case StorageError():
-            return ExitCode.STORAGE_FAILED
-        case ServiceFailed():
-            return ExitCode.SERVICE_FAILED
-        case _:
-            return ExitCode.INVARIANT_BROKEN
+    return next(
+        (code for kinds, code in _CODES if isinstance(error, kinds)), ExitCode.INVARIANT_BROKEN
+    )
 
 
 async def shut_down(member: Member) -> None:

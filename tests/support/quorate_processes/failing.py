@@ -39,7 +39,7 @@ class NotAService:
 
 
 class EndsItsProcess(ClusteredService):
-    """Leaves for the message ``leave``, fails for the message ``bad``, and says farewell."""
+    """Leaves for ``leave``, fails for ``bad``, wants all memory at ``hoard``, says farewell."""
 
     def on_session_message(
         self, session: ClientSession | None, timestamp: int, message: bytes
@@ -49,6 +49,8 @@ class EndsItsProcess(ClusteredService):
             raise ValueError("bad")
         if message == b"leave":
             sys.exit(0)
+        if message == b"hoard":
+            bytes(1 << 62)
         if session is not None:
             session.offer(message)
 

@@ -33,6 +33,7 @@ from quorate_runtime.bench import AgentBench, life
 @pytest.mark.parametrize(
     ("error", "code"),
     [
+        (MemoryError(), 1),
         (ConfigurationError(["x"]), 2),
         (ForeignData("x"), 3),
         (DirectoryInUse("x"), 3),
