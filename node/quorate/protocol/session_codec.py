@@ -285,10 +285,8 @@ def encode_message(message: ClientLinkMessage) -> bytes:  # noqa: PLR0911 - one 
             return encode_open(message)
         case Opened():
             return encode_opened(message)
-        case Ingress(session, first, acknowledged, count, batch):
-            return ingress_header(session, first, acknowledged, count, len(batch)) + batch
-        case Egress(applied, first, count, batch):
-            return egress_header(applied, first, count, len(batch)) + batch
+        case Ingress() | Egress():
+            return _encode_batch(message)
         case Redirect(address):
             return encode_redirect(address)
         case Credit(bytes_max):
@@ -297,6 +295,21 @@ def encode_message(message: ClientLinkMessage) -> bytes:  # noqa: PLR0911 - one 
             return encode_rewind(sequence)
         case _:
             return _encode_rare(message)
+
+
+def _encode_batch(message: Ingress | Egress) -> bytes:
+    batch = message.batch
+    try:
+        match message:
+            case Ingress(session, first, acknowledged, count, _):
+                return ingress_header(session, first, acknowledged, count, len(batch)) + batch
+            case Egress(applied, first, count, _):
+                return egress_header(applied, first, count, len(batch)) + batch
+    except struct.error as error:
+        fields = f"{type(message).__name__.lower()} with the numbers {message[:-1]}"
+        raise LocalProtocolError(
+            f"{fields} and a batch of {len(batch)} bytes does not fit its layout: {error}"
+        ) from error
 
 
 def _encode_rare(message: Closed | Error | EgressAcknowledge | KeepAlive | Close) -> bytes:

@@ -111,6 +111,16 @@ def test_the_length_is_that_of_the_whole_message(message: ClientLinkMessage) -> 
     assert int.from_bytes(encoded[:4], "little") == len(encoded)
 
 
+@given(messages, st.sampled_from([-1, 2**64, 2**70]))
+def test_a_number_that_no_field_holds_is_a_typed_error(
+    message: ClientLinkMessage, number: int
+) -> None:
+    for name, value in message._asdict().items():
+        if isinstance(value, int):
+            with pytest.raises(LocalProtocolError, match="does not fit"):
+                encode_message(message._replace(**{name: number}))
+
+
 @given(messages, st.data())
 def test_a_body_that_is_cut_short_is_refused(
     message: ClientLinkMessage, data: st.DataObject
