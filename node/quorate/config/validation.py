@@ -13,6 +13,8 @@ from quorate.errors import ConfigurationError
 
 _LOG_HEADERS_LENGTH = 64 + 40 + 4
 """Log frame header, entry header and the length of a message in its batch."""
+_KEPT_HEADERS_LENGTH = 16 + 128
+"""Egress message header, and what each kept batch counts for besides its bytes."""
 _FRAME_ALIGNMENT = 64
 _SEGMENT_LENGTH_MIN = 4096
 _FRAME_BYTES_LEAST = 512
@@ -143,8 +145,12 @@ def _settings_problems(settings: ClusterSettings, constants: ClusterConstants) -
             "headers must fit into constants.frame_bytes_max"
         )
     session, total = settings.kept_egress_bytes_max, settings.kept_egress_total_bytes_max
-    if session < message:
-        yield f"settings.kept_egress_bytes_max is {session}, below message_bytes_max ({message})"
+    least = message + _KEPT_HEADERS_LENGTH
+    if session < least:
+        yield (
+            f"settings.kept_egress_bytes_max is {session}, below {least}: one answer of "
+            f"message_bytes_max ({message}) and its headers must fit, or it ends its session"
+        )
     if total < session:
         yield (
             f"settings.kept_egress_total_bytes_max is {total}, below kept_egress_bytes_max "
