@@ -21,7 +21,7 @@ from quorate.archive.node_state import (
 )
 from quorate.archive.recovery import PreviousLife, ScanOutcome, decide_recovering
 from quorate.archive.repair import Repaired, repair
-from quorate.archive.segment import segment_base
+from quorate.archive.segment import SegmentHeader, segment_base
 from quorate.archive.spares import SparePool, is_spare_name, is_temporary_name
 from quorate.config import Durability
 from quorate.consensus.types import ClusterId, MemberId
@@ -125,6 +125,12 @@ def _check_cluster(stored: StoredNodeState, life: ThisLife) -> None:
         )
 
 
+def is_of_same_member(header: SegmentHeader, stored: StoredNodeState) -> bool:
+    """Tell whether a segment may be of the member, and of the past, that a node state tells."""
+    owner = (header.cluster_id, header.member_id)
+    return owner == (stored.cluster_id, stored.member_id) and header.epoch <= stored.epoch
+
+
 def _segment_length(segments: list[SegmentFile], stored: StoredNodeState, life: ThisLife) -> int:
     """Return the log's segment length, having checked whose log it is."""
     lengths = []
@@ -133,8 +139,7 @@ def _segment_length(segments: list[SegmentFile], stored: StoredNodeState, life: 
         if header is None:
             continue
         lengths.append(header.segment_length)
-        same_member = (header.cluster_id, header.member_id) == (stored.cluster_id, stored.member_id)
-        if not same_member or header.epoch > stored.epoch or lengths[0] != lengths[-1]:
+        if not is_of_same_member(header, stored) or lengths[0] != lengths[-1]:
             raise ForeignData(
                 f"{found.name} belongs to cluster {header.cluster_id.hex()}, epoch {header.epoch}, "
                 f"member {header.member_id.hex()}, segment length {header.segment_length}; the "

@@ -7,6 +7,7 @@ second copy of a node state may show as findings that a start would heal.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from enum import Enum
 from typing import NamedTuple, TypeVar
 
@@ -18,6 +19,7 @@ from quorate.archive.node_state import (
     StoredNodeState,
     read_slots,
 )
+from quorate.archive.opening import is_of_same_member
 from quorate.archive.segment import (
     FRAMES_OFFSET,
     HEADER_LENGTH,
@@ -73,13 +75,11 @@ def verify_directory(files: FileSystem) -> list[Finding]:
         StorageError: A file could not be read at all.
 
     """
-    verifier = _Verifier(files)
     try:
+        verifier = _Verifier(files)
         verifier.run()
     except OSError as error:
         raise storage_error(error, "verifying the data directory") from error
-    finally:
-        verifier.close()
     return verifier.findings
 
 
@@ -90,7 +90,6 @@ class _Verifier:
         self.files = files
         self.names = files.names()
         self.findings: list[Finding] = []
-        self._opened: list[DataFile] = []
 
     def run(self) -> None:
         stored = self._attempt(NODE_STATE_NAME, self._check_node_state)
@@ -101,10 +100,6 @@ class _Verifier:
             self._add(NODE_STATE_NAME, FindingSeverity.DAMAGE, "founded, but there is no log")
         for name in self.names:
             self._check_other(name)
-
-    def close(self) -> None:
-        for file in self._opened:
-            file.close()
 
     def _add(self, name: str, severity: FindingSeverity, detail: str) -> None:
         self.findings.append(Finding(name, severity, detail))
@@ -125,7 +120,8 @@ class _Verifier:
             severity = FindingSeverity.DAMAGE if used else FindingSeverity.NOTE
             self._add(NODE_STATE_NAME, severity, "missing: the directory is not formatted")
             return None
-        slots = read_slots(self._open(NODE_STATE_NAME))
+        with self._open(NODE_STATE_NAME) as file:
+            slots = read_slots(file)
         valid = [slot for slot in slots if slot is not None]
         for number, slot in enumerate(slots):
             if slot is None:
@@ -185,32 +181,37 @@ class _Verifier:
             self._check_headless(found)
             return
         header = found.header
-        if stored and (header.cluster_id, header.member_id) != (
-            stored.cluster_id,
-            stored.member_id,
-        ):
-            self._add(found.name, FindingSeverity.DAMAGE, "belongs to another cluster or member")
+        if stored and not is_of_same_member(header, stored):
+            detail = "belongs to another cluster or member, or to a later epoch"
+            self._add(found.name, FindingSeverity.DAMAGE, detail)
         if header.segment_length != headers[0].segment_length:
             self._add(found.name, FindingSeverity.DAMAGE, "has another segment length")
-        file = self._open(found.name)
-        if file.size() != FRAMES_OFFSET + header.segment_length:
-            detail = f"has {file.size()} bytes, not {FRAMES_OFFSET + header.segment_length}"
+        with self._open(found.name) as file:
+            size = file.size()
+            pages = file.read(0, FRAMES_OFFSET)
+        if size != FRAMES_OFFSET + header.segment_length:
+            detail = f"has {size} bytes, not {FRAMES_OFFSET + header.segment_length}"
             self._add(found.name, FindingSeverity.HEALS, detail)
+        self._check_pages(found.name, pages)
+
+    def _check_pages(self, name: str, pages: bytes) -> None:
+        """Report what a segment's header page and watermark slots hold beside their records."""
         for offset in SLOT_OFFSETS:
-            slot = file.read(offset, SLOT_LENGTH)
+            slot = pages[offset : offset + SLOT_LENGTH]
             if decode_slot(slot) is None and not is_zero(slot):
                 detail = f"the watermark slot at byte {offset} is not valid; the other one counts"
-                self._add(found.name, FindingSeverity.NOTE, detail)
+                self._add(name, FindingSeverity.NOTE, detail)
         fillers = [(0, HEADER_LENGTH), *((offset, SLOT_LENGTH) for offset in SLOT_OFFSETS)]
         for offset, used in fillers:
-            if not is_zero(file.read(offset + used, PAGE_LENGTH - used)):
+            if not is_zero(pages[offset + used : offset + PAGE_LENGTH]):
                 detail = f"bytes that are not zero behind byte {offset + used}, where none belong"
-                self._add(found.name, FindingSeverity.NOTE, detail)
+                self._add(name, FindingSeverity.NOTE, detail)
 
     def _check_headless(self, found: SegmentFile) -> None:
         """Report a file that names no base; its length is not known here."""
-        file = self._open(found.name)
-        if file.size() > FRAMES_OFFSET and self._first_nonzero(file, FRAMES_OFFSET) is None:
+        with self._open(found.name) as file:
+            size = file.size()
+        if size > FRAMES_OFFSET and self._first_nonzero(found.name, FRAMES_OFFSET) is None:
             self._add(found.name, FindingSeverity.HEALS, "taken as a segment, but never used")
         else:
             detail = "its header is not valid, or it is cut short"
@@ -225,7 +226,7 @@ class _Verifier:
             start = FRAMES_OFFSET + max(end - found.base, 0)
             if found.base + scan.segment_length <= end:
                 continue
-            offset = self._first_nonzero(self._open(found.name), start)
+            offset = self._first_nonzero(found.name, start)
             if offset is not None:
                 position = found.base + offset - FRAMES_OFFSET
                 detail = f"torn: bytes at {position} behind the end of the log at {end}"
@@ -237,22 +238,22 @@ class _Verifier:
         if is_temporary_name(name) or name == NODE_STATE_TEMPORARY:
             self._add(name, FindingSeverity.HEALS, "left unfinished; the next start removes it")
         elif is_spare_name(name):
-            offset = self._first_nonzero(self._open(name), 0)
+            offset = self._first_nonzero(name, 0)
             if offset is not None:
                 detail = f"a spare, but byte {offset} is not zero"
                 self._add(name, FindingSeverity.HEALS, detail)
         elif name not in _OURS and segment_base(name) is None:
             self._add(name, FindingSeverity.NOTE, "not ours")
 
-    def _first_nonzero(self, file: DataFile, offset: int) -> int | None:
+    def _first_nonzero(self, name: str, offset: int) -> int | None:
         """Return the offset of the first byte from ``offset`` on that is not zero, if any."""
-        while data := file.read(offset, PIECE_LENGTH):
-            if not is_zero(data):
-                return offset + len(data) - len(data.lstrip(b"\0"))
-            offset += len(data)
+        with self._open(name) as file:
+            while data := file.read(offset, PIECE_LENGTH):
+                if not is_zero(data):
+                    return offset + len(data) - len(data.lstrip(b"\0"))
+                offset += len(data)
         return None
 
-    def _open(self, name: str) -> DataFile:
-        file = self.files.open(name, writable=False)
-        self._opened.append(file)
-        return file
+    def _open(self, name: str) -> closing[DataFile]:
+        """Open a file for one check: a log may have more files than a process may have open."""
+        return closing(self.files.open(name, writable=False))

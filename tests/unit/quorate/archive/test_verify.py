@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+import errno
 from random import Random
 
 import pytest
 
-from quorate.archive.segment import FRAMES_OFFSET
+from quorate.archive.segment import FRAMES_OFFSET, decode_header, encode_header
 from quorate.archive.verify import FindingSeverity, verify_directory
 from quorate.consensus.types import LeadershipTermId
+from quorate.errors import SyncFailed
 from quorate_simulation.archive_driver import ArchiveDriver
-from quorate_simulation.disk import SimulatedDisk
+from quorate_simulation.disk import SimulatedDisk, SimulatedFile
 
 FIRST = "log-00000000000000000000.seg"
 SECOND = "log-00000000000000004096.seg"
@@ -114,3 +116,43 @@ def test_a_segment_cut_short_or_of_another_member_is_damage() -> None:
     disk = stopped()
     disk.put(FIRST, other.disk.content(FIRST))
     assert (FIRST, FindingSeverity.DAMAGE) in severities(disk)
+
+
+def test_a_segment_of_a_later_epoch_is_damage_as_it_is_for_a_start() -> None:
+    disk = stopped()
+    content = disk.content(SECOND)
+    header = decode_header(content)
+    assert header is not None
+    later = encode_header(header._replace(epoch=header.epoch + 1))
+    disk.put(SECOND, later + content[len(later) :])
+    assert (SECOND, FindingSeverity.DAMAGE) in severities(disk)
+
+
+def test_a_directory_that_cannot_be_listed_is_an_error_of_ours(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(_: SimulatedDisk) -> list[str]:
+        raise OSError(errno.EIO, "injected")
+
+    disk = stopped()
+    monkeypatch.setattr(SimulatedDisk, "names", refuse)
+    with pytest.raises(SyncFailed, match="verifying the data directory: injected"):
+        verify_directory(disk)
+
+
+def test_few_files_are_open_at_once_and_none_is_left_open() -> None:
+    """A log may have more files than a process may have open."""
+    disk = stopped()
+    assert disk.open_files == []
+    opened = []
+    real = disk.open
+
+    def count(name: str, *, writable: bool = True) -> SimulatedFile:
+        file = real(name, writable=writable)
+        opened.append(len(disk.open_files))
+        return file
+
+    disk.open = count  # type: ignore[method-assign]
+    verify_directory(disk)
+    assert max(opened) == 1
+    assert disk.open_files == []
