@@ -114,7 +114,9 @@ class MemberLink(asyncio.Protocol):
         if self._is_writable:
             pieces = self._session.data_to_send(self.now)
             if pieces:
-                self._transport.writelines(pieces)
+                # Not `writelines`: that of asyncio in Python 3.13.0 and its like never calls
+                # `pause_writing`, so what a member does not take would have no bound.
+                self._transport.write(b"".join(pieces))
         self._arm()
 
     def abort(self) -> None:

@@ -70,8 +70,8 @@ class Transport:
     def __init__(self) -> None:
         self.written: list[bytes] = []
 
-    def writelines(self, pieces: list[bytes]) -> None:
-        self.written += pieces
+    def write(self, data: bytes) -> None:
+        self.written.append(data)
 
     def abort(self) -> None:
         pass
