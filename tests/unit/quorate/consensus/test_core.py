@@ -40,6 +40,7 @@ def test_a_granted_vote_leaves_when_it_and_the_log_before_it_are_durable() -> No
         member.persist(sequence)
         assert not member.sent(Vote)
     member.persist()
+    member.persist()
     assert [vote.granted for vote in member.sent(Vote, 2)] == [True]
 
 

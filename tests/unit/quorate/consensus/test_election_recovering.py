@@ -14,6 +14,7 @@ from quorate.consensus.messages import (
 from quorate.consensus.types import (
     NOT_RECOVERING,
     FoundingState,
+    RecoveringReason,
     Role,
 )
 from quorate_consensus.driven import (
@@ -89,6 +90,7 @@ def test_the_winners_own_disk_counts_only_when_its_term_frame_is_durable() -> No
     member.by_hand = True
     member.receive(2, vote(2))
     member.receive(2, report(member))
+    member.persist(member.core.persisted)  # Nothing new is durable.
     assert member.core.node_state.recovering == LOST
     assert member.module.commit_position == 0
     member.persist()
@@ -132,6 +134,15 @@ def test_a_cured_member_is_not_counted_among_the_lost_any_more() -> None:
     member.fire(Deadline.ELECTION)
     member.fire(Deadline.STAND)
     assert not member.sent(Canvass)[0].unanimous
+
+
+def test_a_member_whose_loss_was_accepted_is_sound() -> None:
+    member = unanimous()
+    accepted = LOST._replace(reason=RecoveringReason.LOSS_ACCEPTED)
+    member.receive(1, hello(recovering=accepted))
+    member.fire(Deadline.ELECTION)
+    member.fire(Deadline.STAND)
+    assert not member.sent(Canvass), "two sound ones are a quorum: the lost one waits for them"
 
 
 def test_who_lost_something_votes_once_a_term_in_a_unanimous_ballot_only() -> None:

@@ -225,3 +225,33 @@ def test_failures_before_a_leader_was_heard_make_no_later_wait_longer() -> None:
         member.receive(1, append(1, member.core.log.end))
     assert waits[:4] == sorted(set(waits[:4]))
     assert waits[4:] == waits[:4]
+
+
+def test_a_leader_of_an_earlier_term_is_not_heard() -> None:
+    member = linked(state=node_state(2))
+    member.fire(Deadline.ELECTION)
+    member.receive(1, append(1))
+    assert member.module.leader_unheard
+    assert Deadline.STAND in member.module.deadlines()
+
+
+def test_an_address_that_refuses_is_news_only_of_the_leader() -> None:
+    member = heard(linked())
+    member.refuse(2)
+    assert member.hears_a_leader()
+    member.refuse(1)
+    assert member.module.leader_unheard
+
+
+def test_an_answer_counts_in_its_own_canvass_only() -> None:
+    member = linked(seats=5)
+    asked = member.canvass()
+    member.receive(1, canvass_answer(asked, term=member.module.term))
+    member.fire(Deadline.CAMPAIGN)
+    member.fire(Deadline.STAND)
+    asked = member.sent(Canvass)[-1]
+    member.receive(2, canvass_answer(asked, term=member.module.term))
+    assert state_of(member) is ElectionState.CANVASS
+    assert not member.sent(RequestVote)
+    member.receive(3, canvass_answer(asked, term=member.module.term))
+    assert member.sent(RequestVote)

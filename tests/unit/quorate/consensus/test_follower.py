@@ -416,6 +416,30 @@ def test_only_the_leader_of_the_present_term_cures() -> None:
     assert not member.module.is_recovering
 
 
+def test_a_target_that_was_received_and_not_synced_cures_nobody() -> None:
+    member, log = recovering()
+    member.by_hand = True
+    member.receive(1, append(1, log.mark(2), log.frames[2:]), target(log.end.position))
+    assert member.module.is_recovering
+    member.persist()
+    assert not member.module.is_recovering
+
+
+def test_a_tail_that_was_never_compared_cures_nobody() -> None:
+    own = leaders_log(1)
+    own.add(1)
+    theirs = HandLog()
+    theirs.begin_term(2)
+    theirs.add(2)
+    member = Driven(own, state=node_state(2, recovering=LOST))
+    member.link(1, 2)
+    assert own.end.position >= theirs.end.position
+    member.receive(1, append(2, theirs.mark(1)), target(theirs.end.position, term=2))
+    assert member.module.is_recovering
+    member.receive(1, append(2, theirs.mark(1), theirs.frames[1:]))
+    assert not member.module.is_recovering
+
+
 def test_a_target_of_a_former_leader_is_forgotten() -> None:
     member, log = recovering()
     member.receive(1, target(log.end.position))

@@ -29,17 +29,9 @@ from quorate.consensus.types import (
     StartNonce,
 )
 from quorate_consensus.driven import Driven, append, hello, request_vote
+from quorate_consensus.foundings import BLANK, blank, found
 from quorate_consensus.logs import HandLog, founding_frame, member_id, members_of, node_state
 from quorate_consensus.together import Together
-
-BLANK = node_state(founded=False)
-
-
-def blank(
-    seat: int, formatting: int = 0, *, by_hand: bool = False, held: HandLog | None = None
-) -> Driven:
-    log = HandLog(frames=()) if held is None else held
-    return Driven(log, seat, state=BLANK, formatting=formatting, by_hand=by_hand)
 
 
 def all_blank() -> Together:
@@ -47,12 +39,6 @@ def all_blank() -> Together:
     together.link(0, 1, 2)
     together.settle()
     return together
-
-
-def found(member: Driven, *, discard: bool = False) -> str | None:
-    refusal = member.module.request_found(member.now, discard=discard)
-    member.drain()
-    return refusal
 
 
 def states(together: Together) -> list[FoundingState]:

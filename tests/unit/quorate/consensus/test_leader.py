@@ -133,6 +133,42 @@ def test_a_message_that_was_lost_is_sent_again_after_the_next_round() -> None:
     assert [frame.position for frame in frames_to(leader, 1)] == [at]
 
 
+def test_what_a_member_has_reported_is_not_sent_again_for_a_report_that_was_overtaken() -> None:
+    leader = streaming()
+    at = leader.propose()
+    leader.accept(1)
+    second = leader.propose()
+    leader.fire(Deadline.HEARTBEAT)
+    leader.clear()
+    leader.receive(1, report(leader, checked=at))
+    assert [frame.position for frame in frames_to(leader, 1)] == [second]
+    progress = leader.leader.progress[Seat(1)]
+    assert progress.match <= progress.checked <= progress.next_position
+
+
+@pytest.mark.parametrize("news", ["commit", "round", "end"])
+def test_frames_that_another_was_sent_go_out_with_the_news_of_since(news: str) -> None:
+    leader = streaming()
+    leader.unlink(2)
+    at = leader.propose()
+    before = leader.sent(AppendFrames, 1)[-1]
+    if news == "commit":
+        leader.accept(1)
+    elif news == "round":
+        leader.fire(Deadline.HEARTBEAT)
+    else:
+        leader.unlink(1)
+        leader.propose()
+    leader.link(2)
+    leader.clear()
+    leader.receive(2, report(leader, checked=at))
+    message = leader.sent(AppendFrames, 2)[0]
+    told = (message.commit_position, message.round, message.end_position)
+    log = leader.core.log
+    assert told == (leader.module.commit_position, leader.leader._round, log.end.position)
+    assert told != (before.commit_position, before.round, before.end_position)
+
+
 def test_a_probe_is_answered_before_anything_is_streamed() -> None:
     leader = leading()
     assert not frames_to(leader, 1)
@@ -325,6 +361,19 @@ def test_a_round_is_confirmed_by_a_majority_that_answered_it() -> None:
     assert leader.leader.confirmed_round(number)
 
 
+def test_a_member_whose_log_does_not_match_yet_is_there_all_the_same() -> None:
+    leader = streaming()
+    leader.wait(499)
+    leader.fire(Deadline.HEARTBEAT)
+    number = leader.leader._round
+    old = HandLog()
+    leader.receive(1, report(leader, matched=False, checked=0, end=old.end, terms=old.terms))
+    assert leader.leader.confirmed_round(number)
+    leader.wait(1)
+    leader.fire(Deadline.CHECK_QUORUM)
+    assert leader.has_role(Role.LEADER)
+
+
 # -- recovering -------------------------------------------------------------------------------
 
 
@@ -351,6 +400,18 @@ def test_a_recovering_member_acknowledges_nothing_and_is_cured_by_a_later_round(
     assert leader.leader.progress[Seat(1)].match == leader.core.log.end.position
     leader.fire(Deadline.HEARTBEAT)
     assert len(leader.sent(CureTarget)) == 2
+
+
+def test_a_target_of_a_former_life_is_not_told_to_the_next() -> None:
+    leader = leading(by_hand=True)
+    leader.receive(1, report(leader, recovering=LOST))
+    leader.fire(Deadline.HEARTBEAT)
+    leader.receive(2, report(leader))
+    assert leader.sent(CureTarget, 1)
+    leader.link(1, life=2)
+    leader.clear()
+    leader.fire(Deadline.HEARTBEAT)
+    assert not leader.sent(CureTarget)
 
 
 def test_a_cure_reaches_to_the_end_of_the_log_whatever_is_committed() -> None:

@@ -174,6 +174,21 @@ def test_a_full_window_keeps_a_read_back() -> None:
     assert not frames_to(leader, 1)
 
 
+@pytest.mark.parametrize(("more", "reads"), [(0, 1), (64, 0)])
+def test_nothing_is_read_before_half_of_the_window_is_free(more: int, reads: int) -> None:
+    leader, _, asked = reading()
+    answer_read(leader, [])
+    progress = leader.leader.progress[Seat(1)]
+    progress.replicate(asked.position)
+    window = leader.core.config.window_bytes
+    progress.checked = LogPosition(asked.position - window // 2 - more)
+    leader.clear()
+    leader.leader.go_on(Seat(1))
+    leader.drain()
+    assert len(leader.of(ReadLog)) == reads
+    assert all(read.bytes_max <= window // 2 for read in leader.of(ReadLog))
+
+
 def test_frames_read_before_they_were_cut_off_are_not_sent() -> None:
     leader, log, asked = reading()
     stale = HandLog(3, tuple(log.frames[:3]))

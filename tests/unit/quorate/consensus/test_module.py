@@ -184,9 +184,9 @@ def test_a_leader_of_a_higher_term_ends_a_campaign() -> None:
 def test_ticks_fire_what_is_due_and_only_that() -> None:
     member = linked()
     assert member.module.next_deadline == member.now.loop + 500_000_000
-    member.tick(499)
+    member.tick(499.9)
     assert member.hears_a_leader()
-    member.tick(1)
+    member.tick(0.1)
     assert member.module.leader_unheard
     blank = Driven(HandLog(frames=()), state=node_state(founded=False))
     assert blank.module.next_deadline == NEVER

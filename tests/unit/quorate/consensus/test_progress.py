@@ -108,6 +108,19 @@ def test_a_longer_follower_agrees_up_to_our_end_of_the_newest_common_term() -> N
     assert agreed_boundary(log.view(), longer.end, longer.terms) == log.mark(2)
 
 
+def test_a_term_that_began_elsewhere_is_no_common_term() -> None:
+    """No two histories of Raft have that; a damaged recording may claim it."""
+    log = HandLog()
+    log.begin_term(1)
+    log.add(1)
+    log.add(1)
+    row = log.terms[1]
+    base = LogPosition(row.base + 64)
+    terms = (log.terms[0], row._replace(base=base))
+    end = log.end._replace(position=LogPosition(log.end.position - 64))
+    assert agreed_boundary(log.view(in_memory=False), end, terms).position <= row.base
+
+
 def test_a_claim_in_the_middle_of_an_old_term_is_asked_about_with_the_followers_chain() -> None:
     log = HandLog()
     log.begin_term(1)

@@ -7,7 +7,13 @@ import pytest
 from quorate.consensus.config import MS, ConsensusConfig
 from quorate.consensus.core import Deadline
 from quorate.consensus.effects import Alarm, AppendToLog, IngressChanged, IngressState
-from quorate.consensus.messages import AppendFrames, AppendReport, RoomReport, StandNow
+from quorate.consensus.messages import (
+    AppendFrames,
+    AppendReport,
+    RoomReport,
+    StandNow,
+    TransferToken,
+)
 from quorate.consensus.module import Rejection
 from quorate.consensus.room import FULL_ALARM, HAND_OVER_PAUSE_TIMEOUTS, LOW_ALARM
 from quorate.consensus.types import ROOM_UNBOUNDED, LeadershipTermId, LogPosition, Role, Seat
@@ -346,6 +352,18 @@ def test_a_leader_sends_no_more_than_there_is_room_for() -> None:
     assert sum(len(message.frames) for message in leader.sent(AppendFrames, 1)) == 2
 
 
+def test_what_another_has_room_for_is_not_sent_to_who_has_not() -> None:
+    leader = leading()
+    reported(leader, 2, 128)
+    leader.clear()
+    for _ in range(4):
+        leader.module.propose(leader.now, b"", 0)
+    leader.drain()
+    (to_all,) = leader.sent(AppendFrames, 1)
+    (to_full,) = leader.sent(AppendFrames, 2)
+    assert to_full.frames == to_all.frames[:2]
+
+
 # -- elections --------------------------------------------------------------------------------
 
 
@@ -358,6 +376,17 @@ def test_a_member_without_room_for_a_term_does_not_stand(room: int) -> None:
     assert not [send for send in member.effects if "Canvass" in str(send)]
     told(member, RESERVE)
     assert member.canvass()
+
+
+def test_a_member_without_room_for_a_term_takes_no_leadership_over() -> None:
+    member, _ = following(0)
+    end = member.core.log.end
+    token = TransferToken(end.leadership_term_id, end.position)
+    member.receive(1, StandNow(token))
+    assert member.has_role(Role.FOLLOWER)
+    told(member, RESERVE)
+    member.receive(1, StandNow(token))
+    assert member.has_role(Role.CANDIDATE)
 
 
 def test_a_member_whose_disk_has_space_stands_first() -> None:
