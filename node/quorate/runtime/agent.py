@@ -249,7 +249,8 @@ class ConsensusAgent:
         self.module.on_storage_stalled(now, stalled=stalled)
         self.module.on_room(now, self.room_end())
         self.module.on_tick(now)
-        self._tell_slow_callbacks(0)
+        if cleared := self.slow_callbacks.on_tick(now.loop):
+            self._carrier.carry_out(cleared)
         self.watch()
 
     # -- what clients send ----------------------------------------------------------------
@@ -307,8 +308,10 @@ class ConsensusAgent:
                 f"a callback raised {error!r} at log position {applier.position}, which is no "
                 "Exception and ends the process: correct the service"
             ) from error
-        slowest_ns, applier.slowest_step_ns = applier.slowest_step_ns, 0
-        self._tell_slow_callbacks(slowest_ns)
+        if applier.slowest_step_ns > self.slow_callbacks.limit_ns:
+            alarm = self.slow_callbacks.on_slow(self._instant.loop, applier.slowest_step_ns)
+            self._carrier.carry_out([alarm])
+        applier.slowest_step_ns = 0
         outbox = applier.container.take_outbox()
         if applier.position != before:
             self.module.on_service_position(self._instant, applier.position)
@@ -320,10 +323,6 @@ class ConsensusAgent:
             self._gateway.on_outbox(outbox)
             if LOGGER.isEnabledFor(logging.DEBUG):
                 _log_sessions(outbox)
-
-    def _tell_slow_callbacks(self, slowest_ns: int) -> None:
-        if news := self.slow_callbacks.judge(self._instant.loop, slowest_ns):
-            self._carrier.carry_out(news)
 
     def _timer_due_in(self) -> int | None:
         """Return in how many nanoseconds a pending timer wants a frame; None for never."""

@@ -25,18 +25,14 @@ class SlowCallbacks:
         self.limit_ns = limit_ns
         self._ends_at: int | None = None
 
-    def judge(self, now_ns: int, slowest_ns: int) -> list[Effect]:
-        """Return what is news.
+    def on_slow(self, now_ns: int, took_ns: int) -> Effect:
+        """Return the alarm for one that took more than the limit; ``now_ns`` is loop time."""
+        self._ends_at = now_ns + SHOWN_NS
+        return Alarm(_NAME, f"a callback took {took_ns // 1_000_000} ms")
 
-        Args:
-            now_ns: Loop time.
-            slowest_ns: What the slowest callback since the last call has taken, 0 for none.
-
-        """
-        if slowest_ns > self.limit_ns:
-            self._ends_at = now_ns + SHOWN_NS
-            return [Alarm(_NAME, f"a callback took {slowest_ns // 1_000_000} ms")]
-        if self._ends_at is not None and now_ns >= self._ends_at:
-            self._ends_at = None
-            return [Alarm(_NAME, "", raised=False)]
-        return []
+    def on_tick(self, now_ns: int) -> list[Effect]:
+        """Return the end of the alarm, once its time is up."""
+        if self._ends_at is None or now_ns < self._ends_at:
+            return []
+        self._ends_at = None
+        return [Alarm(_NAME, "", raised=False)]
