@@ -11,7 +11,7 @@ from contextlib import closing
 from enum import Enum
 from typing import NamedTuple, TypeVar
 
-from quorate.archive.files import LOCK_NAME, DataFile, FileSystem, storage_error
+from quorate.archive.files import DataFile, FileSystem, storage_error
 from quorate.archive.loading import Scan, SegmentFile, find_segments, scan_recording
 from quorate.archive.node_state import (
     NODE_STATE_NAME,
@@ -19,7 +19,7 @@ from quorate.archive.node_state import (
     StoredNodeState,
     read_slots,
 )
-from quorate.archive.opening import is_of_same_member
+from quorate.archive.opening import HARMLESS, is_of_member, is_of_same_member
 from quorate.archive.segment import (
     FRAMES_OFFSET,
     HEADER_LENGTH,
@@ -38,8 +38,6 @@ from quorate.consensus.types import Recovering, RecoveringReason
 from quorate.errors import StorageError
 
 _Result = TypeVar("_Result")
-
-_OURS = frozenset({LOCK_NAME, NODE_STATE_NAME, "lost+found"})
 
 
 class FindingSeverity(Enum):
@@ -242,7 +240,7 @@ class _Verifier:
             if offset is not None:
                 detail = f"a spare, but byte {offset} is not zero"
                 self._add(name, FindingSeverity.HEALS, detail)
-        elif name not in _OURS and segment_base(name) is None:
+        elif name not in HARMLESS and not is_of_member(name):
             self._add(name, FindingSeverity.NOTE, "not ours")
 
     def _first_nonzero(self, name: str, offset: int) -> int | None:
