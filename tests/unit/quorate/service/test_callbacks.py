@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from quorate.config import ClusterSettings, OnError
+from quorate.config.validation import find_problems
 from quorate.consensus.types import Role
 from quorate.errors import ServiceFailed
 from quorate.protocol.batch import (
@@ -17,11 +20,12 @@ from quorate.protocol.batch import (
     decode_error_payload,
 )
 from quorate.protocol.entry_bodies import CloseReason
-from quorate.service.api import ClientSession, LimitExceeded
+from quorate.service.api import ClientSession, ClusteredService, LimitExceeded
 from quorate.service.outbox import EgressBatch
 from quorate.service.sessions import KEPT_BATCH_BYTES
 from quorate.testing import HarnessSession, ServiceHarness
 from quorate_services import Scripted
+from quorate_wire.configuration import VALID
 
 
 def tolerant(**changes: int) -> ServiceHarness:
@@ -280,6 +284,26 @@ def test_who_keeps_too_much_egress_is_ended_without_it() -> None:
     assert harness.container.refusals["kept_egress"] == 1
     assert client.receive() == []
     assert other.receive() == [b"it left"]
+
+
+@pytest.mark.parametrize("spare", [0, -1])
+def test_the_least_limit_that_a_configuration_may_set_holds_one_longest_answer(spare: int) -> None:
+    class EchoesLoud(ClusteredService):
+        def on_session_message(
+            self, session: ClientSession | None, timestamp: int, message: bytes
+        ) -> None:
+            if session is not None and message != b"quiet":
+                session.offer(message)
+
+    longest = 64
+    limit = longest + EGRESS_HEADER_LENGTH + KEPT_BATCH_BYTES + spare
+    settings = ClusterSettings(message_bytes_max=longest, kept_egress_bytes_max=limit)
+    client = ServiceHarness(EchoesLoud, settings=settings).open_session()
+    client.send(b"x" * longest)
+    client.send(b"quiet")
+    assert (client.closed is None) is (spare == 0)
+    problems = list(find_problems(replace(VALID, settings=settings)))
+    assert (problems == []) is (spare == 0)
 
 
 def test_acknowledged_egress_does_not_count() -> None:
