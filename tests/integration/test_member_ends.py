@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
+
 from quorate.client.cluster_client import ClusterClient
 from quorate.config import ClusterSettings, OnError
 from quorate.dev.cluster import DevCluster
@@ -68,24 +70,22 @@ def test_what_fails_while_a_member_ends_is_told_like_any_other_time(tmp_path: Pa
     asyncio.run(run())
 
 
-def test_a_service_that_ends_its_process_is_named_and_is_no_success(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("message", "code", "told"),
+    [
+        pytest.param(b"leave", ExitCode.SERVICE_FAILED, "SystemExit", id="leaves its process"),
+        pytest.param(b"hoard", ExitCode.FAILED, "out of memory", id="lacks memory"),
+    ],
+)
+def test_what_the_service_does_to_its_process_is_named_and_is_no_success_and_no_bug(
+    tmp_path: Path, message: bytes, code: ExitCode, told: str
+) -> None:
     async def run() -> None:
         async with _alone(tmp_path) as (cluster, client):
-            client.offer(b"leave")
+            client.offer(message)
             (seat,) = cluster.seats
-            assert await cluster.wait_exit(seat) == ExitCode.SERVICE_FAILED
-            assert "SystemExit" in _log(cluster)
-
-    asyncio.run(run())
-
-
-def test_a_lack_of_memory_is_named_and_is_no_bug(tmp_path: Path) -> None:
-    async def run() -> None:
-        async with _alone(tmp_path) as (cluster, client):
-            client.offer(b"hoard")
-            (seat,) = cluster.seats
-            assert await cluster.wait_exit(seat) == ExitCode.FAILED
-            assert "out of memory" in _log(cluster)
+            assert await cluster.wait_exit(seat) == code
+            assert told in _log(cluster)
             assert "bug" not in _log(cluster)
 
     asyncio.run(run())
