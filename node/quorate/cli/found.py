@@ -5,9 +5,18 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import sys
+from typing import TYPE_CHECKING
 
 from quorate.cli.targets import Target, add_target_arguments, control_target
 from quorate.config import CONTROL_PORT
+from quorate.control.status import MemberState, MemberStatus
+
+if TYPE_CHECKING:
+    from quorate.control.client import ControlClient
+
+_FOUNDABLE = (MemberState.STARTING, MemberState.BLANK, MemberState.FOUNDING)
+"""In any other state a member answers at once, whom it sees or not."""
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -17,7 +26,8 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         help="found the cluster, once, when all its members run",
         description=(
             "Founds the cluster through any of its members. Every member of the list must run, be "
-            "blank and have the same cluster-wide configuration. quorate dev does this by itself."
+            "blank and have the same cluster-wide configuration; members that do not see each "
+            "other yet are waited for. quorate dev does this by itself."
         ),
     )
     add_target_arguments(parser, what="control address", example_port=CONTROL_PORT)
@@ -27,7 +37,13 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         action="store_true",
         help="end a founding that is broken, so that another can begin; a founded cluster refuses",
     )
-    parser.add_argument("--timeout", type=int, default=30, metavar="S", help="seconds; default 30")
+    parser.add_argument(
+        "--timeout",
+        type=int,
+        default=30,
+        metavar="S",
+        help="seconds to wait for members that start, and for the founding; default 30",
+    )
     parser.add_argument("--json", action="store_true", help="print the outcome as JSON")
     parser.set_defaults(run=run)
 
@@ -35,15 +51,54 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 def run(options: argparse.Namespace) -> int:
     """Ask the first member named and print the outcome."""
     target = control_target(options)
-    reason = asyncio.run(_found(target, discard=options.discard, timeout_s=options.timeout))
+    reason = asyncio.run(found(target, discard=options.discard, timeout_s=options.timeout))
     print(json.dumps({"state": "completed", "reason": reason}) if options.json else reason)
     return 0
 
 
-async def _found(target: Target, *, discard: bool, timeout_s: int) -> str:
+async def found(target: Target, *, discard: bool, timeout_s: int) -> str:
+    """Found through the first member named, once it sees the others; return what it says of it.
+
+    Raises:
+        As ``ControlClient.found``.
+
+    """
     from quorate.control.client import ControlClient
 
     async with ControlClient(target.token) as client:
         address = target.addresses[0]
-        reason = await client.found(address, discard=discard, wait_s=timeout_s)
+        loop = asyncio.get_running_loop()
+        end = loop.time() + timeout_s
+        if not discard:
+            await _wait_connected(client, address, timeout_s)
+        left_s = max(1, round(end - loop.time()))
+        reason = await client.found(address, discard=discard, wait_s=left_s)
     return reason or ("discarded" if discard else "founded")
+
+
+async def _wait_connected(client: ControlClient, address: str, timeout_s: int) -> None:
+    """Return when a blank member sees all the others; in ``timeout_s`` even if it does not.
+
+    Members that have only just been started answer here before they have found each other. Who
+    lacks in the end is in the refusal of the founding.
+    """
+    told: list[int] = []
+    try:
+        async with asyncio.timeout(timeout_s):
+            status = await client.status(address)
+            while (missing := _unconnected(status)) and status.state in _FOUNDABLE:
+                if missing != told:
+                    seats = ", ".join(map(str, missing))
+                    _say(f"{address} does not see seat {seats} yet: waiting")
+                    told = missing
+                status = await client.status(address, after=status.status_version)
+    except TimeoutError:
+        return
+
+
+def _unconnected(status: MemberStatus) -> list[int]:
+    return [row.seat for row in status.members if not row.connected]
+
+
+def _say(text: str) -> None:
+    print(f"quorate: found: {text}", file=sys.stderr, flush=True)

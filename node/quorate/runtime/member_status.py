@@ -168,7 +168,9 @@ class StatusReport:
 
     def _follower_row(self, seat: Seat) -> FollowerRow:
         module = self._agent.module
-        connected = seat in module.core.links or seat == module.core.seat
+        core = module.core
+        # A link is of use once its greeting has come: no sooner can a cluster be founded over it.
+        connected = seat == core.seat or (seat in core.links and seat in core.hellos)
         leading = module.leading
         if leading is None:
             return FollowerRow(seat, connected, state=self._peer_state(module, seat))

@@ -312,6 +312,7 @@ def test_a_blank_directory_in_a_known_seat_is_reported_by_the_others() -> None:
         core = watched.bench.module.core
         peer = life(1)
         core.links[Seat(1)] = peer
+        assert not watched.report.read(1).members[1].connected, "nothing can be founded over it yet"
         hello = Hello(
             founding=FoundingState.BLANK,
             configuration_hash=b"h" * 16,
