@@ -162,6 +162,10 @@ class ClientConnection(asyncio.Protocol):
         if self.is_ended:
             return
         self.heard_at = self._desk.now
+        if self._read_pauses and self._transport is not None:
+            # uvloop reads from a connection that was paused while it was made: it would forget
+            # a pause that begins before its reading does.
+            self._transport.pause_reading()
         self._take(data)
 
     def go_on(self) -> None:
@@ -176,8 +180,9 @@ class ClientConnection(asyncio.Protocol):
         if self._taken_in != budget.turn:
             self._taken_in, self._taken, self._taken_bytes = budget.turn, 0, 0
         self._taken_bytes += len(data)
+        room = 0 if self._read_pauses else min(budget.left, budget.each - self._taken)
         try:
-            messages = splitter.feed(data, min(budget.left, budget.each - self._taken))
+            messages = splitter.feed(data, room)
             if messages:
                 self._taken += len(messages)
                 budget.left -= len(messages)

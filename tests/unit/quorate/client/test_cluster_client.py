@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 
 import pytest
+import uvloop
 
 from quorate.client import (
     AuthenticationRejected,
@@ -29,6 +30,7 @@ from quorate_loopback.raw_client import cluster, heard
 
 PATIENCE_S = 60.0
 Body = Callable[[LoopbackCluster, ClusterClient], Coroutine[None, None, None]]
+Runner = Callable[[Coroutine[None, None, None]], None]
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -46,7 +48,9 @@ async def settled(what: Callable[[], int]) -> None:
             turns, before = turns + 1 if what() == before else 0, what()
 
 
-def connected(test: Body, members: int = 1, **options: object) -> None:
+def connected(
+    test: Body, members: int = 1, *, run: Runner = asyncio.run, **options: object
+) -> None:
     """Run a test with a cluster that member 0 leads, and a client of it."""
 
     async def body() -> None:
@@ -55,7 +59,7 @@ def connected(test: Body, members: int = 1, **options: object) -> None:
             async with ClusterClient.connect(loopback.addresses, name="test") as client:
                 await test(loopback, client)
 
-    asyncio.run(body())
+    run(body())
 
 
 # Requests
@@ -268,7 +272,8 @@ def test_a_slow_receiver_is_not_sent_everything_however_often_it_reconnects() ->
             assert len((await anext(received)).message) == length
         await client.flush()
 
-    connected(test, settings=ClusterSettings(kept_egress_bytes_max=1 << 27))
+    # As members run: on asyncio's loop in Python 3.13.0 and its like no gateway learns of a lag.
+    connected(test, run=uvloop.run, settings=ClusterSettings(kept_egress_bytes_max=1 << 27))
 
 
 # Members that come and go

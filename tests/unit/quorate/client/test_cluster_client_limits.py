@@ -12,7 +12,7 @@ from quorate.config import Durability, join_address
 from quorate.protocol.session_codec import encode_message
 from quorate.protocol.session_messages import Opened, Redirect
 from quorate_loopback.fake_member import fake_member
-from quorate_loopback.raw_client import PATIENCE_S, cluster, run, until
+from quorate_loopback.raw_client import PATIENCE_S, cluster, until
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_a_durability_of_a_later_release_promises_no_more_than_is_known(
         await client.close(timeout=0.01)
         server.close()
 
-    run(body)
+    asyncio.run(body())
 
 
 def test_who_waits_for_credit_hears_of_a_close_at_once() -> None:
@@ -55,7 +55,7 @@ def test_who_waits_for_credit_hears_of_a_close_at_once() -> None:
             loopback.release()
             await closing
 
-    run(body)
+    asyncio.run(body())
 
 
 def test_an_idle_client_that_closes_leaves_no_session_behind() -> None:
@@ -69,7 +69,7 @@ def test_an_idle_client_that_closes_leaves_no_session_behind() -> None:
                 await until(lambda: link._timer_at - link.now > 8_000_000_000)
             assert not loopback.members[0].container.sessions()
 
-    run(body)
+    asyncio.run(body())
 
 
 def test_a_member_that_goes_on_knowing_no_leader_is_left_for_another() -> None:
@@ -90,7 +90,7 @@ def test_a_member_that_goes_on_knowing_no_leader_is_left_for_another() -> None:
                 assert client.address == loopback.addresses[0]
             server.close()
 
-    run(body)
+    asyncio.run(body())
 
 
 @pytest.mark.parametrize("window_bytes", [1, 100])
@@ -108,7 +108,7 @@ def test_who_waits_for_the_window_goes_on_with_an_acknowledgement_alone(window_b
                 answers = await asyncio.gather(*map(client.request, messages))
                 assert answers == messages, "of all that wake those wait again that find no room"
 
-    run(body)
+    asyncio.run(body())
 
 
 def test_members_that_fail_are_dialled_less_and_less_often() -> None:
@@ -135,4 +135,4 @@ def test_members_that_fail_are_dialled_less_and_less_often() -> None:
             delay_ns, waits = 2 * delay_ns, waits + 1
         assert attempts <= waits + 1
 
-    run(body)
+    asyncio.run(body())

@@ -9,6 +9,7 @@ import pytest
 
 from quorate.config import ClusterSettings, GatewayConfig
 from quorate.gateway import patrol
+from quorate.gateway.connection import ConnectionState
 from quorate.protocol.entry_bodies import CloseReason
 from quorate.protocol.session_codec import (
     ANY_CLUSTER,
@@ -36,6 +37,9 @@ from quorate_loopback.raw_client import (
     run,
     until,
 )
+
+PIECE_BYTES_MAX = 256 * 1024
+"""What a loop reads in one go."""
 
 
 def test_a_silent_session_expires_connected_or_not() -> None:
@@ -249,5 +253,24 @@ def test_while_leadership_is_handed_over_nobody_is_let_in_and_nobody_expires() -
             assert loopback.appended == appended
             gateway.resume()
             assert (await late.expect(Opened)).ingress_applied == 0
+
+    led(test)
+
+
+def test_who_comes_while_leadership_is_handed_over_is_read_from_afterwards() -> None:
+    async def test(loopback: LoopbackCluster, client: RawClient) -> None:
+        await client.attach()
+        gateway = loopback.members[0].gateway
+        gateway.pause()
+        async with RawClient(loopback.addresses[0]) as late:
+            await until(lambda: len(gateway.connections) == 2)
+            connection = next(row for row in gateway.connections if not row.session_id)
+            late.say_bytes(encode_message(KeepAlive()) * 200_000)
+            for _ in range(1_000):
+                await asyncio.sleep(0)
+            assert connection.incomplete_bytes <= PIECE_BYTES_MAX
+            assert connection.state is ConnectionState.NEW
+            gateway.resume()
+            await until(lambda: refused(loopback, "flood") > 0)
 
     led(test)
