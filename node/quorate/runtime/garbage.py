@@ -13,7 +13,7 @@ import gc
 from typing import Final
 
 YOUNG_OBJECTS: Final = 700
-"""More objects than before: the interpreter looks at these. As CPython 3.11 has it."""
+"""More objects than before: the interpreter looks at these. CPython 3.12 has 700, 3.13 2,000."""
 YOUNG_LOOKS: Final = 10
 """... and after so many looks also at what the last ones have kept. As there."""
 LOOKS_AT_MIDDLE: Final = 100
