@@ -87,6 +87,6 @@ tools:
 	command -v git >/dev/null || missing="$$missing git"; \
 	if ! command -v $(PYTHON) >/dev/null; then missing="$$missing $(notdir $(PYTHON)) $(notdir $(PYTHON))-venv"; \
 	elif ! $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then \
-		echo "$(PYTHON) is older than 3.11, which Quorate needs; as root: apt-get install -y python3.11 python3.11-venv, then: make PYTHON=python3.11" >&2; exit 1; \
+		echo "$(PYTHON) is older than 3.11, which Quorate needs; Debian has it since release 12 (python3, python3-venv); name another: make PYTHON=/usr/bin/python3" >&2; exit 1; \
 	elif ! $(PYTHON) -c 'import venv, ensurepip' 2>/dev/null; then missing="$$missing $(notdir $(PYTHON))-venv"; fi; \
 	test -z "$$missing" || { echo "missing:$$missing; as root: apt-get install -y$$missing" >&2; exit 1; }
