@@ -13,15 +13,14 @@ from quorate.errors import ConfigurationError
 from quorate_operator import labels
 from quorate_operator.model import ClusterSpec
 from quorate_operator.planning.actions import ApplyChild, CreateChild, DeleteChild, Step
-from quorate_operator.planning.identity import annotation
 from quorate_operator.planning.observed import Body, Child, Observed
+from quorate_operator.planning.ownership import SECRET, STATEFUL_SET, conflict, is_ours
 from quorate_operator.planning.problem import Problem
 from quorate_operator.reasons import Reason
 from quorate_operator.resources import Intent, auth_secret, children, input_hash, needs_apply
 
-STATEFUL_SET = "StatefulSet"
 CONFIG_MAP = "ConfigMap"
-SECRET = "Secret"  # noqa: S105 - a kind
+POD_MONITOR = "PodMonitor"
 _NEEDED_BY_PODS = frozenset({STATEFUL_SET, CONFIG_MAP, SECRET})
 
 
@@ -67,7 +66,7 @@ def plan_children(observed: Observed, cluster_id: str, *, founded: bool) -> Chil
     wanted = tuple(
         _marked(body) if founded and _kind(body) == STATEFUL_SET else body for body in bodies
     )
-    return _compared(observed, intent, wanted)
+    return _compared(observed, intent, wanted, founded=founded)
 
 
 def _without_code(observed: Observed, spec: ClusterSpec, cluster_id: str) -> Children:
@@ -83,34 +82,47 @@ def _without_code(observed: Observed, spec: ClusterSpec, cluster_id: str) -> Chi
     return Children(steps, _code_missing(spec))
 
 
-def _compared(observed: Observed, intent: Intent, wanted: tuple[Body, ...]) -> Children:
+def _compared(
+    observed: Observed, intent: Intent, wanted: tuple[Body, ...], *, founded: bool
+) -> Children:
     live = {(child.kind, child.name): child for child in observed.children}
     if observed.stateful_set is not None:
         live[STATEFUL_SET, observed.stateful_set.name] = observed.stateful_set
     steps: list[Step] = []
-    taken: list[Child] = []
     secret = live.get((SECRET, labels.auth_secret_name(intent.name)))
     if secret is None:
         steps.append(CreateChild(auth_secret(intent, observed.entropy)))
-    elif secret.controller_uid not in ("", intent.uid):
-        taken.append(secret)
+    named = (secret, *(live.get((_kind(body), _name(body))) for body in wanted))
+    taken = [
+        child
+        for child in named
+        if child is not None and not is_ours(child, observed.resource, intent.cluster_id)
+    ]
     for body in wanted:
         child = live.get((_kind(body), _name(body)))
-        if _kind(body) == STATEFUL_SET and secret in taken:
-            # Pods made now would start with a Secret that is about to be collected, and the rest
-            # of them with the next one: they would refuse each other.
+        if child in taken or (_kind(body) == STATEFUL_SET and _must_wait(taken, founded=founded)):
             continue
-        if child is not None and not _is_ours(child, intent):
-            taken.append(child)
-        elif needs_apply(body, None if child is None else child.body):
+        if needs_apply(body, None if child is None else child.body):
             steps.append(ApplyChild(body, "" if child is None else child.uid))
     touched = {_kind(step.body) for step in steps if isinstance(step, ApplyChild | CreateChild)}
     current = not touched & _NEEDED_BY_PODS and _has_been_seen(observed.stateful_set)
     if not steps and not taken and current:
         steps += _leftovers(observed, wanted)
-    problem = _conflict(taken) if taken else None
+    problem = conflict(taken, observed.resource) if taken else None
     is_mine = not any(child.kind == STATEFUL_SET for child in taken)
     return Children(tuple(steps), problem, set_is_current=current and is_mine)
+
+
+def _must_wait(taken: list[Child], *, founded: bool) -> bool:
+    """Tell whether no pod may be made while these are somebody else's.
+
+    With a Secret that is about to be collected some pods would start with it and the rest with the
+    next one: they would refuse each other. Before the founding no member is needed yet, and under
+    a name that never becomes free there would be nothing but volumes to clean up.
+    """
+    return any(child.kind == SECRET for child in taken) or (
+        not founded and any(child.kind != POD_MONITOR for child in taken)
+    )
 
 
 def _intent(observed: Observed, spec: ClusterSpec, cluster_id: str) -> Intent:
@@ -124,35 +136,6 @@ def _intent(observed: Observed, spec: ClusterSpec, cluster_id: str) -> Intent:
         code=observed.code if spec.service.code_config_map is not None else None,
         installation=observed.installation,
         cluster_domain=observed.cluster_domain,
-    )
-
-
-def _is_ours(child: Child, intent: Intent) -> bool:
-    """Tell whether a child is ours, or an orphan that can only have been."""
-    if child.controller_uid:
-        return child.controller_uid == intent.uid
-    carried = annotation(child, labels.CLUSTER_ID_ANNOTATION)
-    if child.kind == STATEFUL_SET or carried:
-        return carried == intent.cluster_id
-    return _label(child) == intent.name
-
-
-def _label(child: Child) -> str:
-    metadata = child.body.get("metadata")
-    marks = metadata.get("labels") if isinstance(metadata, Mapping) else None
-    value = marks.get(labels.CLUSTER_LABEL) if isinstance(marks, Mapping) else None
-    return value if isinstance(value, str) else ""
-
-
-def _conflict(taken: list[Child]) -> Problem:
-    rows = (
-        f"{child.kind} {child.name} is "
-        + (f"controlled by {child.controller_uid}" if child.controller_uid else "not ours")
-        for child in taken
-    )
-    return Problem(
-        Reason.OWNERSHIP_CONFLICT,
-        f"{'; '.join(rows)}: waiting for its end; delete or rename it if nothing else does",
     )
 
 

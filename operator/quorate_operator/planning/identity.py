@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from quorate_operator import labels
 from quorate_operator.planning.actions import Note, WriteIdentity
 from quorate_operator.planning.observed import Child, Claim, Observed
+from quorate_operator.planning.ownership import annotation, conflict, is_stranger, set_id
 from quorate_operator.planning.problem import Problem
 from quorate_operator.reasons import Reason
 from quorate_operator.resources import new_cluster_id
@@ -48,21 +49,6 @@ def identify(observed: Observed) -> Identity:
     return Identity(recorded, seen, step, foreign, notes)
 
 
-def set_id(live: Child | None) -> str:
-    """Return the cluster id that a StatefulSet carries; empty for none."""
-    return annotation(live, labels.CLUSTER_ID_ANNOTATION)
-
-
-def annotation(live: Child | None, name: str) -> str:
-    """Return an annotation of a child; empty for none."""
-    if live is None:
-        return ""
-    metadata = live.body.get("metadata")
-    annotations = metadata.get("annotations") if isinstance(metadata, Mapping) else None
-    value = annotations.get(name) if isinstance(annotations, Mapping) else None
-    return value if isinstance(value, str) else ""
-
-
 def _foreign(observed: Observed, cluster_id: str) -> Problem | None:
     """Return what is wrong if a volume under our names belongs to somebody else."""
     resource = observed.resource
@@ -86,11 +72,8 @@ def _foreign(observed: Observed, cluster_id: str) -> Problem | None:
 def _first(observed: Observed) -> Identity:
     """Choose an id, or take over the one that is there; status holds none."""
     live = observed.stateful_set
-    if live is not None and live.controller_uid not in ("", observed.resource.uid):
-        words = (
-            f"StatefulSet {live.name} is controlled by {live.controller_uid}: waiting for its end"
-        )
-        return Identity(problem=Problem(Reason.OWNERSHIP_CONFLICT, words))
+    if live is not None and is_stranger(live, observed.resource):
+        return Identity(problem=conflict([live], observed.resource))
     if observed.claims:
         return _of_claims(observed, live)
     if live is not None:

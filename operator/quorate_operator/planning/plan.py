@@ -17,9 +17,10 @@ from quorate_operator.planning.claims import plan_claims
 from quorate_operator.planning.conditions import Findings
 from quorate_operator.planning.founding import plan_founding
 from quorate_operator.planning.handover import Handover, plan_cordon, plan_request
-from quorate_operator.planning.identity import Identity, annotation, identify
+from quorate_operator.planning.identity import Identity, identify
 from quorate_operator.planning.leader_label import plan_labels
 from quorate_operator.planning.observed import Observed
+from quorate_operator.planning.ownership import annotation
 from quorate_operator.planning.problem import Problem
 from quorate_operator.planning.status import make_status, with_reconciled
 from quorate_operator.planning.strays import foreign, notes, plan_strays

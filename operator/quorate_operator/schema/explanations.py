@@ -272,8 +272,10 @@ GROUPS: tuple[tuple[str, tuple[tuple[Reason, Explanation], ...]], ...] = (
                 Reason.OWNERSHIP_CONFLICT,
                 Explanation(
                     "An object under a name that this resource needs belongs to something else.",
-                    "Never takes it over; waits for it to go.",
-                    "Delete or rename the object, or choose another name for the resource.",
+                    "Never takes it over; waits for it to go. Touches no member meanwhile, and "
+                    "makes none in a cluster that is not founded.",
+                    "The message says whose it is, and what helps: another name for the resource, "
+                    "or the end of the object.",
                 ),
             ),
             (

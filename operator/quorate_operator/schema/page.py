@@ -44,7 +44,10 @@ spec:
 
 At most 40 lower case letters, digits and dashes; it begins with a letter and ends with a letter or
 digit. Pods are called `<name>-<seat>`, their claims `log-<name>-<seat>`, the Service for clients
-`<name>`, the one that follows the leader `<name>-leader`.
+`<name>`, the one that follows the leader `<name>-leader`, the one between members `<name>-members`,
+the Secret `<name>-auth`; StatefulSet, ServiceAccount and PodDisruptionBudget have the name itself.
+So `orders` and `orders-leader` do not go together in one namespace: what the first has made, the
+second waits for and says so (`OwnershipConflict`), without a pod or a volume of its own.
 """
 
 _CHANGES = """

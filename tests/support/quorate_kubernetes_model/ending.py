@@ -8,7 +8,7 @@ from quorate_kubernetes_model.broken import claim
 from quorate_kubernetes_model.judge import labelled
 from quorate_operator import labels
 from quorate_operator.model import ClusterStatus, VolumeRetention
-from quorate_operator.planning.identity import annotation
+from quorate_operator.planning.ownership import annotation
 from quorate_operator.reasons import Condition, Reason
 from quorate_operator.resources import input_hash, placement_hash
 
