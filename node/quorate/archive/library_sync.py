@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import math
 import os
 import platform
 import signal
@@ -22,10 +23,21 @@ from typing import ClassVar, Final
 
 SYNC_SIGNAL: Final = signal.SIGRTMIN + 5
 """Tells of the end of a sync. All threads of the process have to block it."""
+WAIT_S = 0.05
+"""Of one look at a sync that is waited for."""
 _NOTICE_BYTES = 128
 """``struct signalfd_siginfo``."""
 _NOTIFY_BY_SIGNAL: Final = 0
 _TASKS = Path("/proc/self/task")
+
+
+class _Duration(ctypes.Structure):
+    """``struct timespec`` of <time.h>, 64 bits."""
+
+    _fields_ = [  # type: ignore[mutable-override] # ctypes wants it so
+        ("seconds", ctypes.c_int64),
+        ("nanoseconds", ctypes.c_int64),
+    ]
 
 
 class _Notification(ctypes.Structure):
@@ -74,6 +86,7 @@ class LibrarySync:
         "_aio_error",
         "_aio_fsync",
         "_aio_return",
+        "_free",
         "_notices",
         "_reference",
         "_request",
@@ -105,7 +118,11 @@ class LibrarySync:
         if self._notices < 0:
             raise _last_error("signalfd")
         LibrarySync._is_taken = True
-        self._request = _Request()
+        # Not the interpreter's memory: the library writes the outcome into it when the sync has
+        # ended, and a process that fails does not wait for that.
+        library.calloc.restype = ctypes.c_void_p
+        self._request = _Request.from_address(library.calloc(1, ctypes.sizeof(_Request)))
+        self._free = library.free
         self._request.notification.signal = SYNC_SIGNAL
         self._request.notification.notify = _NOTIFY_BY_SIGNAL
         self._reference = ctypes.byref(self._request)
@@ -155,17 +172,40 @@ class LibrarySync:
             raise OSError(result, os.strerror(result))
         return True
 
-    def close(self) -> None:
-        """Wait for a sync that still runs, and give the descriptor back."""
+    def close(self, timeout_s: float) -> None:
+        """Wait for a sync that still runs, and give the descriptor and the memory back.
+
+        A second call does nothing. Any thread may call it once nobody calls ``finish`` any more.
+
+        Raises:
+            TimeoutError: It runs still; nothing was given back, and the file must stay open.
+
+        Blocking:
+            For at most ``timeout_s``, without the interpreter's lock.
+
+        """
         if self._notices < 0:
             return
-        requests = (ctypes.c_void_p * 1)(ctypes.addressof(self._request))
-        wait = ctypes.CDLL(None, use_errno=True).aio_suspend
-        while self._aio_error(self._reference) == errno.EINPROGRESS:
-            wait(requests, 1, None)
+        if not self._ends_within(timeout_s):
+            raise TimeoutError(f"a sync has not ended within {timeout_s} s")
         os.close(self._notices)
         self._notices = -1
+        self._free(self._reference)
         LibrarySync._is_taken = False
+
+    def _ends_within(self, timeout_s: float) -> bool:
+        """Wait until nothing runs; False where something does after that time."""
+        requests = (ctypes.c_void_p * 1)(ctypes.addressof(self._request))
+        wait = ctypes.CDLL(None, use_errno=True).aio_suspend
+        at_most = ctypes.byref(_Duration(0, int(WAIT_S * 1e9)))
+        waits_left = math.ceil(timeout_s / WAIT_S)
+        while self._aio_error(self._reference) == errno.EINPROGRESS:
+            if waits_left <= 0:
+                return False
+            # A signal ends one early; there are enough of them.
+            waits_left -= 1
+            wait(requests, 1, at_most)
+        return True
 
 
 def thread_that_takes(number: int) -> int | None:

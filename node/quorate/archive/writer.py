@@ -168,7 +168,8 @@ class ArchiveWriter:
             clean: Sync everything and set the clean mark. Left out after a failure.
 
         Raises:
-            StorageError: The clean close failed, or a thread does not end.
+            StorageError: The clean close failed, or a file operation does not end; the files
+                stay open then.
 
         """
         self._is_closing.set()
@@ -179,18 +180,25 @@ class ArchiveWriter:
             raise StorageError("a write or sync hangs") from None
         if self._library is not None:
             self._loop.remove_reader(self._library.fileno())
-            self._library.close()
         self._queue.put(None)
         self._stopping.set()
         self._spare_wanted.set()
         await asyncio.to_thread(self._close, clean)
 
     def _close(self, clean: bool) -> None:  # noqa: FBT001 - positional for ``to_thread``
+        """Wait for all that may still use the files, before these are closed."""
+        try:
+            if self._library is not None:
+                self._library.close(JOIN_TIMEOUT_S)
+            # Behind every read that was asked for.
+            self._readers.submit(bool).result(JOIN_TIMEOUT_S)
+        except TimeoutError:
+            raise StorageError("a sync or read hangs") from None
         for thread in self._threads:
             thread.join(JOIN_TIMEOUT_S)
             if thread.is_alive():
                 raise StorageError(f"thread {thread.name} hangs in a file operation")
-        self._readers.shutdown(wait=True)
+        self._readers.shutdown()
         if clean and not self._failed:
             self.archive.close_clean()
         else:

@@ -5,7 +5,9 @@ Each in a process of its own: the signal belongs to the process, and all its thr
 
 from __future__ import annotations
 
+import ctypes
 import errno
+import gc
 import os
 import platform
 import select
@@ -22,8 +24,9 @@ from quorate.archive.library_sync import (
     thread_that_takes,
 )
 from quorate_forked.forked import forked
+from quorate_forked.hanging import HangingDescriptor
 
-WAIT_MS = 20_000
+WAIT_S = 20.0
 
 
 def new_sync() -> LibrarySync:
@@ -34,7 +37,7 @@ def new_sync() -> LibrarySync:
 def wait(sync: LibrarySync) -> None:
     poll = select.poll()
     poll.register(sync.fileno(), select.POLLIN)
-    assert poll.poll(WAIT_MS), "the sync does not end"
+    assert poll.poll(WAIT_S * 1000), "the sync does not end"
 
 
 def _sync(sync: LibrarySync, descriptor: int) -> None:
@@ -53,7 +56,7 @@ def test_one_sync_after_the_other_ends_well(tmp_path: Path) -> None:
             _sync(sync, descriptor)
             assert not sync.finish(), "one outcome each"
         os.close(descriptor)
-        sync.close()
+        sync.close(WAIT_S)
 
     forked(part)
 
@@ -68,7 +71,7 @@ def test_a_file_that_cannot_be_synced_is_an_error() -> None:
         # The next one has an outcome of its own.
         descriptor = os.open("/tmp", os.O_TMPFILE | os.O_RDWR)
         _sync(sync, descriptor)
-        sync.close()
+        sync.close(WAIT_S)
 
     forked(part)
 
@@ -81,7 +84,7 @@ def test_a_closed_descriptor_is_refused_at_once(tmp_path: Path) -> None:
         with pytest.raises(OSError, match="aio_fsync") as refused:
             sync.start(descriptor)
         assert refused.value.errno == errno.EBADF
-        sync.close()
+        sync.close(WAIT_S)
 
     forked(part)
 
@@ -98,7 +101,7 @@ def test_a_signal_of_somebody_else_is_no_outcome(tmp_path: Path) -> None:
             wait(sync)
             ended = sync.finish()
         _sync(sync, descriptor)
-        sync.close()
+        sync.close(WAIT_S)
 
     forked(part)
 
@@ -119,7 +122,7 @@ def test_a_signal_while_nothing_runs_is_no_outcome(tmp_path: Path) -> None:
             wait(sync)
             outcomes.append(sync.finish())
         assert sorted(outcomes) == [False, True]
-        sync.close()
+        sync.close(WAIT_S)
 
     forked(part)
 
@@ -132,11 +135,49 @@ def test_closing_waits_for_what_runs_and_lets_another_begin(tmp_path: Path) -> N
             number = sync.fileno()
             os.pwrite(descriptor, bytes(1 << 20), 0)
             sync.start(descriptor)
-            sync.close()
-            sync.close()
+            sync.close(WAIT_S)
+            sync.close(WAIT_S)
             with pytest.raises(OSError, match="descriptor"):
                 os.fstat(number)
-            assert sync._aio_error(sync._reference) != errno.EINPROGRESS
+
+    forked(part)
+
+
+def test_a_sync_that_hangs_is_waited_for_within_a_bound_and_gives_nothing_back() -> None:
+    def part() -> None:
+        sync, disk = new_sync(), HangingDescriptor()
+        number = sync.fileno()
+        sync.start(disk.descriptor)
+        for _ in range(2):
+            with pytest.raises(TimeoutError, match="not ended within"):
+                sync.close(0.01)
+            os.fstat(number)
+            with pytest.raises(OSError, match="already"):
+                LibrarySync()
+        disk.go_on()
+        sync.close(WAIT_S)
+        LibrarySync().close(WAIT_S)
+
+    forked(part)
+
+
+def test_the_memory_of_a_sync_that_hangs_is_not_given_to_others() -> None:
+    """The library writes the outcome into it, whatever has become of the object."""
+
+    def part() -> None:
+        sync, disk = new_sync(), HangingDescriptor()
+        length = ctypes.sizeof(sync._request)
+        address, aio_error = ctypes.addressof(sync._request), sync._aio_error
+        sync.start(disk.descriptor)
+        del sync
+        gc.collect()
+        others = [ctypes.create_string_buffer(length) for _ in range(100_000)]
+        assert aio_error(ctypes.c_void_p(address)) == errno.EINPROGRESS
+        disk.go_on()
+        while aio_error(ctypes.c_void_p(address)) == errno.EINPROGRESS:
+            os.sched_yield()
+        assert aio_error(ctypes.c_void_p(address)) == errno.EINVAL, "a pipe is not synced"
+        assert not any(any(other.raw) for other in others)
 
     forked(part)
 
@@ -147,8 +188,8 @@ def test_there_is_one_in_a_process() -> None:
         with pytest.raises(OSError, match="already") as refused:
             LibrarySync()
         assert refused.value.errno == errno.EBUSY
-        sync.close()
-        LibrarySync().close()
+        sync.close(WAIT_S)
+        LibrarySync().close(WAIT_S)
 
     forked(part)
 
@@ -167,7 +208,7 @@ def test_a_thread_that_would_take_the_signal_and_die_of_it_forbids_it() -> None:
         later = threading.Thread(target=threading.Event().wait, daemon=True)
         later.start()
         assert thread_that_takes(SYNC_SIGNAL) is None
-        LibrarySync().close()
+        LibrarySync().close(WAIT_S)
 
     forked(part)
 

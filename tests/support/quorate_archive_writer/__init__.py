@@ -1,0 +1,1 @@
+"""The archive's writer under test, with a loop of its own."""

@@ -1,0 +1,98 @@
+"""A disk that hangs: what waits for it, for how long, and what does not wait at all."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import threading
+from pathlib import Path
+
+import pytest
+
+from quorate.archive import writer as writer_module
+from quorate.archive.archive import Archive
+from quorate.archive.files import SystemFile, SystemFiles
+from quorate.archive.library_sync import LibrarySync
+from quorate.consensus.types import LogPosition
+from quorate.errors import StorageError, SyncFailed
+from quorate_archive_writer.member import Member, poll, run
+from quorate_forked.hanging import HangingDescriptor
+
+JOIN_TIMEOUT_S = 0.05
+
+
+async def failed_beside_a_sync(
+    member: Member, monkeypatch: pytest.MonkeyPatch
+) -> HangingDescriptor:
+    """Begin a sync that hangs, and fail at a write meanwhile."""
+    member.submit(b"founding")
+    await member.until(lambda: member.completed == [1])
+    disk = HangingDescriptor()
+    monkeypatch.setattr(Archive, "sync_descriptor", disk.descriptor)
+    member.submit(b"its sync hangs")
+
+    def refuse(file: SystemFile, *_: object) -> None:
+        raise OSError(errno.EIO, "injected", file.name)
+
+    monkeypatch.setattr(SystemFile, "write", refuse)
+    member.submit(b"this fails")
+    await member.until(lambda: len(member.failures) == 1)
+    assert isinstance(member.failures[0], SyncFailed)
+    return disk
+
+
+def test_the_loop_goes_on_while_closing_waits_for_a_sync(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def test() -> None:
+        member = Member(SystemFiles(str(tmp_path)))
+        disk = await failed_beside_a_sync(member, monkeypatch)
+        asyncio.get_running_loop().call_later(0.01, disk.go_on)
+        await member.writer.close(clean=False)
+        LibrarySync().close(JOIN_TIMEOUT_S)
+
+    run(test)
+
+
+def test_closing_does_not_wait_for_ever_for_a_sync_and_closes_no_file_under_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def test() -> None:
+        files = SystemFiles(str(tmp_path))
+        member = Member(files)
+        current = member.archive._recording
+        await failed_beside_a_sync(member, monkeypatch)
+        monkeypatch.setattr(writer_module, "JOIN_TIMEOUT_S", JOIN_TIMEOUT_S)
+        with pytest.raises(StorageError, match="hangs"):
+            await member.writer.close(clean=False)
+        assert current.current is not None
+        assert current.current.file.size() > 0, "the file is open"
+
+    run(test)
+
+
+def test_closing_does_not_wait_for_ever_for_a_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def test() -> None:
+        member = Member(SystemFiles(str(tmp_path)))
+        member.submit(b"founding")
+        await member.until(lambda: member.completed == [1])
+        begun, go_on = threading.Event(), threading.Event()
+        read = Archive.read
+
+        def hang(archive: Archive, position: LogPosition, bytes_max: int) -> bytes:
+            begun.set()
+            assert go_on.wait(20)
+            return read(archive, position, bytes_max)
+
+        monkeypatch.setattr(Archive, "read", hang)
+        reading = asyncio.create_task(member.writer.read(LogPosition(0), 100))
+        await poll(begun.is_set)
+        monkeypatch.setattr(writer_module, "JOIN_TIMEOUT_S", JOIN_TIMEOUT_S)
+        with pytest.raises(StorageError, match="hangs"):
+            await member.writer.close(clean=True)
+        go_on.set()
+        assert await reading, "its file was not closed under it"
+
+    run(test)
