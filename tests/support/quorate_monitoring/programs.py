@@ -10,6 +10,8 @@ import tempfile
 from pathlib import Path
 
 PACKAGE = "prometheus"
+PROGRAMS = ("prometheus", "promtool")
+"""The package holds both in Debian 12; since 13 the second has a package of its own name."""
 FETCH_TIMEOUT_S = 300.0
 
 
@@ -30,27 +32,43 @@ def program(name: str) -> Path:
     kept = base / PACKAGE
     with (base / f"{PACKAGE}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not kept.exists():
+        if not _program_in(kept, name).exists():
             _fetch(base, kept)
-    return kept / "usr" / "bin" / name
+    return _program_in(kept, name)
+
+
+def _program_in(root: Path, name: str) -> Path:
+    return root / "usr" / "bin" / name
 
 
 def _fetch(base: Path, kept: Path) -> None:
     with tempfile.TemporaryDirectory(dir=base) as scratch:
-        try:
-            _run(["apt-get", "download", "--quiet", PACKAGE], scratch)
-        except RuntimeError:
-            # A machine that is new has no list of packages, or one from too long ago.
-            if os.geteuid() != 0:
-                raise
-            _run(["apt-get", "update", "--quiet"], scratch)
-            _run(["apt-get", "download", "--quiet", PACKAGE], scratch)
-        (archive,) = Path(scratch).glob("*.deb")
-        _run(["dpkg-deb", "--extract", str(archive), "root"], scratch)
-        Path(scratch, "root").rename(kept)
+        root = Path(scratch, "root")
+        _extract(PACKAGE, root)
+        for name in PROGRAMS:
+            if not _program_in(root, name).exists():
+                _extract(name, root)
+        shutil.rmtree(kept, ignore_errors=True)
+        root.rename(kept)
 
 
-def _run(words: list[str], folder: str) -> None:
+def _extract(package: str, root: Path) -> None:
+    folder = root.parent / package
+    folder.mkdir()
+    words = ["apt-get", "download", "--quiet", package]
+    try:
+        _run(words, folder)
+    except RuntimeError:
+        # A machine that is new has no list of packages, or one from too long ago.
+        if os.geteuid() != 0:
+            raise
+        _run(["apt-get", "update", "--quiet"], folder)
+        _run(words, folder)
+    (archive,) = folder.glob("*.deb")
+    _run(["dpkg-deb", "--extract", str(archive), str(root)], folder)
+
+
+def _run(words: list[str], folder: Path) -> None:
     try:
         subprocess.run(
             words, cwd=folder, check=True, capture_output=True, text=True, timeout=FETCH_TIMEOUT_S
