@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -31,6 +32,12 @@ def forked(part: Callable[[], object]) -> None:
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(status)
-    _, outcome = os.waitpid(pid, 0)
+    try:
+        _, outcome = os.waitpid(pid, 0)
+    except BaseException:
+        # The test's time is over: nothing may go on behind it.
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        raise
     if outcome:
         pytest.fail(f"the forked part ended with {os.waitstatus_to_exitcode(outcome)}: see above")
