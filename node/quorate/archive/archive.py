@@ -49,7 +49,7 @@ _Result = TypeVar("_Result")
 
 
 class Archive:
-    """The files of one member. One thread persists; ``read`` and ``sync`` may run beside it."""
+    """The files of one member. One thread persists; reads and syncs may run beside it."""
 
     def __init__(self, files: FileSystem, opened: Opened, durability: Durability) -> None:
         """Use ``open``."""
@@ -264,23 +264,19 @@ class Archive:
     def idle(self, now_s: float) -> None:
         """Do what falls due by time; call it a few times a second, from the persisting thread.
 
-        After a second without an append the synced end is written as watermark; in durability
-        ``replicated`` what was written is synced after a second or 16 MiB, unless ``sync`` has
-        done so from a thread of its own.
+        After a second without an append the synced end is written as watermark.
 
         Args:
             now_s: Any clock in seconds that only goes forward.
 
         Blocking:
-            On a sync, where something is due.
+            On a sync of the watermark, where that is due.
 
         """
         self._guarded("idle work", self._idle, now_s)
 
     def _idle(self, now_s: float) -> None:
         self._node_state.finish()
-        if self.sync_due(now_s):
-            self.sync()
         recording = self._recording
         if recording.end.position != self._appended_position:
             self._appended_position = recording.end.position
@@ -288,22 +284,28 @@ class Archive:
         elif now_s - self._quiet_since_s >= WATERMARK_DELAY_S and recording.watermark_due:
             recording.settle()
 
-    def sync_due(self, now_s: float) -> bool:
-        """Tell whether written frames have waited long enough for a sync (``replicated``).
+    def sync_if_due(self, now_s: float) -> None:
+        """Sync what was written, where that has waited a second or is 16 MiB (``replicated``).
 
-        Never in ``fsync``: whoever writes at once there sees to the sync, however long it takes.
+        Call it a few times a second, from a thread of its own: in ``replicated`` nothing that is
+        appended waits for the disk. Never due in ``fsync``: whoever writes at once there sees to
+        the sync, however long it takes.
+
+        Args:
+            now_s: Any clock in seconds that only goes forward.
+
+        Blocking:
+            On a data sync of every segment that was written to since the last one.
+
         """
-        if self._durability is Durability.FSYNC:
-            return False
-        length = self._recording.unsynced_length
+        length = 0 if self._durability is Durability.FSYNC else self._recording.unsynced_length
         if length == 0:
             self._unsynced_since_s = None
-            return False
-        # Read once: two threads ask this, and either may sync meanwhile.
-        since_s = self._unsynced_since_s
-        if since_s is None:
-            since_s = self._unsynced_since_s = now_s
-        return length >= SYNC_LENGTH or now_s - since_s >= SYNC_INTERVAL_S
+            return
+        if self._unsynced_since_s is None:
+            self._unsynced_since_s = now_s
+        if length >= SYNC_LENGTH or now_s - self._unsynced_since_s >= SYNC_INTERVAL_S:
+            self.sync()
 
     def sync(self) -> None:
         """Sync what was written without one (``replicated``); may run beside ``persist``."""

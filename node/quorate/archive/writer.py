@@ -380,8 +380,7 @@ class ArchiveWriter:
     def _sync(self) -> None:
         """Durability ``replicated``: sync in the background, beside the writes."""
         while not self._stopping.wait(0.05):
-            if self.archive.sync_due(self._monotonic_ns() * _NS):
-                self.archive.sync()
+            self.archive.sync_if_due(self._monotonic_ns() * _NS)
 
 
 def _library_sync() -> LibrarySync | None:

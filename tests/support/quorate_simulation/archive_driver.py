@@ -163,6 +163,7 @@ class ArchiveDriver:
         """Let time pass."""
         self.now_s += seconds
         self.archive.idle(self.now_s)
+        self.archive.sync_if_due(self.now_s)
         self._confirm()
 
     def prepare_spare(self) -> None:

@@ -448,6 +448,7 @@ class TimedMember:
             return
         if not self._writing:
             self.archive.idle(self.clock.monotonic() / SECOND)
+            self.archive.sync_if_due(self.clock.monotonic() / SECOND)
             self.shadow.synced_count = self.shadow.disk.marks[self.archive.synced.position]
         while self.archive.prepare_spare():
             pass

@@ -8,55 +8,26 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable
 from random import Random
-from typing import Self, SupportsInt
 
 import pytest
 
 from quorate.archive.recording import Recording
 from quorate.archive.segment import Segment
-from quorate.config import Durability
 from quorate.consensus.types import LogPosition
 from quorate.errors import QuorateError
 from quorate_simulation.archive_driver import ArchiveDriver
 from quorate_simulation.disk import SimulatedDisk
 
 
-def member(durability: Durability = Durability.FSYNC) -> ArchiveDriver:
+def member() -> ArchiveDriver:
     """Return a member with a log over three segments."""
-    driver = ArchiveDriver(SimulatedDisk(Random(1)), durability=durability)
+    driver = ArchiveDriver(SimulatedDisk(Random(1)))
     driver.reopen()
     driver.append([b"founding"])
     while driver.archive.end.position < 2 * driver.segment_length:
         driver.append([bytes(700)])
     return driver
-
-
-class Length(int):
-    """A length of what waits for a sync; another thread syncs while it is looked at."""
-
-    def __new__(cls, length: SupportsInt, _: Callable[[], None]) -> Self:
-        return super().__new__(cls, length)
-
-    def __init__(self, _: SupportsInt, meanwhile: Callable[[], None]) -> None:
-        self.meanwhile = meanwhile
-
-    def __ge__(self, other: int) -> bool:
-        self.meanwhile()
-        return super().__ge__(other)
-
-
-def test_two_threads_may_ask_whether_a_sync_is_due(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The writer's idle work and the background sync both ask, and the other one syncs."""
-    archive = member(Durability.REPLICATED).archive
-    assert not archive.sync_due(1.0)
-    length = Length(archive._recording.unsynced_length, archive.sync)
-    assert length > 0
-    monkeypatch.setattr(Recording, "unsynced_length", length)
-    assert archive.sync_due(2.0)
-    monkeypatch.undo()
-    assert not archive.sync_due(2.0)
 
 
 class SlowReader:

@@ -29,6 +29,7 @@ def test_idle_work_takes_nothing_for_durable_that_no_sync_covers(pause_s: float)
     driver = written_at_once(3)
     for look in range(20):
         driver.archive.idle(look * pause_s)
+        driver.archive.sync_if_due(look * pause_s)
         assert driver.archive.synced == driver.mark(1)
         assert driver.archive.watermark.mark.position <= driver.mark(1).position
 

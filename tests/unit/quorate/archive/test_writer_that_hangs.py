@@ -6,17 +6,21 @@ import asyncio
 import errno
 import threading
 from pathlib import Path
+from random import Random
 
 import pytest
 
+from quorate.archive import archive as archive_module
 from quorate.archive import writer as writer_module
 from quorate.archive.archive import Archive
 from quorate.archive.files import SystemFile, SystemFiles
 from quorate.archive.library_sync import LibrarySync
+from quorate.config import Durability
 from quorate.consensus.types import LogPosition
 from quorate.errors import StorageError, SyncFailed
-from quorate_archive_writer.member import Member, poll, run
+from quorate_archive_writer.member import Member, hang_syncs, poll, run
 from quorate_forked.hanging import HangingDescriptor
+from quorate_simulation.disk import SimulatedDisk
 
 JOIN_TIMEOUT_S = 0.05
 
@@ -94,5 +98,39 @@ def test_closing_does_not_wait_for_ever_for_a_read(
             await member.writer.close(clean=True)
         go_on.set()
         assert await reading, "its file was not closed under it"
+
+    run(test)
+
+
+def test_replicated_waits_for_no_sync_however_long_it_hangs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nor does what falls due by time keep the archive from others while it syncs."""
+
+    async def test() -> None:
+        disk = SimulatedDisk(Random(1))
+        member = Member(disk, Durability.REPLICATED)
+        member.submit(b"founding")
+        await member.until(lambda: member.completed == [1])
+        looks: list[float] = []
+        idle = Archive.idle
+
+        def counted(archive: Archive, now_s: float) -> None:
+            idle(archive, now_s)
+            looks.append(now_s)
+
+        monkeypatch.setattr(archive_module, "SYNC_INTERVAL_S", 0.0)
+        monkeypatch.setattr(writer_module, "IDLE_INTERVAL_S", 0.01)
+        monkeypatch.setattr(Archive, "idle", counted)
+        go_on = hang_syncs(disk)
+        for sequence in range(2, 10):
+            member.submit(b"its sync hangs")
+            looked = len(looks)
+            await poll(lambda looked=looked: len(looks) > looked + 1)
+            await member.until(lambda sequence=sequence: member.completed[-1] == sequence)
+        assert member.archive.synced != member.archive.end
+        go_on.set()
+        await member.writer.close(clean=True)
+        assert not member.failures
 
     run(test)
