@@ -17,6 +17,7 @@ from typing import Union, cast, get_args, get_origin, get_type_hints
 from quorate.config import Durability
 from quorate_operator import labels
 from quorate_operator.errors import InvalidSpec
+from quorate_operator.lenient import mapping, metadata, text
 from quorate_operator.model import (
     ClusterSpec,
     ClusterStatus,
@@ -46,11 +47,11 @@ _CONDITION_STATUS = {"True": True, "False": False, "Unknown": None}
 
 def read_resource(body: Body) -> Resource:
     """Return the resource; never raises: what cannot be read is said in ``problems``."""
-    meta = _object(body.get("metadata"))
-    annotations = _object(meta.get("annotations"))
+    meta = metadata(body)
+    annotations = mapping(meta.get("annotations"))
     spec, found = None, list[str]()
     try:
-        spec = read_spec(_object(body.get("spec")))
+        spec = read_spec(mapping(body.get("spec")))
     except InvalidSpec as error:
         found = error.problems
     return Resource(
@@ -60,7 +61,7 @@ def read_resource(body: Body) -> Resource:
         resource_version=_text(meta, "resourceVersion"),
         generation=_whole(meta, "generation"),
         spec=spec,
-        status=read_status(_object(body.get("status"))),
+        status=read_status(mapping(body.get("status"))),
         problems=tuple(found),
         transfer_request=_text(annotations, labels.TRANSFER_ANNOTATION),
     )
@@ -76,22 +77,22 @@ def read_spec(body: Body) -> ClusterSpec:
     found = list(problems(SPEC, body, "spec"))
     if found:
         raise InvalidSpec(found)
-    resources = _object(body["resources"])
+    resources = mapping(body["resources"])
     return ClusterSpec(
         replicas=_whole(body, "replicas"),
         image=_text(body, "image"),
-        service=_service(_object(body["service"])),
+        service=_service(mapping(body["service"])),
         config=_text(body, "config"),
-        storage=_storage(_object(body["storage"])),
-        consensus=_consensus(_object(body["consensus"])),
-        update=_update(_object(body["update"])),
-        scheduling=_scheduling(_object(body["scheduling"])),
+        storage=_storage(mapping(body["storage"])),
+        consensus=_consensus(mapping(body["consensus"])),
+        update=_update(mapping(body["update"])),
+        scheduling=_scheduling(mapping(body["scheduling"])),
         resources=ResourcesSpec(
             requests=_quantities(resources["requests"]), limits=_quantities(resources["limits"])
         ),
-        tls=TlsMode(_text(_object(body["tls"]), "mode")),
+        tls=TlsMode(_text(mapping(body["tls"]), "mode")),
         paused=body["paused"] is True,
-        volumes=VolumeRetention(_text(_object(body["deletion"]), "volumes")),
+        volumes=VolumeRetention(_text(mapping(body["deletion"]), "volumes")),
     )
 
 
@@ -114,7 +115,7 @@ def milliseconds(duration: str) -> int:
 
 
 def _service(body: Body) -> ServiceSpec:
-    code = _object(body.get("codeFrom"))
+    code = mapping(body.get("codeFrom"))
     return ServiceSpec(_text(body, "class"), _text(code, "configMap") or None)
 
 
@@ -140,7 +141,7 @@ def _update(body: Body) -> UpdateSpec:
 def _scheduling(body: Body) -> SchedulingSpec:
     tolerations = cast("list[Mapping[str, object]]", body.get("tolerations", []))
     return SchedulingSpec(
-        node_selector={key: str(word) for key, word in _object(body.get("nodeSelector")).items()},
+        node_selector={key: str(word) for key, word in mapping(body.get("nodeSelector")).items()},
         tolerations=tuple(tolerations),
         priority_class_name=_text(body, "priorityClassName") or None,
         spread=Spread(_text(body, "spread")),
@@ -148,7 +149,7 @@ def _scheduling(body: Body) -> SchedulingSpec:
 
 
 def _quantities(body: object) -> dict[str, str]:
-    return {name: str(quantity) for name, quantity in _object(body).items()}
+    return {name: str(quantity) for name, quantity in mapping(body).items()}
 
 
 def _key(name: str) -> str:
@@ -210,7 +211,7 @@ def _read_as(hint: object, value: object) -> object:
         return _read_as(get_args(hint)[0], value)
     assert isinstance(hint, type), f"no field of a status is a {hint}"
     if is_dataclass(hint):
-        return _read(hint, _object(value))
+        return _read(hint, mapping(value))
     if issubclass(hint, Enum):
         return hint(value)
     if not isinstance(value, hint) or isinstance(value, bool) != (hint is bool):
@@ -228,13 +229,8 @@ def _read_rows(wanted: type, value: object) -> list[object]:
     return rows
 
 
-def _object(value: object) -> Mapping[str, object]:
-    return cast("Mapping[str, object]", value) if isinstance(value, Mapping) else {}
-
-
 def _text(body: Mapping[str, object], key: str) -> str:
-    value = body.get(key, "")
-    return value if isinstance(value, str) else ""
+    return text(body.get(key))
 
 
 def _whole(body: Mapping[str, object], key: str) -> int:

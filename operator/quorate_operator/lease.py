@@ -23,9 +23,9 @@ from datetime import UTC, datetime
 from enum import IntEnum
 
 from quorate.clock import Clock
-from quorate_operator import labels
+from quorate_operator import labels, lenient
 from quorate_operator.errors import Conflict, Gone, LeaseLost, OperatorError
-from quorate_operator.kube import kinds, read
+from quorate_operator.kube import kinds
 from quorate_operator.kube.api import Api
 from quorate_operator.planning.observed import Body
 
@@ -127,7 +127,7 @@ class Lease:
             body = self._body or await self.api.find(kinds.LEASE, self.namespace, self.name) or {}
             if _holder(body) != self.holder:
                 return
-            spec = {**read.mapping(body.get("spec")), "holderIdentity": ""}
+            spec = {**lenient.mapping(body.get("spec")), "holderIdentity": ""}
             await self.api.update(kinds.LEASE, self.namespace, self.name, {**body, "spec": spec})
         except OperatorError as error:
             LOGGER.warning("the lease is left to run out: %s", error)
@@ -206,7 +206,7 @@ class Lease:
         holder = _holder(body)
         if holder in ("", self.holder):
             return True
-        version = read.text(read.metadata(body).get("resourceVersion"))
+        version = lenient.text(lenient.metadata(body).get("resourceVersion"))
         if self._seen is None or self._seen[0] != version:
             self._seen = (version, now_ns)
         return now_ns - self._seen[1] >= int(DURATION_S * _S)
@@ -216,7 +216,7 @@ class Lease:
         return self._seen is not None and now_ns - self._seen[1] < int(DURATION_S * _S)
 
     def _written(self, before: Body) -> Body:
-        spec = read.mapping(before.get("spec"))
+        spec = lenient.mapping(before.get("spec"))
         now = _micro_time(self.clock.wall())
         is_mine = _holder(before) == self.holder
         changes = spec.get("leaseTransitions")
@@ -224,7 +224,8 @@ class Lease:
         return {
             "apiVersion": kinds.LEASE.api_version,
             "kind": kinds.LEASE.name,
-            "metadata": read.metadata(before) or {"name": self.name, "namespace": self.namespace},
+            "metadata": lenient.metadata(before)
+            or {"name": self.name, "namespace": self.namespace},
             "spec": {
                 "holderIdentity": self.holder,
                 "leaseDurationSeconds": int(DURATION_S),
@@ -236,7 +237,7 @@ class Lease:
 
 
 def _holder(body: Body) -> str:
-    return read.text(read.mapping(body.get("spec")).get("holderIdentity"))
+    return lenient.text(lenient.mapping(body.get("spec")).get("holderIdentity"))
 
 
 def _micro_time(now_ns: int) -> str:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import assert_never
 
 from quorate.clock import Clock
-from quorate_operator import labels
+from quorate_operator import labels, lenient
 from quorate_operator.conditions import with_problem
 from quorate_operator.errors import (
     Conflict,
@@ -26,7 +26,7 @@ from quorate_operator.errors import (
     Refused,
     Unavailable,
 )
-from quorate_operator.kube import kinds, read
+from quorate_operator.kube import kinds
 from quorate_operator.kube.act import Actor
 from quorate_operator.kube.events import Herald
 from quorate_operator.kube.observe import Absent, Observer
@@ -273,7 +273,7 @@ def admin_token(observed: Observed) -> str:
     name = labels.auth_secret_name(observed.resource.name)
     for child in observed.children:
         if child.kind == kinds.SECRET.name and child.name == name:
-            data = read.text(read.mapping(child.body.get("data")).get(labels.TOKEN_KEY))
+            data = lenient.text(lenient.mapping(child.body.get("data")).get(labels.TOKEN_KEY))
             try:
                 token = base64.b64decode(data, validate=True).decode("ascii").strip()
             except (binascii.Error, ValueError):
@@ -329,7 +329,7 @@ def _told(step: Step) -> str:
     name = type(step).__name__
     body = getattr(step, "body", None)
     if body is not None:
-        return f"{name} {body.get('kind')}/{read.text(read.metadata(body).get('name'))}"
+        return f"{name} {body.get('kind')}/{lenient.text(lenient.metadata(body).get('name'))}"
     return repr(step)
 
 

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from quorate_operator import labels
+from quorate_operator import labels, lenient
 from quorate_operator.errors import OperatorError
 from quorate_operator.kube import kinds, read
 from quorate_operator.kube.api import Api
@@ -71,12 +71,12 @@ class Resync:
 
     async def _read_definition(self) -> None:
         body = await self.api.get(kinds.DEFINITION, None, DEFINITION)
-        text = read.text(
-            read.mapping(read.metadata(body).get("annotations")).get(labels.SCHEMA_ANNOTATION)
+        text = lenient.text(
+            lenient.mapping(lenient.metadata(body).get("annotations")).get(labels.SCHEMA_ANNOTATION)
         )
         self.schema_version = read.number(text) or 0
 
 
 def _key(body: Body) -> Key:
-    meta = read.metadata(body)
-    return Key(read.text(meta.get("namespace")), read.text(meta.get("name")))
+    meta = lenient.metadata(body)
+    return Key(lenient.text(meta.get("namespace")), lenient.text(meta.get("name")))

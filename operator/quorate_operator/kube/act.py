@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from quorate_operator import labels
+from quorate_operator import labels, lenient
 from quorate_operator.bodies import write_status
 from quorate_operator.errors import Conflict
-from quorate_operator.kube import kinds, read
+from quorate_operator.kube import kinds
 from quorate_operator.kube.api import Api
 from quorate_operator.kube.kinds import Kind
 from quorate_operator.model import ClusterStatus
@@ -67,7 +67,7 @@ class Actor:
             case CreateChild():
                 await self._create(namespace, step)
             case ApplyChild():
-                kind = _kind(read.text(step.body.get("kind")))
+                kind = _kind(lenient.text(step.body.get("kind")))
                 body = _with_metadata(step.body, {"uid": step.uid} if step.uid else {})
                 await self.api.apply(kind, namespace, body, labels.FIELD_MANAGER)
             case DeleteChild():
@@ -138,7 +138,7 @@ class Actor:
         )
 
     async def _create(self, namespace: str, step: CreateChild) -> None:
-        kind = _kind(read.text(step.body.get("kind")))
+        kind = _kind(lenient.text(step.body.get("kind")))
         try:
             await self.api.create(kind, namespace, step.body, labels.FIELD_MANAGER)
         except Conflict:
@@ -166,4 +166,4 @@ def _identified(name: str, namespace: str, exact: Mapping[str, str]) -> dict[str
 
 
 def _with_metadata(body: Body, exact: Mapping[str, str]) -> Body:
-    return {**body, "metadata": {**read.metadata(body), **exact}}
+    return {**body, "metadata": {**lenient.metadata(body), **exact}}

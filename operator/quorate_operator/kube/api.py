@@ -10,13 +10,14 @@ import asyncio
 import json
 import math
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Protocol, cast
+from typing import Protocol
 
 import aiohttp
 from kubernetes.aio.client.api_client import ApiClient
 
 from quorate_operator.errors import Conflict, Deferred, Gone, Refused, Unavailable
 from quorate_operator.kube.kinds import Kind
+from quorate_operator.lenient import mapping, metadata, text
 from quorate_operator.planning.observed import Body
 
 CALL_LIMIT_S = 10.0
@@ -134,7 +135,7 @@ class Api:
             if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
                 raise Unavailable(f"the list of {kind.plural} has no items")
             found += items
-            more = _text(_mapping(page.get("metadata")).get("continue"))
+            more = text(metadata(page).get("continue"))
             if not more:
                 return found
             query["continue"] = more
@@ -172,7 +173,7 @@ class Api:
             Conflict: The uid or the resourceVersion in the body is not the present one.
 
         """
-        name = _text(_mapping(body.get("metadata")).get("name"))
+        name = text(metadata(body).get("name"))
         return await self.request(
             "patch",
             kind,
@@ -350,24 +351,24 @@ def _judge(what: str, code: int, answer: Body | None, retry_after_s: float | Non
         if answer is None:
             raise Unavailable(f"{what}: HTTP {code}, and its body is not a JSON object")
         return answer
-    message = _text((answer or {}).get("message")) or "no message"
-    text = f"{what}: HTTP {code}: {message[:500]}"
+    message = text((answer or {}).get("message")) or "no message"
+    words = f"{what}: HTTP {code}: {message[:500]}"
     match code:
         case 404:
-            raise Gone(text)
+            raise Gone(words)
         case 409 | 410:
-            raise Conflict(text)
+            raise Conflict(words)
         case 422 if _by_uid(answer):
-            raise Conflict(text)
+            raise Conflict(words)
         case 429 if _by_budget(answer):
-            raise Deferred(text)
+            raise Deferred(words)
         case 500 if _BUDGETS in message:
-            raise Refused(f"{text}; keep the one that has the name of the ClusterService")
+            raise Refused(f"{words}; keep the one that has the name of the ClusterService")
         case _ if 400 <= code < 500 and code not in (401, 408, 429):  # noqa: PLR2004 - HTTP
-            raise Refused(text)
+            raise Refused(words)
         case _:
             bounded = None if retry_after_s is None else min(retry_after_s, LEFT_ALONE_S_MAX)
-            raise Unavailable(text, bounded)
+            raise Unavailable(words, bounded)
 
 
 def _by_budget(answer: Body | None) -> bool:
@@ -380,8 +381,8 @@ def _by_uid(answer: Body | None) -> bool:
 
 
 def _causes(answer: Body | None) -> list[Mapping[str, object]]:
-    causes = _mapping((answer or {}).get("details")).get("causes")
-    return [_mapping(cause) for cause in causes] if isinstance(causes, list) else []
+    causes = mapping((answer or {}).get("details")).get("causes")
+    return [mapping(cause) for cause in causes] if isinstance(causes, list) else []
 
 
 def _parse(data: bytes) -> Body | None:
@@ -403,11 +404,3 @@ def _reason(error: BaseException, limit_s: float) -> str:
     if isinstance(error, TimeoutError):
         return f"no answer within {limit_s:g} s"
     return str(error) or type(error).__name__
-
-
-def _mapping(value: object) -> Mapping[str, object]:
-    return cast("Mapping[str, object]", value) if isinstance(value, Mapping) else {}
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from quorate.clock import Clock
-from quorate_operator import labels
+from quorate_operator import labels, lenient
 from quorate_operator.bodies import read_resource
 from quorate_operator.errors import Gone
 from quorate_operator.kube import kinds, read
@@ -57,7 +57,7 @@ class Observer:
         body = await self.api.find(kinds.CLUSTER_SERVICE, namespace, name)
         if body is None:
             return Absent("the resource is gone")
-        if read.metadata(body).get("deletionTimestamp") is not None:
+        if lenient.metadata(body).get("deletionTimestamp") is not None:
             return Absent("the resource is being deleted")
         resource = read_resource(body)
         monitors_served = await self._monitors_served()
@@ -95,7 +95,7 @@ class Observer:
 
     async def _namespace_ends(self, namespace: str) -> bool:
         body = await self.api.find(kinds.NAMESPACE, None, namespace)
-        return body is None or read.metadata(body).get("deletionTimestamp") is not None
+        return body is None or lenient.metadata(body).get("deletionTimestamp") is not None
 
     async def _monitors_served(self) -> bool:
         now = self.clock.boottime() * _NS
@@ -110,7 +110,7 @@ class Observer:
         else:
             # Its group may be served for the sake of other kinds alone.
             answer = any(
-                row.get("name") == kind.plural for row in read.rows(group.get("resources"))
+                row.get("name") == kind.plural for row in lenient.rows(group.get("resources"))
             )
         self._served = (now, answer)
         return answer
@@ -216,19 +216,21 @@ class _Look:
 def _code_of(source: Body | None) -> Mapping[str, str] | None:
     if source is None:
         return None
-    return {key: read.text(value) for key, value in read.mapping(source.get("data")).items()}
+    return {key: lenient.text(value) for key, value in lenient.mapping(source.get("data")).items()}
 
 
 def _source_of(body: Body | None) -> Source | None:
     if body is None:
         return None
-    meta = read.metadata(body)
-    is_labelled = labels.CLUSTER_LABEL in read.mapping(meta.get("labels"))
-    return Source(read.text(meta.get("name")), read.text(meta.get("uid")), is_labelled)
+    meta = lenient.metadata(body)
+    is_labelled = labels.CLUSTER_LABEL in lenient.mapping(meta.get("labels"))
+    return Source(lenient.text(meta.get("name")), lenient.text(meta.get("uid")), is_labelled)
 
 
 def _by_seat(bodies: list[Body], prefix: str) -> dict[int, Body]:
-    seats = ((read.seat_of(read.text(read.metadata(b).get("name")), prefix), b) for b in bodies)
+    seats = (
+        (read.seat_of(lenient.text(lenient.metadata(b).get("name")), prefix), b) for b in bodies
+    )
     return {seat: body for seat, body in seats if seat is not None}
 
 
@@ -253,5 +255,5 @@ async def _cordoned(api: Api, nodes: set[str]) -> list[str]:
     return [
         node
         for node, body in found
-        if body is not None and read.mapping(body.get("spec")).get("unschedulable") is True
+        if body is not None and lenient.mapping(body.get("spec")).get("unschedulable") is True
     ]

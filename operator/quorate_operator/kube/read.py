@@ -6,11 +6,11 @@ checked it, and a plan is safe with empty values.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
-from typing import cast
 
 from quorate_operator import labels
+from quorate_operator.lenient import mapping, metadata, rows, text
 from quorate_operator.planning.observed import Body, Child, Claim, Pod
 
 NO_TERM = -1
@@ -113,27 +113,6 @@ def number(word: str) -> int | None:
     """Return the number that digits write; None if it is another text, or beyond 64 bits."""
     sane = word.isascii() and word.isdigit() and len(word) <= DIGITS_MAX
     return int(word) if sane else None
-
-
-def metadata(body: Body) -> Mapping[str, object]:
-    """Return the metadata of an object; empty if it has none."""
-    return mapping(body.get("metadata"))
-
-
-def mapping(value: object) -> Mapping[str, object]:
-    """Return ``value`` if it is an object; an empty one otherwise."""
-    return cast("Mapping[str, object]", value) if isinstance(value, Mapping) else {}
-
-
-def rows(value: object) -> Iterator[Mapping[str, object]]:
-    """Yield the objects in a list; nothing if it is none."""
-    if isinstance(value, list):
-        yield from (row for row in value if isinstance(row, Mapping))
-
-
-def text(value: object) -> str:
-    """Return ``value`` if it is a text; an empty one otherwise."""
-    return value if isinstance(value, str) else ""
 
 
 def seconds(value: object) -> float | None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from quorate.errors import ConfigurationError
-from quorate_operator import labels
+from quorate_operator import labels, lenient
 from quorate_operator.model import ClusterSpec
 from quorate_operator.planning.actions import ApplyChild, CreateChild, DeleteChild, Step
 from quorate_operator.planning.observed import Body, Child, Observed
@@ -164,9 +164,8 @@ def _has_been_seen(live: Child | None) -> bool:
     """
     if live is None:
         return False
-    metadata, status = live.body.get("metadata"), live.body.get("status")
-    wanted = metadata.get("generation") if isinstance(metadata, Mapping) else None
-    seen = status.get("observedGeneration") if isinstance(status, Mapping) else None
+    wanted = lenient.metadata(live.body).get("generation")
+    seen = lenient.mapping(live.body.get("status")).get("observedGeneration")
     return isinstance(wanted, int) and isinstance(seen, int) and seen >= wanted
 
 

@@ -6,10 +6,10 @@ helps differs: an object of the resource before goes by itself, one of a neighbo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import cast
+from collections.abc import Iterable
 
 from quorate_operator import labels
+from quorate_operator.lenient import mapping, metadata, rows, text
 from quorate_operator.planning.observed import Body, Child, Resource
 from quorate_operator.planning.problem import Problem
 from quorate_operator.reasons import Reason
@@ -20,7 +20,7 @@ SECRET = "Secret"  # noqa: S105 - a kind
 
 def annotation(live: Child | None, name: str) -> str:
     """Return an annotation of a child; empty for none."""
-    return "" if live is None else _text(_metadata(live, "annotations").get(name))
+    return "" if live is None else text(mapping(metadata(live.body).get("annotations")).get(name))
 
 
 def set_id(live: Child | None) -> str:
@@ -40,7 +40,8 @@ def is_ours(child: Child, resource: Resource, cluster_id: str) -> bool:
     carried = annotation(child, labels.CLUSTER_ID_ANNOTATION)
     if child.kind == STATEFUL_SET or carried:
         return carried == cluster_id
-    return _text(_metadata(child, "labels").get(labels.CLUSTER_LABEL)) == resource.name
+    marks = mapping(metadata(child.body).get("labels"))
+    return text(marks.get(labels.CLUSTER_LABEL)) == resource.name
 
 
 def is_stranger(live: Child, resource: Resource) -> bool:
@@ -60,7 +61,7 @@ def _whose(child: Child) -> str:
     known = f"{child.kind} {child.name}"
     owner = _controller(child)
     if child.controller_uid:
-        who = " ".join(_text(owner.get(key)) for key in ("kind", "name")).strip()
+        who = " ".join(text(owner.get(key)) for key in ("kind", "name")).strip()
         return f"{known} is controlled by {who or 'uid'} {child.controller_uid}"
     lacking = _lacking(child)
     if lacking:
@@ -71,7 +72,7 @@ def _whose(child: Child) -> str:
 def _remedy(child: Child, resource: Resource) -> str:
     owner = _controller(child)
     if _is_of_a_resource(owner):
-        other = _text(owner.get("name"))
+        other = text(owner.get("name"))
         if other == resource.name:
             return "waiting for its end, which follows that of the resource before"
         return (
@@ -92,30 +93,15 @@ def _remedy(child: Child, resource: Resource) -> str:
 def _lacking(child: Child) -> tuple[str, ...]:
     if child.kind != SECRET:
         return ()
-    data = child.body.get("data")
-    held: Body = data if isinstance(data, Mapping) else {}
+    held = mapping(child.body.get("data"))
     return tuple(key for key in (labels.MEMBER_SECRET_KEY, labels.TOKEN_KEY) if not held.get(key))
 
 
 def _controller(child: Child) -> Body:
-    metadata = child.body.get("metadata")
-    owners = metadata.get("ownerReferences") if isinstance(metadata, Mapping) else None
-    for row in owners if isinstance(owners, list) else []:
-        if isinstance(row, Mapping) and row.get("uid") == child.controller_uid:
-            return cast("Body", row)
-    return {}
+    owners = rows(metadata(child.body).get("ownerReferences"))
+    return next((row for row in owners if row.get("uid") == child.controller_uid), {})
 
 
 def _is_of_a_resource(owner: Body) -> bool:
-    group = _text(owner.get("apiVersion")).partition("/")[0]
+    group = text(owner.get("apiVersion")).partition("/")[0]
     return group == labels.GROUP and owner.get("kind") == labels.KIND
-
-
-def _metadata(child: Child, part: str) -> Body:
-    metadata = child.body.get("metadata")
-    found = metadata.get(part) if isinstance(metadata, Mapping) else None
-    return found if isinstance(found, Mapping) else {}
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""

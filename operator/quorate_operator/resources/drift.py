@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from quorate_operator import labels
+from quorate_operator.lenient import mapping
 from quorate_operator.resources.hashes import hash_of
 from quorate_operator.resources.intent import Body
 from quorate_operator.resources.quantities import canonical
@@ -21,9 +22,9 @@ _QUANTITY_KEYS = frozenset({"cpu", "memory", "ephemeral-storage", "storage", "si
 
 def stamped(body: Body) -> dict[str, object]:
     """Return ``body`` with the hash of itself as an annotation."""
-    metadata = _mapping(body.get("metadata"))
+    metadata = mapping(body.get("metadata"))
     annotations = {
-        **_mapping(metadata.get("annotations")),
+        **mapping(metadata.get("annotations")),
         labels.APPLIED_HASH_ANNOTATION: intended_hash(body),
     }
     return {**body, "metadata": {**metadata, "annotations": annotations}}
@@ -31,8 +32,8 @@ def stamped(body: Body) -> dict[str, object]:
 
 def intended_hash(body: Body) -> str:
     """Return the hash of a body, whether it is stamped or not."""
-    metadata = dict(_mapping(body.get("metadata")))
-    annotations = dict(_mapping(metadata.pop("annotations", None)))
+    metadata = dict(mapping(body.get("metadata")))
+    annotations = dict(mapping(metadata.pop("annotations", None)))
     annotations.pop(labels.APPLIED_HASH_ANNOTATION, None)
     return hash_of({**body, "metadata": {**metadata, "annotations": annotations}})
 
@@ -56,7 +57,7 @@ def _comparable(body: Body) -> Mapping[str, object]:
 
 def _covers(intended: object, live: object, key: str) -> bool:
     if isinstance(intended, Mapping):
-        rest = _mapping(live)
+        rest = mapping(live)
         return (isinstance(live, Mapping) or not intended) and all(
             _covers(value, rest.get(name), str(name)) for name, value in intended.items()
         )
@@ -75,16 +76,10 @@ def _covers_rows(intended: list[object], live: list[object]) -> bool:
         return len(intended) == len(live) and all(
             _covers(row, other, "") for row, other in zip(intended, live, strict=True)
         )
-    found = {_mapping(row).get(name): row for row in live}
-    return all(_covers(row, found.get(_mapping(row)[name]), "") for row in intended)
+    found = {mapping(row).get(name): row for row in live}
+    return all(_covers(row, found.get(mapping(row)[name]), "") for row in intended)
 
 
 def _key_of_rows(rows: list[object]) -> str | None:
-    present = (
-        name for name in _KEYS_OF_ROWS if rows and all(name in _mapping(row) for row in rows)
-    )
+    present = (name for name in _KEYS_OF_ROWS if rows and all(name in mapping(row) for row in rows))
     return next(present, None)
-
-
-def _mapping(value: object) -> Mapping[str, object]:
-    return value if isinstance(value, Mapping) else {}

@@ -13,7 +13,8 @@ import pytest
 
 from quorate_api_server.bed import NAMESPACE, USER, Bed, cluster_service
 from quorate_api_server.operator_process import OperatorProcess, operator_process, until
-from quorate_operator.kube import kinds, read
+from quorate_operator import lenient
+from quorate_operator.kube import kinds
 from quorate_operator.kube.kinds import Kind
 from quorate_operator.lease import DURATION_S, LeaseExit
 from quorate_operator.planning.observed import Body
@@ -58,7 +59,7 @@ def lines_so_far(bed: Bed) -> int:
 
 def has_children(bed: Bed, namespace: str) -> bool:
     found = find(bed, kinds.CLUSTER_SERVICE, namespace, "bank") or {}
-    status = read.mapping(found.get("status"))
+    status = lenient.mapping(found.get("status"))
     return bool(status.get("clusterId") and status.get("conditions")) and bool(
         find(bed, kinds.STATEFUL_SET, namespace, "bank")
     )
@@ -106,7 +107,7 @@ def test_what_is_changed_by_others_is_put_back(
             patch = {"spec": {"selector": {"quorate.io/cluster": "another"}}}
             await admin.merge(kinds.SERVICE, namespace, "bank", patch, "somebody")
             budget = await admin.get(kinds.DISRUPTION_BUDGET, namespace, "bank")
-            uid = read.text(read.metadata(budget).get("uid"))
+            uid = lenient.text(lenient.metadata(budget).get("uid"))
             await admin.delete(kinds.DISRUPTION_BUDGET, namespace, "bank", uid)
 
     asyncio.run(spoil())
@@ -114,7 +115,9 @@ def test_what_is_changed_by_others_is_put_back(
 
     def selector() -> object:
         body = find(bed, kinds.SERVICE, namespace, "bank") or {}
-        return read.mapping(read.mapping(body.get("spec")).get("selector"))["quorate.io/cluster"]
+        return lenient.mapping(lenient.mapping(body.get("spec")).get("selector"))[
+            "quorate.io/cluster"
+        ]
 
     until(lambda: selector() == "bank", "the selector of before")
 
@@ -128,13 +131,13 @@ def test_a_namespace_that_ends_gets_no_write(
     async def end() -> None:
         async with bed.admin() as admin:
             body = await admin.get(kinds.NAMESPACE, None, namespace)
-            uid = read.text(read.metadata(body).get("uid"))
+            uid = lenient.text(lenient.metadata(body).get("uid"))
             path = kinds.NAMESPACE.path(None, namespace)
             options: Body = {"preconditions": {"uid": uid}}
             await admin.request("delete", kinds.NAMESPACE, path, body=options)
             for kind in (kinds.SERVICE, kinds.STATEFUL_SET):
                 child = await admin.get(kind, namespace, "bank")
-                uid = read.text(read.metadata(child).get("uid"))
+                uid = lenient.text(lenient.metadata(child).get("uid"))
                 await admin.delete(kind, namespace, "bank", uid)
 
     asyncio.run(end())
@@ -148,7 +151,7 @@ def test_asked_to_end_it_gives_the_lease_up(bed: Bed, operator: OperatorProcess)
     until(operator.is_leader, "it holds the lease")
     assert operator.end(signal.SIGTERM) == 0
     body = find(bed, kinds.LEASE, NAMESPACE, "quorate-operator") or {}
-    assert read.mapping(body.get("spec"))["holderIdentity"] == ""
+    assert lenient.mapping(body.get("spec"))["holderIdentity"] == ""
 
 
 def test_another_waits_ready_and_takes_over_when_the_first_is_killed(

@@ -9,10 +9,11 @@ import yaml
 
 from quorate.clock import SystemClock
 from quorate_api_server.bed import RULES, Bed, body_of, cluster_service, pod_body
+from quorate_operator import lenient
 from quorate_operator.bodies import read_resource
 from quorate_operator.errors import Conflict, Deferred, Gone, OperatorError
 from quorate_operator.handlers import CHILDREN
-from quorate_operator.kube import kinds, read
+from quorate_operator.kube import kinds
 from quorate_operator.kube.act import Actor
 from quorate_operator.kube.api import Api
 from quorate_operator.kube.events import Herald
@@ -149,15 +150,15 @@ def claim_body(namespace: str) -> dict[str, Any]:
 
 
 def name(body: Any) -> str:  # noqa: ANN401 - JSON
-    return read.text(read.metadata(body).get("name"))
+    return lenient.text(lenient.metadata(body).get("name"))
 
 
 def uid(body: Any) -> str:  # noqa: ANN401 - JSON
-    return read.text(read.metadata(body).get("uid"))
+    return lenient.text(lenient.metadata(body).get("uid"))
 
 
 def version(body: Any) -> str:  # noqa: ANN401 - JSON
-    return read.text(read.metadata(body).get("resourceVersion"))
+    return lenient.text(lenient.metadata(body).get("resourceVersion"))
 
 
 def version_of(resource: Any) -> str:  # noqa: ANN401 - a Resource
