@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import sys
 from typing import TYPE_CHECKING
 
+from quorate.cli.output import tell
 from quorate.cli.targets import Target, add_target_arguments, control_target
 from quorate.config import CONTROL_PORT
 from quorate.control.status import MemberState, MemberStatus
@@ -89,7 +89,7 @@ async def _wait_connected(client: ControlClient, address: str, timeout_s: int) -
             while (missing := _unconnected(status)) and status.state in _FOUNDABLE:
                 if missing != told:
                     seats = ", ".join(map(str, missing))
-                    _say(f"{address} does not see seat {seats} yet: waiting")
+                    tell(f"found: {address} does not see seat {seats} yet: waiting")
                     told = missing
                 status = await client.status(address, after=status.status_version)
     except TimeoutError:
@@ -98,7 +98,3 @@ async def _wait_connected(client: ControlClient, address: str, timeout_s: int) -
 
 def _unconnected(status: MemberStatus) -> list[int]:
     return [row.seat for row in status.members if not row.connected]
-
-
-def _say(text: str) -> None:
-    print(f"quorate: found: {text}", file=sys.stderr, flush=True)

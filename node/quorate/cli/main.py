@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from quorate import __version__
 from quorate.cli import dev, found, log, recover, run, send, status, verify
-from quorate.cli.output import discard_output
+from quorate.cli.output import discard_output, tell
 from quorate.errors import ConfigurationError, QuorateError
 from quorate.runtime.exit_codes import ExitCode
 
@@ -90,4 +90,4 @@ def _output_failed(error: OSError) -> int:
 
 
 def _complain(text: str) -> None:
-    print(f"quorate: {' '.join(text.split())}", file=sys.stderr)
+    tell(" ".join(text.split()))

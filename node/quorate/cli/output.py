@@ -1,9 +1,14 @@
-"""Standard output that nobody takes any more."""
+"""What verbs tell people beside their output, and output that nobody takes any more."""
 
 from __future__ import annotations
 
 import os
 import sys
+
+
+def tell(text: str) -> None:
+    """Print a line on standard error, under the name of the program."""
+    print(f"quorate: {text}", file=sys.stderr)
 
 
 def discard_output() -> None:

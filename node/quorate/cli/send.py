@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import AsyncIterator
 
+from quorate.cli.output import tell
 from quorate.cli.targets import add_target_arguments, client_addresses
 from quorate.config import CLIENT_PORT
 from quorate.errors import MessageTooLarge, ServiceError
@@ -96,7 +97,7 @@ class _Sender:
 
     def _complain(self, text: str) -> None:
         self._failures += 1
-        print(f"quorate: {text}", file=sys.stderr)
+        tell(text)
 
 
 async def read_lines(descriptor: int = 0) -> AsyncIterator[bytes]:
