@@ -287,9 +287,9 @@ class Archive:
     def sync_if_due(self, now_s: float) -> None:
         """Sync what was written, where that has waited a second or is 16 MiB (``replicated``).
 
-        Call it a few times a second, from a thread of its own: in ``replicated`` nothing that is
-        appended waits for the disk. Never due in ``fsync``: whoever writes at once there sees to
-        the sync, however long it takes.
+        Call it a few times a second, from a thread of its own, so that no append waits for it.
+        Never due in ``fsync``: whoever writes at once there sees to the sync, however long it
+        takes.
 
         Args:
             now_s: Any clock in seconds that only goes forward.
