@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Awaitable, Callable
+from typing import Self
 
 from quorate.archive.archive import Archive
 from quorate.archive.files import FileSystem
@@ -47,6 +48,14 @@ class Member:
         self.builder = LogBuilder(SEGMENT_LENGTH)
         self.sequence = 0
         self.writer.start()
+
+    @classmethod
+    async def founded(cls, files: FileSystem, durability: Durability = Durability.FSYNC) -> Self:
+        """Return one whose first frame is durable: what fits behind it is written at once."""
+        member = cls(files, durability)
+        member.submit(b"founding")
+        await member.until(lambda: member.completed == [1])
+        return member
 
     def _on_completed(self, sequence: int, duration_ns: int) -> None:
         assert duration_ns > 0

@@ -43,9 +43,7 @@ def test_all_that_is_submitted_completes_in_order_and_is_there(
 def test_what_comes_while_a_sync_runs_goes_into_the_next_one() -> None:
     async def test() -> None:
         disk = SimulatedDisk(Random(1))
-        member = Member(disk)
-        member.submit(b"first")
-        await member.until(lambda: member.completed == [1])
+        member = await Member.founded(disk)
 
         go_on = hang_syncs(disk)
         for _ in range(20):
@@ -63,9 +61,7 @@ def test_what_fits_into_the_segment_is_written_before_submit_returns(
     tmp_path: Path, durability: Durability
 ) -> None:
     async def test() -> None:
-        member = Member(SystemFiles(str(tmp_path)), durability)
-        member.submit(b"founding")
-        await member.until(lambda: member.completed == [1])
+        member = await Member.founded(SystemFiles(str(tmp_path)), durability)
         member.submit(b"second")
         assert member.archive.end == member.builder.end
         if durability is Durability.REPLICATED:
@@ -102,9 +98,7 @@ def test_a_sync_that_fails_in_the_c_library_ends_the_archive(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def test() -> None:
-        member = Member(SystemFiles(str(tmp_path)))
-        member.submit(b"founding")
-        await member.until(lambda: member.completed == [1])
+        member = await Member.founded(SystemFiles(str(tmp_path)))
 
         def broken(_sync: LibrarySync) -> bool:
             raise OSError(errno.EIO, "the disk is gone")
@@ -140,9 +134,7 @@ def test_a_signal_of_somebody_else_ends_no_sync(tmp_path: Path) -> None:
 
 def test_a_vote_behind_frames_waits_for_their_sync(tmp_path: Path) -> None:
     async def test() -> None:
-        member = Member(SystemFiles(str(tmp_path)))
-        member.submit(b"founding")
-        await member.until(lambda: member.completed == [1])
+        member = await Member.founded(SystemFiles(str(tmp_path)))
         member.submit(b"frame")
         member.sequence += 1
         state = member.archive.recovered.node_state._replace(founded=True)
@@ -177,9 +169,7 @@ def test_spares_are_ready_before_they_are_needed(tmp_path: Path) -> None:
 def test_a_failure_is_told_once_and_nothing_completes_after_it() -> None:
     async def test() -> None:
         disk = SimulatedDisk(Random(1))
-        member = Member(disk)
-        member.submit(b"first")
-        await member.until(lambda: member.completed == [1])
+        member = await Member.founded(disk)
         disk.fault = lambda operation: (
             OSError(errno.EIO, "injected") if operation.kind == "sync" else None
         )

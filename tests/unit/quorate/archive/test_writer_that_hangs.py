@@ -29,8 +29,6 @@ async def failed_beside_a_sync(
     member: Member, monkeypatch: pytest.MonkeyPatch
 ) -> HangingDescriptor:
     """Begin a sync that hangs, and fail at a write meanwhile."""
-    member.submit(b"founding")
-    await member.until(lambda: member.completed == [1])
     disk = HangingDescriptor()
     monkeypatch.setattr(Archive, "sync_descriptor", disk.descriptor)
     member.submit(b"its sync hangs")
@@ -49,7 +47,7 @@ def test_the_loop_goes_on_while_closing_waits_for_a_sync(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def test() -> None:
-        member = Member(SystemFiles(str(tmp_path)))
+        member = await Member.founded(SystemFiles(str(tmp_path)))
         disk = await failed_beside_a_sync(member, monkeypatch)
         asyncio.get_running_loop().call_later(0.01, disk.go_on)
         await member.writer.close(clean=False)
@@ -62,8 +60,7 @@ def test_closing_does_not_wait_for_ever_for_a_sync_and_closes_no_file_under_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def test() -> None:
-        files = SystemFiles(str(tmp_path))
-        member = Member(files)
+        member = await Member.founded(SystemFiles(str(tmp_path)))
         current = member.archive._recording
         await failed_beside_a_sync(member, monkeypatch)
         monkeypatch.setattr(writer_module, "JOIN_TIMEOUT_S", JOIN_TIMEOUT_S)
@@ -79,9 +76,7 @@ def test_closing_does_not_wait_for_ever_for_a_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def test() -> None:
-        member = Member(SystemFiles(str(tmp_path)))
-        member.submit(b"founding")
-        await member.until(lambda: member.completed == [1])
+        member = await Member.founded(SystemFiles(str(tmp_path)))
         begun, go_on = threading.Event(), threading.Event()
         read = Archive.read
 
@@ -109,9 +104,7 @@ def test_replicated_waits_for_no_sync_however_long_it_hangs(
 
     async def test() -> None:
         disk = SimulatedDisk(Random(1))
-        member = Member(disk, Durability.REPLICATED)
-        member.submit(b"founding")
-        await member.until(lambda: member.completed == [1])
+        member = await Member.founded(disk, Durability.REPLICATED)
         looks: list[float] = []
         idle = Archive.idle
 
