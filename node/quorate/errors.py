@@ -71,7 +71,12 @@ class NotConnected(ClientError):
 
 
 class SessionClosed(ClientError):
-    """The session has ended; ``reason`` says why."""
+    """The session has ended; ``reason`` says why, such as "expired" or "service"."""
+
+    def __init__(self, reason: str) -> None:
+        """Keep why: mostly the name of a ``CloseReason`` in lower case."""
+        super().__init__(f"the session has ended: {reason}; connect anew for another one")
+        self.reason = reason
 
 
 class OutcomeUnknown(ClientError):

@@ -100,4 +100,4 @@ def end_error(ended: Ended, sequence: int) -> OutcomeUnknown | SessionClosed:
             f"the session has ended ({ended.reason}) with message {sequence} unanswered: "
             "it may or may not be applied"
         )
-    return SessionClosed(f"the session has ended: {ended.reason}")
+    return SessionClosed(ended.reason)

@@ -66,6 +66,7 @@ class IngressWindow:
         "_on_unsent",
         "_sent_here",
         "_size_max",
+        "_stop_reason",
         "_to_send",
         "_unacknowledged_max",
         "_unsent",
@@ -114,6 +115,7 @@ class IngressWindow:
         self._sent_here = 0
         self._credit = 0
         self._base: int | None = None
+        self._stop_reason = ""
 
     @property
     def pending_bytes(self) -> int:
@@ -201,8 +203,10 @@ class IngressWindow:
         self._to_send.clear()
         self._set_limit()
 
-    def stop(self) -> None:
-        """Refuse every further offer; what is pending is still sent."""
+    def stop(self, reason: str) -> None:
+        """Refuse every further offer, with the first reason given; what is pending is sent yet."""
+        if not self.is_stopped:
+            self._stop_reason = reason
         self._offer_limit = _STOPPED
 
     def grant(self, credit: int) -> None:
@@ -269,7 +273,7 @@ class IngressWindow:
         if message.__class__ is not bytes:
             raise TypeError(f"a message is bytes, not {type(message).__name__}")
         if self.is_stopped:
-            raise SessionClosed("the session is closed or closing: connect anew")
+            raise SessionClosed(self._stop_reason)
         if 0 < self._size_max < len(message) + LENGTH_FIELD:
             raise MessageTooLarge(
                 f"message of {len(message)} bytes exceeds {self._size_max - LENGTH_FIELD}"

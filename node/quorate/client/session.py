@@ -170,10 +170,10 @@ class Session:
     def _is_attached(self) -> bool:
         return self.state in (SessionState.OPENING, SessionState.OPEN)
 
-    def close(self) -> None:
-        """Close the session behind everything that was offered before; offers are refused now."""
+    def close(self, reason: str) -> None:
+        """Close the session behind everything offered before; ``reason`` answers new offers."""
         self._is_closing = True
-        self.ingress.stop()
+        self.ingress.stop(reason)
 
     def on_connected(self, now: int) -> None:
         """Take a new connection into use: ask for the session there."""
@@ -377,7 +377,7 @@ class Session:
     def _end(self, reason: str, *, is_refused: bool = False) -> None:
         self.state = SessionState.CLOSED
         self._control.clear()
-        self.ingress.stop()
+        self.ingress.stop(reason)
         self.ingress.suspend()
         self._events.append(Ended(reason, is_refused, self.ingress.sent_sequence))
 

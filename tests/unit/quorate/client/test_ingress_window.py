@@ -258,9 +258,10 @@ def test_a_member_cannot_claim_what_was_not_sent_or_lose_what_it_acknowledged(
 def test_after_stop_offers_are_refused_and_the_rest_is_still_sent() -> None:
     ingress = opened()
     ingress.offer(b"1")
-    ingress.stop()
+    ingress.stop("expired")
+    ingress.stop("closed by this client")
     assert ingress.is_stopped
-    with pytest.raises(SessionClosed):
+    with pytest.raises(SessionClosed, match="expired"):
         ingress.offer(b"2")
     assert sequences(ingress) == [(1, 1)]
     ingress.grant(5000)

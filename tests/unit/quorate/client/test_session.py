@@ -369,19 +369,19 @@ def test_some_errors_end_the_session_and_others_the_connection(code: int, is_fin
 def test_closes_behind_everything_that_was_offered() -> None:
     session = opened()
     session.ingress.offer(b"1")
-    session.close()
+    session.close("closed here")
     first, second = said(session)
     assert isinstance(first, Ingress)
     assert second == Close(4096)
     assert said(session) == []
-    with pytest.raises(SessionClosed):
+    with pytest.raises(SessionClosed, match="closed here"):
         session.ingress.offer(b"2")
     assert hear(session, Closed(4096, CloseReason.CLIENT)) == [Ended("client", False, 1)]
 
 
 def test_asks_for_the_close_again_after_a_reconnect() -> None:
     session = opened()
-    session.close()
+    session.close("closed here")
     said(session)
     reconnect(session)
     assert said(session) == [Close(4096)]
@@ -390,7 +390,7 @@ def test_asks_for_the_close_again_after_a_reconnect() -> None:
 def test_asks_for_the_close_again_behind_what_was_asked_for_again() -> None:
     session = opened()
     session.ingress.offer(b"1")
-    session.close()
+    session.close("closed here")
     said(session)
     hear(session, Rewind(1))
     assert [type(message) for message in said(session)] == [Ingress, Close]

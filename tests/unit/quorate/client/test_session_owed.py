@@ -52,7 +52,7 @@ def test_egress_adds_up_until_it_is_acknowledged(lengths: list[int]) -> None:
 
 def test_a_close_that_nobody_answers_is_asked_of_another_member() -> None:
     session = opened(SessionSettings())
-    session.close()
+    session.close("closed here")
     said(session)
     events = []
     for _ in range(10):
