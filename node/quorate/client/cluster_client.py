@@ -52,6 +52,7 @@ from quorate.protocol.entry_bodies import NAME_BYTES_MAX, SESSION_KEY_LENGTH
 from quorate.protocol.session_codec import CLUSTER_ID_LENGTH
 
 _NEVER_SENT: Final = 2**63 - 1
+_CLOSED_HERE: Final = "closed by this client"
 EgressCallback = Callable[[int, bytes], None]
 ErrorCallback = Callable[[int, ServiceError], None]
 
@@ -67,7 +68,7 @@ class ClientCounters:
     egress_doubles: int
     """Egress received twice and dropped."""
     unclaimed: int
-    """Egress that nobody received."""
+    """Egress that nobody received, and errors without an ``on_error``."""
     callback_failures: int
 
 
@@ -106,6 +107,7 @@ class ClusterClient:
         self._is_closing = False
         self._resumptions = 0
         self._callback_failures = 0
+        self._unheard_errors = 0
 
     @classmethod
     def connect(  # noqa: PLR0913 - options by keyword
@@ -131,7 +133,8 @@ class ClusterClient:
                 that does not answer a ``request``. The fastest way to receive; without it
                 ``receive`` yields the messages.
             on_error: Called with ingress sequence and error when the service failed for a
-                message that was not a ``request``. Only together with ``on_egress``.
+                message that was not a ``request``; without it the loop's exception handler is.
+                Only together with ``on_egress``: ``receive`` yields the errors too.
 
         Raises:
             NotConnected: No leader opened the session in time.
@@ -139,9 +142,12 @@ class ClusterClient:
             SessionClosed: The cluster holds as many sessions as it may.
             ValueError: There is no address or one is not ``host:port``, the name is too long, or
                 the cluster id is none.
-            TypeError: The addresses are one text instead of a list.
+            TypeError: The addresses are one text instead of a list, or there is an ``on_error``
+                and no ``on_egress``.
 
         """
+        if on_error is not None and on_egress is None:
+            raise TypeError("on_error without on_egress: receive() yields errors as well")
         _check(addresses, name, cluster_id)
         build = partial(
             cls,
@@ -282,7 +288,7 @@ class ClusterClient:
             resumptions=self._resumptions,
             redirects=self._dialer.redirects,
             egress_doubles=self._session.egress_doubles,
-            unclaimed=self._inbox.unclaimed,
+            unclaimed=self._inbox.unclaimed + self._unheard_errors,
             callback_failures=self._callback_failures,
         )
 
@@ -315,7 +321,7 @@ class ClusterClient:
         """
         self._is_closing = True
         if not self._ended.done():
-            self._session.close()
+            self._session.close(_CLOSED_HERE)
             self._answers.on_credit(has_credit=lambda: True)
             self._dialer.plan_flush()
             try:
@@ -359,7 +365,7 @@ class ClusterClient:
 
     def _own_end(self) -> Ended:
         sent = self._ingress.sent_sequence
-        return Ended("closed by this client", is_refused=False, ingress_sent=sent)
+        return Ended(_CLOSED_HERE, is_refused=False, ingress_sent=sent)
 
     def _on_unsent(self) -> None:
         self._dialer.plan_flush()
@@ -417,7 +423,11 @@ class ClusterClient:
             return
         if self._on_egress is None:
             self._inbox.put(ReceivedMessage(sequence, b"", error))
-        elif self._on_error is not None:
+        elif self._on_error is None:
+            self._unheard_errors += 1
+            message = "the service has failed for a message of a quorate client without on_error"
+            self._loop.call_exception_handler({"message": message, "exception": error})
+        else:
             try:
                 self._on_error(sequence, error)
             except Exception as failure:  # noqa: BLE001 - as above
@@ -448,7 +458,7 @@ class ClusterClient:
         """End everything that waits, once."""
         if self._ended.done():
             return
-        self._session.close()
+        self._session.close(ended.reason)
         self._ended.set_result(ended)
         self._answers.end(ended)
         if not self._established.done():

@@ -220,6 +220,30 @@ def test_errors_of_offers_reach_their_callback_or_the_receiver() -> None:
     asyncio.run(body())
 
 
+def test_an_error_that_no_callback_takes_is_counted_and_shown() -> None:
+    async def body() -> None:
+        shown: list[dict[str, object]] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: shown.append(context))
+        async with asyncio.timeout(PATIENCE_S), cluster() as loopback:
+            loopback.lead()
+            connecting = ClusterClient.connect(loopback.addresses, on_egress=lambda *_: None)
+            async with connecting as client:
+                client.offer(b"fail")
+                await client.flush()
+                assert client.counters.unclaimed == 1
+                assert client.counters.callback_failures == 0
+        (context,) = shown
+        assert isinstance(context["exception"], ServiceError)
+        assert "without on_error" in str(context["message"])
+
+    asyncio.run(body())
+
+
+def test_a_callback_for_errors_needs_one_for_the_rest() -> None:
+    with pytest.raises(TypeError, match="on_error without on_egress"):
+        ClusterClient.connect(["127.0.0.1:9010"], on_error=lambda *_: None)
+
+
 def test_egress_that_nobody_receives_is_bounded() -> None:
     async def test(loopback: LoopbackCluster, client: ClusterClient) -> None:
         await client.request(b"burst %d 1" % (UNCLAIMED_MESSAGES_MAX + 11))
@@ -378,11 +402,12 @@ def test_an_expired_session_ends_what_was_sent_as_unknown_and_opens_no_other() -
         loopback.members[0].gateway.append_close(client.cluster_session_id, CloseReason.EXPIRED)
         with pytest.raises(OutcomeUnknown, match="expired"):
             await request
-        with pytest.raises(SessionClosed):
+        with pytest.raises(SessionClosed, match="has ended: expired; connect anew") as offered:
             client.offer(b"x")
-        with pytest.raises(SessionClosed):
+        assert offered.value.reason == "expired"
+        with pytest.raises(SessionClosed, match="expired"):
             await client.request(b"x")
-        with pytest.raises(SessionClosed):
+        with pytest.raises(SessionClosed, match="expired"):
             async for _ in client.receive():
                 pass
         assert loopback.members[0].container.sessions() == []
@@ -428,7 +453,7 @@ def test_close_delivers_what_was_offered_before() -> None:
             assert isinstance(service, ParrotService)
             assert [reason for _, reason in service.closed] == [CloseReason.CLIENT]
             assert [m.message async for m in client.receive()] == [b"last"]
-            with pytest.raises(SessionClosed):
+            with pytest.raises(SessionClosed, match="closed by this client"):
                 client.offer(b"more")
 
     asyncio.run(body())
