@@ -7,16 +7,22 @@ snapshots taken on the way.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+import reprlib
+from collections.abc import Callable, Iterator, Sequence
+from itertools import zip_longest
+from typing import Final, NamedTuple
 
 from quorate.consensus.types import LogFrame
+from quorate.protocol.batch import EgressKind, EgressMessage, decode_egress_batch
 from quorate.service.api import ClusteredService
 from quorate.service.container import ServiceContainer
-from quorate.service.outbox import Outbound
+from quorate.service.outbox import EgressBatch, Outbound
 
 SNAPSHOTS_MAX = 32
 """Snapshots taken on the way, spread evenly: enough to hit every phase, few enough to be quick."""
+_SHORT: Final = reprlib.Repr()
+_SHORT.maxother = 200
+"""Characters shown of a message; what lies between its ends is left out."""
 
 
 class NonDeterministic(AssertionError):
@@ -91,12 +97,33 @@ def _apply(container: ServiceContainer, row: AppliedFrame, messages_max: int, ho
         )
 
 
-def _difference(expected: Sequence[Outbound], found: Sequence[Outbound]) -> str:
-    """Name the first pair that differs."""
-    for ours, theirs in zip(expected, found, strict=False):
+def _difference(before: Sequence[Outbound], now: Sequence[Outbound]) -> str:
+    """Name the first message, or end of a session, that is another one now."""
+    for ours, theirs in zip_longest(_cut(before), _cut(now)):
         if ours != theirs:
-            return f"{ours}, then {theirs}"
-    return f"{len(expected)} of them, then {len(found)}"
+            return f"{_shown(ours)}, then {_shown(theirs)}"
+    return "the same messages, then with other numbers"
+
+
+def _cut(outbox: Sequence[Outbound]) -> Iterator[tuple[int, EgressMessage] | Outbound]:
+    """Yield messages with their sessions, and what else there is."""
+    for item in outbox:
+        if isinstance(item, EgressBatch):
+            for message in decode_egress_batch(item.batch, item.message_count):
+                yield item.session_id, message
+        else:
+            yield item
+
+
+def _shown(item: tuple[int, EgressMessage] | Outbound | None) -> str:
+    match item:
+        case None:
+            return "nothing"
+        case (session_id, EgressMessage(kind, _, _, payload)):
+            what = "a failure" if kind is EgressKind.ERROR else _SHORT.repr(payload)
+            return f"{what} to session {session_id}"
+        case _:
+            return str(item)
 
 
 def _compare_snapshots(container: ServiceContainer, snapshot: bytes, how: str) -> None:

@@ -113,18 +113,64 @@ def test_a_wrong_service_is_found_out(service: type[ClusteredService], message: 
         run(service).assert_deterministic()
 
 
-def test_the_message_names_the_first_difference() -> None:
-    class AnswersOnceMore(Counting):
+class ActsOtherwiseAtFirst(Counting):
+    """What its first object does is ``first``, what the others do ``later``."""
+
+    first: bytes | Exception | None
+    later: bytes | Exception | None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said = self.first if next(self.made) == 0 else self.later
+
+    def act(self, session: ClientSession | None) -> None:
+        assert session is not None
+        session.offer(b"same")
+        if isinstance(self.said, Exception):
+            raise self.said
+        if self.said is not None:
+            session.offer(self.said)
+
+
+@pytest.mark.parametrize(
+    ("first", "later", "expected"),
+    [
+        (b"tea", b"coffee", r"first b'tea' to session \d+, then b'coffee' to session \d+$"),
+        (b"tea", None, r"first b'tea' to session \d+, then nothing$"),
+        (None, b"tea", r"first nothing, then b'tea' to session \d+$"),
+        (ValueError(), None, r"first a failure to session \d+, then b'same' to session \d+$"),
+        (b"x" * 9000, b"y", r"first b'x{10,}\.\.\.x{10,}' to session \d+, then b'y' to .{,20}$"),
+    ],
+)
+def test_the_message_names_the_first_difference(
+    first: bytes | Exception | None, later: bytes | Exception | None, expected: str
+) -> None:
+    class Wrong(ActsOtherwiseAtFirst):
+        made = itertools.count()
+
+    Wrong.first, Wrong.later = first, later
+    harness = ServiceHarness(Wrong, tolerate_failures=True)
+    harness.open_session().send(b"a")
+    with pytest.raises(NonDeterministic, match=expected):
+        harness.assert_deterministic()
+
+
+def test_the_message_names_an_end_that_differs() -> None:
+    class EndsOnce(Counting):
+        made = itertools.count()
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.ends = next(self.made) == 0
+
         def act(self, session: ClientSession | None) -> None:
             assert session is not None
-            if next(AMBIENT) % 2:
-                session.offer(b"x")
+            if self.ends:
+                session.close()
 
-    harness = ServiceHarness(AnswersOnceMore)
-    client = harness.open_session()
-    for _ in range(7):
-        client.send(b"a")
-    with pytest.raises(NonDeterministic, match=r"first (\d of them|EgressBatch)"):
+    harness = ServiceHarness(EndsOnce)
+    harness.open_session().send(b"a")
+    with pytest.raises(NonDeterministic, match=r"first SessionClosed\(.*SERVICE.*, then nothing"):
         harness.assert_deterministic()
 
 
