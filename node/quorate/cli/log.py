@@ -88,10 +88,12 @@ def _entries(frame: LogFrame, *, with_messages: bool) -> Iterator[dict[str, obje
     from quorate.protocol.log_codec import EntryType, decode_entries
 
     for entry in decode_entries(frame):
+        is_new = entry.entry_type is EntryType.SESSION_OPEN and not entry.cluster_session_id
         described: dict[str, object] = {
             "position": entry.position,
             "type": entry.entry_type.name.lower(),
-            "session": entry.cluster_session_id,
+            # The id of a new session is the position of its open.
+            "session": entry.position if is_new else entry.cluster_session_id,
             "first_sequence": entry.first_sequence,
             "message_count": entry.message_count,
             "bytes": len(entry.body),

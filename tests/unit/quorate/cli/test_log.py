@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from quorate.cli.log import _lines, describe_frame
 from quorate.consensus.types import Chain, FrameType, LeadershipTermId, LogPosition
 from quorate.protocol.batch import encode_ingress_batch
@@ -53,6 +55,16 @@ def test_entries_and_messages_are_shown_when_asked_for_and_junk_is_named() -> No
     assert first["messages"] == ["8", "�"]
     assert "not_a_batch" in second
     json.dumps(describe_frame(FRAME, 2))
+
+
+@pytest.mark.parametrize(("said", "shown"), [(0, 1088), (960, 960)])
+def test_an_open_is_shown_with_the_session_that_it_opens(said: int, shown: int) -> None:
+    entry = encode_entry(EntryType.SESSION_OPEN, said, b"")
+    frame = encode_frame(
+        LogPosition(1024), LeadershipTermId(3), 1, Chain(7), FrameType.ENTRIES, entry, entry_count=1
+    )
+    (described,) = describe_frame(frame, 1)["entries"]  # type: ignore[misc]
+    assert described["session"] == shown
 
 
 def test_each_frame_entry_and_message_has_a_line() -> None:
