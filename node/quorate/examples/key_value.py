@@ -5,7 +5,7 @@
     put KEY VALUE         ok | error: ...
     get KEY               value VALUE | none
     delete KEY            ok | none
-    swap KEY OLD NEW      ok | none | differs VALUE     (changes only what is as expected)
+    swap KEY OLD NEW      ok | none | found VALUE       (changes only what is as expected)
     count                 count N
 
 Keys and old values hold no spaces; the last word may.
@@ -90,6 +90,6 @@ class KeyValue(ClusteredService):
         if found is None:
             return b"none"
         if found != old:
-            return b"differs " + found
+            return b"found " + found
         self._values[key] = new
         return b"ok"

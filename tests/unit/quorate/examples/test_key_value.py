@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from quorate.config import ClusterSettings
 from quorate.examples import key_value
 from quorate.examples.key_value import KEY_BYTES_MAX, KeyValue
 from quorate.testing import ServiceHarness
@@ -33,9 +34,20 @@ def test_a_swap_changes_only_what_is_as_expected() -> None:
     assert talk(b"swap k a b", b"put k a", b"swap k x b", b"swap k a b c", b"get k") == [
         b"none",
         b"ok",
-        b"differs a",
+        b"found a",
         b"ok",
         b"value b c",
+    ]
+
+
+def test_what_could_be_put_can_be_shown() -> None:
+    harness = ServiceHarness(KeyValue)
+    client = harness.open_session()
+    value = bytes(ClusterSettings().message_bytes_max - len(b"put k "))
+    assert client.send(b"put k " + value, b"get k", b"swap k a b") == [
+        b"ok",
+        b"value " + value,
+        b"found " + value,
     ]
 
 
