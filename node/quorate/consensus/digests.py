@@ -103,7 +103,11 @@ class DigestComparison:
         majority, odd, undecidable = self._ledger.verdict(position, voters)
         if undecidable and not self.undecided:
             self.undecided = True
-            detail = f"no majority of members agrees on the digest at {position}"
+            detail = (
+                f"no majority of members agrees on the digest at {position}, so no client is "
+                "served: start all members again with the same code, corrected if it is not "
+                "deterministic"
+            )
             core.alarm("services_disagree", detail)
         if majority is None:
             return
