@@ -6,6 +6,7 @@ Every answer is checked: no message may be lost, doubled, moved or reported as f
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 import urllib.request
 from contextlib import suppress
@@ -49,6 +50,17 @@ async def wait_storage(cluster: DevCluster, word: str, *seats: int) -> None:
         return all((s := known[Seat(seat)]) is not None and s.storage == word for seat in wanted)
 
     await cluster.wait_until(said, 30, f"storage {word} in seats {wanted}")
+
+
+def alarms_that_stand(told: list[str]) -> set[tuple[str, str]]:
+    """Return member and name of the alarms whose end was not told."""
+    standing: set[tuple[str, str]] = set()
+    for text in told:
+        if begun := re.match(r"(member \d): ALARM (\w+): ", text):
+            standing.add((begun[1], begun[2]))
+        elif ended := re.match(r"(member \d): alarm (\w+) has ended", text):
+            standing.discard((ended[1], ended[2]))
+    return standing
 
 
 async def wait_refusing(cluster: DevCluster) -> MemberStatus:
@@ -169,9 +181,13 @@ def test_a_member_that_waits_for_its_first_segment_stops_when_it_is_told(tmp_pat
 def test_full_disks_lose_nothing_and_heal_by_themselves(tmp_path: Path) -> None:
     """One disk full: hand-over. All full: refusals, elections. Freed: all goes through."""
     options = make_options(tmp_path, settings=SETTINGS, constants=CONSTANTS)
+    told: list[str] = []
 
     async def run() -> None:
-        async with DevCluster(options, restart=False) as cluster, asyncio.timeout(100):
+        async with (
+            DevCluster(options, lambda event: told.append(event.text), restart=False) as cluster,
+            asyncio.timeout(100),
+        ):
             await cluster.wait_leader()
             async with Load(cluster.client_addresses, RATE_PER_S, MESSAGE_BYTES) as load:
                 await fill_leader(cluster, disks, load)
@@ -186,6 +202,9 @@ def test_full_disks_lose_nothing_and_heal_by_themselves(tmp_path: Path) -> None:
             await wait_storage(cluster, "space")
             statuses = await settled(cluster)
             assert not any(status.alarms for status in statuses.values())
+            assert any("ALARM storage_full: too few members have room" in text for text in told)
+            while alarms_that_stand(told):  # noqa: ASYNC110 - lines follow statuses in their time
+                await asyncio.sleep(0.05)
             check_replay(cluster, statuses)
 
     with small_disks(options, DISK_BYTES) as disks:

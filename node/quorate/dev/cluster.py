@@ -23,6 +23,7 @@ from typing import Self
 from quorate.consensus.types import Seat
 from quorate.control.client import ControlClient
 from quorate.control.status import MemberState, MemberStatus
+from quorate.dev.alarms import ToldAlarms
 from quorate.dev.layout import DevDirectory, DevOptions
 from quorate.dev.member import SupervisedMember
 from quorate.dev.process import MEMBER_COMMAND
@@ -124,6 +125,7 @@ class DevCluster:
             for seat in self._members
         ]
         watchers.append(self._group.create_task(self._tell_leaders(), name="tell leaders"))
+        watchers.append(self._group.create_task(self._tell_alarms(), name="tell alarms"))
         for watcher in watchers:
             self._stack.callback(watcher.cancel)
         for member in self._members.values():
@@ -305,6 +307,21 @@ class DevCluster:
             assert self._leader_told is not None, "waited for it"
             term, seat = self._leader_told
             self._tell(f"member {seat} leads in term {term}", Seat(seat))
+
+    async def _tell_alarms(self) -> None:
+        """Pass on what members want a human to see."""
+        told = ToldAlarms()
+        lines: list[tuple[Seat, str]] = []
+
+        def are_there() -> bool:
+            lines.extend(told.news(self._board.statuses))
+            return bool(lines)
+
+        while True:
+            await self._board.until(are_there)
+            for seat, line in lines:
+                self._tell(line, seat)
+            lines.clear()
 
     def _leadership(self) -> tuple[int, int] | None:
         leader = self._board.leader()
