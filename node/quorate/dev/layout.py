@@ -19,6 +19,7 @@ import json
 import os
 import secrets
 import socket
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
@@ -95,6 +96,7 @@ class DevDirectory:
 
         """
         directory = options.directory.absolute()
+        is_new = not directory.exists()
         try:
             directory.mkdir(parents=True, exist_ok=True)
             lock = lock_directory(directory)
@@ -105,11 +107,13 @@ class DevDirectory:
         try:
             opened = cls(directory, lock, _load_or_create(directory, options))
             opened._write_members()
-        except OSError as error:
+        except BaseException as error:
             os.close(lock)
-            raise ConfigurationError([f"cannot use {directory}: {error.strerror}"]) from error
-        except BaseException:
-            os.close(lock)
+            if is_new:
+                _remove_unused(directory)
+            if isinstance(error, OSError):
+                text = f"cannot use {directory}: {error.strerror}"
+                raise ConfigurationError([text]) from error
             raise
         return opened
 
@@ -185,6 +189,13 @@ def lock_directory(directory: Path) -> int | None:
         os.close(lock)
         return None
     return lock
+
+
+def _remove_unused(directory: Path) -> None:
+    """Leave no trace of a start that was refused; what holds more than the lock stays."""
+    with suppress(OSError):
+        (directory / "lock").unlink()
+        directory.rmdir()
 
 
 def _load_or_create(directory: Path, options: DevOptions) -> NodeConfig:

@@ -203,6 +203,17 @@ def test_a_service_that_is_no_name_of_a_class_is_refused_before_anything_is_kept
     opened(DevOptions(tmp_path))
 
 
+@pytest.mark.parametrize("options", [{"members": 10}, {"base_port": 65_514}, {"service": "a"}])
+def test_a_start_that_is_refused_leaves_no_directory(
+    tmp_path: Path, options: dict[str, object]
+) -> None:
+    problem_of(DevOptions(tmp_path / "new", **options))  # type: ignore[arg-type]
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "mine").mkdir()
+    problem_of(DevOptions(tmp_path / "mine", **options))  # type: ignore[arg-type]
+    assert (tmp_path / "mine").exists()
+
+
 def test_a_base_port_decides_all_ports(tmp_path: Path) -> None:
     seats = opened(DevOptions(tmp_path, base_port=9010)).seats
     assert [(row.client_port, row.member_port, row.control_port) for row in seats] == [
