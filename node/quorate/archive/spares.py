@@ -171,15 +171,21 @@ class SparePool:
             length = min(length_max, self._file_length - written)
             file.write(written, zero_pieces(length))
             file.sync()
+            self._under_way = (file, written + length)
+            if written + length == self._file_length:
+                self._finish(file)
         except OSError as error:
             if error.errno in FULL:
                 self._give_up()
             raise
-        self._under_way = (file, written + length)
-        if written + length == self._file_length:
-            self._under_way = None
-            file.close()
-            self._ready.append(self._finished(file.name))
+
+    def _finish(self, file: DataFile) -> None:
+        """Give a synced file its name: whatever bears that name is zeros from end to end."""
+        name = file.name.removesuffix(".tmp") + ".seg"
+        self._files.rename(file.name, name)
+        self._under_way = None
+        file.close()
+        self._ready.append(name)
 
     def _give_up(self) -> None:
         """Give back what a full disk let us take: others may need it."""
@@ -191,12 +197,6 @@ class SparePool:
 
     def _next_temporary(self) -> str:
         return f"spare-{next(self._numbers)}.tmp"
-
-    def _finished(self, temporary: str) -> str:
-        """Give a synced file its name: whatever bears that name is zeros from end to end."""
-        name = temporary.removesuffix(".tmp") + ".seg"
-        self._files.rename(temporary, name)
-        return name
 
     def _is_sound(self, name: str) -> bool:
         """Look at length, header and first frame: a segment must not look used before it is.

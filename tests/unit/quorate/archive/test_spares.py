@@ -101,6 +101,27 @@ def test_space_that_is_gone_against_what_the_disk_said_is_survived(number: int) 
     assert not pool.space_low
 
 
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_spare_for_whose_name_there_is_no_space_is_given_back(
+    number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = SimulatedDisk(Random(1))
+    pool = SparePool(disk, SEGMENT_LENGTH, 1)
+
+    def refuse(_old: str, _new: str) -> None:
+        raise OSError(number, "no space for a name")
+
+    with monkeypatch.context() as full:
+        full.setattr(disk, "rename", refuse)
+        fill(pool)
+        assert (pool.ready_count, pool.space_low, disk.names()) == (0, True, [])
+        with pytest.raises(OSError, match="a name"):
+            pool.take()
+        assert disk.names() == []
+    fill(pool)
+    assert (pool.ready_count, pool.space_low) == (1, False)
+
+
 def test_a_nearly_full_disk_is_left_alone_until_all_spares_are_there_again() -> None:
     disk = SimulatedDisk(Random(1), capacity=2 * FILE_LENGTH)
     pool = SparePool(disk, SEGMENT_LENGTH, 2)
