@@ -217,7 +217,7 @@ class SystemFiles:
         self._directory = -1
         try:
             if create:
-                os.makedirs(directory, mode=0o700, exist_ok=True)
+                make_directory(os.path.abspath(directory))
             self._directory = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
             self.copy_on_write = is_copy_on_write(directory)
         except OSError as error:
@@ -266,17 +266,11 @@ class SystemFiles:
         """
         flags = os.O_RDWR | os.O_CREAT
         descriptor = os.open(LOCK_NAME, flags, 0o600, dir_fd=self._directory)
-        polls_left = int(grace_s / LOCK_POLL_S)
-        while not _try_lock(descriptor):
-            if polls_left <= 0:
-                holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
-                os.close(descriptor)
-                raise DirectoryInUse(
-                    f"data directory {self.directory} is held by process {holder or 'unknown'}; "
-                    f"waited {grace_s} s"
-                )
-            polls_left -= 1
-            time.sleep(LOCK_POLL_S)
+        try:
+            self._wait_for_lock(descriptor, grace_s)
+        except BaseException:
+            os.close(descriptor)
+            raise
         self._lock = descriptor
         pid = f"{os.getpid()}\n".encode()
         try:
@@ -286,6 +280,18 @@ class SystemFiles:
             # For reading only: a full disk must not keep a member from starting.
             if error.errno not in FULL:
                 raise
+
+    def _wait_for_lock(self, descriptor: int, grace_s: float) -> None:
+        polls_left = int(grace_s / LOCK_POLL_S)
+        while not _try_lock(descriptor):
+            if polls_left <= 0:
+                holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
+                raise DirectoryInUse(
+                    f"data directory {self.directory} is held by process {holder or 'unknown'}; "
+                    f"waited {grace_s} s"
+                )
+            polls_left -= 1
+            time.sleep(LOCK_POLL_S)
 
     def unlock(self) -> None:
         """Let go of the lock; does nothing where it is not held."""
@@ -299,6 +305,35 @@ class SystemFiles:
         descriptor, self._directory = self._directory, -1
         if descriptor >= 0:
             os.close(descriptor)
+
+
+def make_directory(path: str) -> None:
+    """Make a directory, and what lies above it, where it is not there; its name is durable then.
+
+    A name that an earlier life made may not have been synced, so that is done at every start.
+
+    Raises:
+        OSError: It cannot be made or synced.
+
+    """
+    above = os.path.dirname(path)
+    if not os.path.isdir(above):
+        make_directory(above)
+    is_new = True
+    try:
+        os.mkdir(path, mode=0o700)
+    except FileExistsError:
+        is_new = False
+    try:
+        descriptor = os.open(above, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except PermissionError:
+        if is_new:
+            raise
+        return  # somebody else's, and made by whoever may write there
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _try_lock(descriptor: int) -> bool:

@@ -150,6 +150,59 @@ def test_a_lock_error_is_not_taken_for_a_held_lock(
         files.lock(0.0)
 
 
+@pytest.mark.parametrize("error", [OSError(errno.ENOLCK, "locks"), KeyboardInterrupt()])
+def test_a_lock_that_is_not_had_holds_no_descriptor(
+    files: SystemFiles, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    other = SystemFiles(files.directory)
+    other.lock(0.0)
+
+    def end(_seconds: float) -> None:
+        raise error
+
+    monkeypatch.setattr("time.sleep", end)
+    open_before = len(list(Path("/proc/self/fd").iterdir()))
+    with pytest.raises(type(error)):
+        files.lock(5.0)
+    with pytest.raises(DirectoryInUse):
+        files.lock(0.0)
+    assert len(list(Path("/proc/self/fd").iterdir())) == open_before
+
+
+@pytest.mark.parametrize("existing", ["", "a", "a/b"])
+def test_the_name_of_a_directory_is_durable_before_anything_lies_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, existing: str
+) -> None:
+    """Also of one that is there: whoever made it may have been killed before its name was."""
+    (tmp_path / existing).mkdir(parents=True, exist_ok=True)
+    synced: list[Path] = []
+
+    def sync(descriptor: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink())
+
+    monkeypatch.setattr(os, "fsync", sync)
+    SystemFiles(str(tmp_path / "a" / "b"), create=True).close()
+    above = {"": [tmp_path, tmp_path / "a"], "a": [tmp_path / "a"], "a/b": [tmp_path / "a"]}
+    assert synced == above[existing]
+
+
+def test_a_directory_below_one_that_cannot_be_read_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a").mkdir()
+    opens = os.open
+
+    def open_unless_above(path: str, flags: int, *more: int, dir_fd: int | None = None) -> int:
+        if path == str(tmp_path):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return opens(path, flags, *more, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "open", open_unless_above)
+    SystemFiles(str(tmp_path / "a"), create=True).close()
+    with pytest.raises(StorageError, match="Permission denied"):
+        SystemFiles(str(tmp_path / "new"), create=True)
+
+
 def test_a_directory_that_is_not_there_is_a_storage_error(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="opening data directory"):
         SystemFiles(str(tmp_path / "missing"))
