@@ -24,6 +24,8 @@ BUFFERS_MAX = 512
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 """What the system says where there is no space."""
+_NOT_OURS = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.EINVAL})
+"""What it says of a directory that others look after, such as the one above a mounted volume."""
 
 
 class DataFile(Protocol):
@@ -325,11 +327,14 @@ def make_directory(path: str) -> None:
     except FileExistsError:
         is_new = False
     try:
-        descriptor = os.open(above, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except PermissionError:
-        if is_new:
+        _sync_directory(above)
+    except OSError as error:
+        if is_new or error.errno not in _NOT_OURS:
             raise
-        return  # somebody else's, and made by whoever may write there
+
+
+def _sync_directory(path: str) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
     finally:

@@ -186,20 +186,28 @@ def test_the_name_of_a_directory_is_durable_before_anything_lies_in_it(
     assert synced == above[existing]
 
 
-def test_a_directory_below_one_that_cannot_be_read_is_used(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("number", "is_used"),
+    [(errno.EACCES, True), (errno.EROFS, True), (errno.EINVAL, True), (errno.EIO, False)],
+)
+@pytest.mark.parametrize("call", ["open", "fsync"])
+def test_a_directory_that_is_there_is_used_whoever_looks_after_the_one_above(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, number: int, *, is_used: bool
 ) -> None:
     (tmp_path / "a").mkdir()
-    opens = os.open
+    real = getattr(os, call)
 
-    def open_unless_above(path: str, flags: int, *more: int, dir_fd: int | None = None) -> int:
-        if path == str(tmp_path):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
-        return opens(path, flags, *more, dir_fd=dir_fd)
+    def refuse_above(*arguments: object, **keywords: object) -> object:
+        is_above = arguments[0] == str(tmp_path) or isinstance(arguments[0], int)
+        return refuse(number)() if is_above else real(*arguments, **keywords)
 
-    monkeypatch.setattr(os, "open", open_unless_above)
-    SystemFiles(str(tmp_path / "a"), create=True).close()
-    with pytest.raises(StorageError, match="Permission denied"):
+    monkeypatch.setattr(os, call, refuse_above)
+    if is_used:
+        SystemFiles(str(tmp_path / "a"), create=True).close()
+    else:
+        with pytest.raises(StorageError):
+            SystemFiles(str(tmp_path / "a"), create=True)
+    with pytest.raises(StorageError):
         SystemFiles(str(tmp_path / "new"), create=True)
 
 
