@@ -63,11 +63,14 @@ class Terminal:
         self.dev = None
         return code
 
-    def run(self, *arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *arguments: str, text: str = "", output: int | IO[str] = subprocess.PIPE
+    ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [*QUORATE, *arguments],
             input=text,
-            capture_output=True,
+            stdout=output,
+            stderr=subprocess.PIPE,
             text=True,
             timeout=60,
             check=False,
@@ -142,6 +145,17 @@ def test_a_whole_day_with_dev(terminal: Terminal) -> None:
     assert not any("founded" in line for line in terminal.shown)
     assert terminal.run("send", "6", "x7", "=").stdout == "42\n"
     assert terminal.stop(signal.SIGTERM) == 0
+
+
+def test_answers_that_find_no_space_are_a_failure(terminal: Terminal) -> None:
+    """The messages are applied all the same: whoever needs the answers must hear of it."""
+    terminal.start("--members", "1")
+    terminal.see("Ctrl-C stops")
+    with Path("/dev/full").open("w") as full:
+        sent = terminal.run("send", "8", "=", "=", output=full)
+    assert sent.stderr == "quorate: the output cannot be written: No space left on device\n"
+    assert sent.returncode == 1
+    assert terminal.stop() == 0
 
 
 def test_a_killed_supervisor_takes_its_members_along(terminal: Terminal) -> None:

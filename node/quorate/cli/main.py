@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from quorate import __version__
 from quorate.cli import dev, found, log, recover, run, send, status, verify
-from quorate.cli.output import discard_output, tell
+from quorate.cli.output import discard_output, open_closed_streams, tell
 from quorate.errors import ConfigurationError, QuorateError
 from quorate.runtime.exit_codes import ExitCode
 
@@ -50,6 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Errors of ours end in one line each on standard error. Anything else is a bug and shows
     its traceback.
     """
+    open_closed_streams()
     if not __debug__:
         _complain("refusing to run under `python -O`: it removes the checks that protect the data")
         return ExitCode.CONFIGURATION

@@ -8,11 +8,12 @@ import os
 import sys
 import threading
 from collections.abc import AsyncIterator
+from concurrent import futures
 
 from quorate.cli.output import tell
 from quorate.cli.targets import add_target_arguments, client_addresses
 from quorate.config import CLIENT_PORT
-from quorate.errors import MessageTooLarge, ServiceError
+from quorate.errors import MessageTooLarge, QuorateError, ServiceError
 
 _CHUNK_BYTES = 64 * 1024
 
@@ -50,10 +51,17 @@ class _Sender:
         self._messages = messages
         self._timeout_s = timeout_s
         self._failures = 0
-        self._output_closed = asyncio.Event()
+        self._output_error: OSError | None = None
+        """Why the answers reach nobody any more."""
 
     async def run(self, addresses: tuple[str, ...]) -> int:
-        """Send all messages, until the reader of the output has gone."""
+        """Send all messages, until the output takes no more answers.
+
+        Raises:
+            OSError: What the output said to an answer.
+            QuorateError: As the client, or standard input cannot be read.
+
+        """
         from quorate.client.cluster_client import ClusterClient
 
         connecting = ClusterClient.connect(
@@ -70,11 +78,11 @@ class _Sender:
                     client.offer(message)
                 except MessageTooLarge as error:
                     self._complain(str(error))
-                if self._output_closed.is_set():
+                if self._output_error is not None:
                     break
             await client.flush()
-        if self._output_closed.is_set():
-            raise BrokenPipeError
+        if self._output_error is not None:
+            raise self._output_error
         return 1 if self._failures else 0
 
     async def _read(self) -> AsyncIterator[bytes]:
@@ -86,11 +94,13 @@ class _Sender:
                 yield line
 
     def _on_egress(self, _: int, message: bytes) -> None:
+        if self._output_error is not None:
+            return
         try:
             sys.stdout.buffer.write(message + b"\n")
             sys.stdout.buffer.flush()
-        except BrokenPipeError:
-            self._output_closed.set()
+        except OSError as error:
+            self._output_error = error
 
     def _on_error(self, _: int, error: ServiceError) -> None:
         self._complain(str(error))
@@ -105,16 +115,25 @@ async def read_lines(descriptor: int = 0) -> AsyncIterator[bytes]:
 
     A thread reads, because an event loop cannot wait for a plain file, and it is a daemon,
     because nothing else ends a read from a terminal. It reads one chunk ahead at most.
+
+    Raises:
+        QuorateError: The descriptor cannot be read; the lines before come first.
+
     """
     loop = asyncio.get_running_loop()
     chunks: asyncio.Queue[bytes] = asyncio.Queue(maxsize=1)
+    failures: list[OSError] = []
 
     def read() -> None:
         while True:
-            chunk = os.read(descriptor, _CHUNK_BYTES)
+            try:
+                chunk = os.read(descriptor, _CHUNK_BYTES)
+            except OSError as error:
+                failures.append(error)
+                chunk = b""
             try:
                 asyncio.run_coroutine_threadsafe(chunks.put(chunk), loop).result()
-            except (RuntimeError, asyncio.CancelledError):
+            except (RuntimeError, futures.CancelledError):
                 return  # the loop has ended, and nobody wants the rest
             if not chunk:
                 return
@@ -125,5 +144,8 @@ async def read_lines(descriptor: int = 0) -> AsyncIterator[bytes]:
         *lines, rest = (rest + chunk).split(b"\n")
         for line in lines:
             yield line.removesuffix(b"\r")
+    if failures:
+        # What is left of a line is not sent: nobody knows how it would have ended.
+        raise QuorateError(f"standard input cannot be read: {failures[0].strerror}")
     if rest:
         yield rest

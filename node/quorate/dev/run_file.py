@@ -66,7 +66,11 @@ def find_running(directory: Path | None = None) -> RunningDev:
         NotConnected: None runs, or several do and none was named.
 
     """
-    running = [found for found in _all_running() if directory in (None, Path(found.directory))]
+    running = [
+        found
+        for found in _all_running()
+        if directory is None or directory.resolve() == Path(found.directory).resolve()
+    ]
     if not running:
         where = "" if directory is None else f" on {directory}"
         raise NotConnected(

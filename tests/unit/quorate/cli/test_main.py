@@ -182,6 +182,46 @@ def test_output_that_finds_no_space_is_a_failure_in_one_line(
     assert errors == "quorate: the output cannot be written: No space left on device\n"
 
 
+CLOSED = [(0,), (1,), (2,), (0, 1, 2)]
+
+
+@pytest.mark.parametrize("closed", CLOSED, ids=str)
+@pytest.mark.parametrize("verb", [["verify"], ["recover", "--accept-loss"]])
+def test_streams_that_the_caller_closed_change_no_exit_code(
+    closed: tuple[int, ...], verb: list[str], tmp_path: Path
+) -> None:
+    closing = " ".join(f"{number}>&-" for number in closed)
+    command = (sys.executable, "-m", "quorate", *verb, str(tmp_path))
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$@" {closing}', "sh", *command],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+        env=environment(),
+    )
+    assert done.returncode == (0 if verb == ["verify"] else 1)
+    expected = "" if verb == ["verify"] else "quorate: nobody to ask: say --yes\n"
+    assert done.stderr == ("" if 2 in closed else expected)
+
+
+def test_no_file_is_opened_in_the_place_of_a_closed_stream() -> None:
+    """Python writes to the number of standard error when it dies: that must not be a recording."""
+    code = (
+        "from quorate.cli.output import open_closed_streams as f; f(); "
+        "import os; print(os.open('/dev/zero', os.O_RDONLY))"
+    )
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" 0<&- 2>&-', "sh", sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    assert int(done.stdout) > 2
+
+
 def help_of(verb: str | None) -> str:
     """What ``--help`` prints, in lines of 100 columns."""
     arguments = ["--help"] if verb is None else [verb, "--help"]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
+import threading
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quorate.cli.send import read_lines
+from quorate.errors import QuorateError
 
 
 async def lines_of(descriptor: int) -> list[bytes]:
@@ -70,3 +73,40 @@ def test_a_line_arrives_before_the_next_one_is_written() -> None:
         os.close(reading)
 
     asyncio.run(story())
+
+
+def test_input_that_cannot_be_read_is_an_error_and_no_wait(tmp_path: Path) -> None:
+    """A folder, a terminal that has gone, a closed descriptor."""
+    descriptor = os.open(tmp_path, os.O_RDONLY)
+    try:
+        with pytest.raises(QuorateError, match="standard input cannot be read: Is a directory"):
+            asyncio.run(lines_of(descriptor))
+    finally:
+        os.close(descriptor)
+
+
+def test_the_reader_of_input_that_nobody_wants_any_more_ends_without_a_word(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said: list[threading.ExceptHookArgs] = []
+    monkeypatch.setattr(threading, "excepthook", said.append)
+
+    async def story() -> None:
+        reading, writing = os.pipe()
+        os.write(writing, b"8\n")
+        lines = read_lines(reading)
+        assert await anext(lines) == b"8"
+        for text in (b"x5\n", b"+2\n"):
+            # The second finds the queue full, so the thread waits for room.
+            os.write(writing, text)
+            async with asyncio.timeout(30):
+                while select.select([reading], [], [], 0)[0]:  # noqa: ASYNC110 - no event tells it
+                    await asyncio.sleep(0)
+        os.close(writing)
+
+    asyncio.run(story())
+    for thread in threading.enumerate():
+        if thread.name == "quorate-send-input":
+            thread.join(30)
+            assert not thread.is_alive()
+    assert said == []

@@ -40,6 +40,15 @@ def test_a_running_cluster_is_found_with_all_that_is_needed(tmp_path: Path) -> N
     directory.close()
 
 
+def test_a_directory_is_the_same_by_every_name(tmp_path: Path) -> None:
+    directory = DevDirectory.open(DevOptions(tmp_path / "dev"))
+    (tmp_path / "link").symlink_to("dev")
+    with published(running_on(directory)):
+        for name in (tmp_path / "link", tmp_path / "dev" / ".." / "dev"):
+            assert find_running(name) == running_on(directory)
+    directory.close()
+
+
 def test_the_file_of_a_killed_supervisor_counts_for_nothing(tmp_path: Path) -> None:
     directory = DevDirectory.open(DevOptions(tmp_path / "dev"))
     with published(running_on(directory)):
