@@ -74,6 +74,7 @@ def test_what_fails_while_a_member_ends_is_told_like_any_other_time(tmp_path: Pa
     ("message", "code", "told"),
     [
         pytest.param(b"leave", ExitCode.SERVICE_FAILED, "SystemExit", id="leaves its process"),
+        pytest.param(b"leave", ExitCode.SERVICE_FAILED, "in on_session_message", id="says where"),
         pytest.param(b"hoard", ExitCode.FAILED, "out of memory", id="lacks memory"),
     ],
 )

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from quorate.runtime.events import Event
+
 MEMBER_COMMAND = (sys.executable, "-m", "quorate", "run")
 _TAIL_BYTES = 8192
 
@@ -73,9 +75,14 @@ class MemberProcess:
         return True
 
     def last_words(self) -> str:
-        """Return the last line that this life wrote into the log, empty for none."""
+        """Return what this life said last, empty for nothing.
+
+        The line that says why it ends, if there is one: others of its end may come behind that.
+        """
         with self._log.open("rb") as file:
             end = file.seek(0, os.SEEK_END)
             file.seek(max(self._log_start, end - _TAIL_BYTES))
-            lines = file.read().decode("utf-8", "replace").split("\n")
-        return next((line.strip() for line in reversed(lines) if line.strip()), "")
+            text = file.read().decode("utf-8", "replace")
+        lines = [line.strip() for line in text.split("\n") if line.strip()]
+        reasons = [line for line in lines if f" {Event.MEMBER_HALTED.name.lower()}: " in line]
+        return (reasons or lines or [""])[-1]

@@ -67,7 +67,9 @@ def run_member(config: NodeConfig) -> int:
         raise
     except (SystemExit, KeyboardInterrupt) as error:
         # Signals do not raise these: the author's code did, and its code of success would lie.
-        return _log_end(ServiceFailed(f"the service's code ended the process with {error!r}"))
+        LOGGER.error("the service's code ended the process here", exc_info=error)
+        detail = f"the service's code ended the process with {error!r}: correct the service"
+        return _log_end(ServiceFailed(detail))
     except (QuorateError, AssertionError, OSError, MemoryError) as error:
         return _log_end(error)
 

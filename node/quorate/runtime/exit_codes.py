@@ -16,7 +16,8 @@ class ExitCode(IntEnum):
     DAMAGED = 5
     INVARIANT_BROKEN = 6
     SERVICE_FAILED = 7
-    """The service cannot start, or a callback failed and the cluster's policy is to halt."""
+    """The service cannot start, a callback failed and the cluster's policy is to halt, or its code
+    ended the process."""
 
     @property
     def meaning(self) -> str:
@@ -41,7 +42,7 @@ _MEANINGS = {
     ExitCode.STORAGE_FAILED: "storage failed",
     ExitCode.DAMAGED: "damaged and not repairable alone",
     ExitCode.INVARIANT_BROKEN: "a broken invariant: a bug, or a disk that lied",
-    ExitCode.SERVICE_FAILED: "the service failed, and the policy is to halt",
+    ExitCode.SERVICE_FAILED: "the service failed in a way that no restart cures",
 }
 
 

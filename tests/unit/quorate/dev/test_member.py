@@ -165,6 +165,17 @@ def test_a_silent_life_has_no_last_words_of_the_one_before(tmp_path: Path) -> No
     run(tmp_path, script, story)
 
 
+def test_the_last_words_are_the_reason_whatever_else_ends_behind_it(tmp_path: Path) -> None:
+    async def story(watched: Watched) -> None:
+        await watched.until(lambda: bool(watched.told))
+        (told,) = watched.told
+        assert "ERROR   member_halted: the reason; it stays down" in told
+
+    end = ("10:00 ERROR   member_halted: the reason", "10:00 INFO    link_down: another word")
+    (tmp_path / "end").write_text("\n".join(end))
+    run(tmp_path, f"cat {tmp_path}/end; exit 7", story)
+
+
 def test_the_log_keeps_every_life_and_last_words_are_of_the_last_one(tmp_path: Path) -> None:
     async def story(watched: Watched) -> None:
         await watched.until(lambda: watched.member.starts == 3)
