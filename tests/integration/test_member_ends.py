@@ -75,11 +75,12 @@ def test_what_fails_while_a_member_ends_is_told_like_any_other_time(tmp_path: Pa
     [
         pytest.param(b"leave", ExitCode.SERVICE_FAILED, "SystemExit", id="leaves its process"),
         pytest.param(b"leave", ExitCode.SERVICE_FAILED, "in on_session_message", id="says where"),
+        pytest.param(b"crash", -signal.SIGSEGV, "in on_session_message", id="crashes"),
         pytest.param(b"hoard", ExitCode.FAILED, "out of memory", id="lacks memory"),
     ],
 )
 def test_what_the_service_does_to_its_process_is_named_and_is_no_success_and_no_bug(
-    tmp_path: Path, message: bytes, code: ExitCode, told: str
+    tmp_path: Path, message: bytes, code: int, told: str
 ) -> None:
     async def run() -> None:
         async with _alone(tmp_path) as (cluster, client):

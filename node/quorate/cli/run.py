@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ctypes
+import faulthandler
 import logging
 import os
 import signal
@@ -52,6 +53,8 @@ def run(options: argparse.Namespace) -> int:
         return 0
     config = resolve(options.config, os.environ, options.set)
     configure_logging(chosen_format(options.log_format, os.environ), options.log_level)
+    # Compiled code that a service uses may crash: its place is then the log's last word.
+    faulthandler.enable()
     exit_when_asked()
     from quorate.runtime.bootstrap import run_member
     from quorate.runtime.events import Event, log_event

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import sys
 
@@ -39,7 +40,10 @@ class NotAService:
 
 
 class EndsItsProcess(ClusteredService):
-    """Leaves for ``leave``, fails for ``bad``, wants all memory at ``hoard``, says farewell."""
+    """Leaves for ``leave``, fails for ``bad``, wants all memory at ``hoard``, says farewell.
+
+    For ``crash`` it does what compiled code with an error does.
+    """
 
     def on_session_message(
         self, session: ClientSession | None, timestamp: int, message: bytes
@@ -51,6 +55,8 @@ class EndsItsProcess(ClusteredService):
             sys.exit(0)
         if message == b"hoard":
             bytes(1 << 62)
+        if message == b"crash":
+            ctypes.string_at(0)
         if session is not None:
             session.offer(message)
 
