@@ -107,7 +107,8 @@ def test_a_service_that_cannot_be_loaded(tmp_path: Path, service: str, said: str
 def test_a_service_that_cannot_start(tmp_path: Path) -> None:
     code, output = _refused(tmp_path, _config(tmp_path, "quorate_processes.failing:RaisesAtStart"))
     assert code == ExitCode.SERVICE_FAILED
-    assert "on_start" in output, output
+    assert "on_start failed with RuntimeError" in output, output
+    assert "RuntimeError: no such file: rates.csv" in output, "its author is not told what failed"
 
 
 def test_a_second_process_on_one_directory(tmp_path: Path) -> None:

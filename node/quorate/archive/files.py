@@ -290,7 +290,7 @@ class SystemFiles:
                 holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
                 raise DirectoryInUse(
                     f"data directory {self.directory} is held by process {holder or 'unknown'}; "
-                    f"waited {grace_s} s"
+                    f"waited {grace_s} s: end that process first"
                 )
             polls_left -= 1
             time.sleep(LOCK_POLL_S)

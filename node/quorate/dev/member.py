@@ -11,7 +11,7 @@ from quorate.consensus.types import Seat
 from quorate.dev.process import MemberProcess
 from quorate.dev.restarts import RestartPolicy
 from quorate.errors import NotConnected
-from quorate.runtime.exit_codes import describe_exit
+from quorate.runtime.exit_codes import ExitCode, describe_exit
 
 
 class SupervisedMember:
@@ -78,14 +78,33 @@ class SupervisedMember:
                 return
             delay_s = self._judge(code, loop.time() - began)
             await self._on_change(self.seat, False)
+            if not await self._start_after(delay_s):
+                return
+
+    async def _start_after(self, delay_s: float | None) -> bool:
+        """Start the next process, however often that takes; False if it is not wanted any more.
+
+        What the system refuses now, such as a process more, it may grant later, and the other
+        members are not to end for it.
+        """
+        while True:
             try:
                 async with asyncio.timeout(delay_s):
                     await self._wanted.wait()
             except TimeoutError:
                 pass
             if self._stopping.is_set():
-                return
-            await self.start()
+                return False
+            try:
+                await self.start()
+            except OSError as error:
+                delay_s = self._policy.delay_after(ExitCode.FAILED, 0.0)
+                text = (
+                    f"member {self.seat} cannot be started: {error}; trying again in {delay_s:g} s"
+                )
+                self._tell(text, self.seat)
+            else:
+                return True
 
     def _judge(self, code: int, ran_s: float) -> float | None:
         """Say how the process ended; return the delay before the next, None for none."""

@@ -79,10 +79,13 @@ class MemberProcess:
 
         The line that says why it ends, if there is one: others of its end may come behind that.
         """
-        with self._log.open("rb") as file:
-            end = file.seek(0, os.SEEK_END)
-            file.seek(max(self._log_start, end - _TAIL_BYTES))
-            text = file.read().decode("utf-8", "replace")
+        try:
+            with self._log.open("rb") as file:
+                end = file.seek(0, os.SEEK_END)
+                file.seek(max(self._log_start, end - _TAIL_BYTES))
+                text = file.read().decode("utf-8", "replace")
+        except OSError:
+            return ""
         lines = [line.strip() for line in text.split("\n") if line.strip()]
         reasons = [line for line in lines if f" {Event.MEMBER_HALTED.name.lower()}: " in line]
         return (reasons or lines or [""])[-1]

@@ -67,7 +67,7 @@ def run_member(config: NodeConfig) -> int:
         raise
     except (SystemExit, KeyboardInterrupt) as error:
         # Signals do not raise these: the author's code did, and its code of success would lie.
-        LOGGER.error("the service's code ended the process here", exc_info=error)
+        LOGGER.exception("the service's code ended the process here")
         detail = f"the service's code ended the process with {error!r}: correct the service"
         return _log_end(ServiceFailed(detail))
     except (QuorateError, AssertionError, OSError, MemoryError) as error:

@@ -42,6 +42,10 @@ _FOUNDING_STATES = {
     FoundingState.FOUNDING: MemberState.FOUNDING,
     FoundingState.BROKEN: MemberState.FOUNDING_BROKEN,
 }
+_NO_LOG = (
+    "it has lost its whole log and has no vote before a leader has sent it one, also after "
+    "quorate recover: bring back members that have theirs"
+)
 
 
 class StatusReport:
@@ -125,6 +129,8 @@ class StatusReport:
         """Return the first state that applies, with its words."""
         module, agent, alarms = self._agent.module, self._agent, self._effects.alarms
         founding = module.founding_state
+        # Who votes is in the log: where that is lost as a whole, no accepted loss gives a vote.
+        no_log = "" if module.core.log.end.position else _NO_LOG
         candidates = (
             (agent.is_stopping, MemberState.STOPPING, ""),
             (
@@ -143,8 +149,12 @@ class StatusReport:
                 _FOUNDING_STATES.get(founding, MemberState.BLANK),
                 module.founding_broken,
             ),
-            (module.is_recovering, MemberState.RECOVERING, alarms.get("waiting_for_quorum", "")),
-            (not module.core.is_voter, MemberState.LEARNER, ""),
+            (
+                module.is_recovering,
+                MemberState.RECOVERING,
+                alarms.get("waiting_for_quorum", no_log),
+            ),
+            (not module.core.is_voter, MemberState.LEARNER, no_log),
         )
         for applies, state, reason in candidates:
             if applies:

@@ -106,6 +106,7 @@ class ServiceContainer:
         except MemoryError:
             raise
         except Exception as error:
+            self._on_failure(CallbackFailure("on_start", self.position, 0, 0, error))
             raise ServiceFailed(
                 f"on_start failed with {type(error).__name__} at log position {self.position}"
             ) from error

@@ -73,6 +73,25 @@ def test_a_killed_process_is_started_again(tmp_path: Path) -> None:
     run(tmp_path, FOREVER, story)
 
 
+def test_one_that_cannot_be_started_now_is_tried_again(tmp_path: Path) -> None:
+    """No process more, or its folder has gone: the others are not to end for that."""
+    folder = tmp_path / "member"
+    folder.mkdir()
+
+    async def story(watched: Watched) -> None:
+        folder.rename(tmp_path / "elsewhere")
+        watched.member.kill(signal.SIGTERM)
+        async with asyncio.timeout(10):
+            while len(watched.told) < 3:  # noqa: ASYNC110 - what is told changes no condition
+                await asyncio.sleep(0)
+        assert watched.told[0].startswith("member 1 ended (exit code 1: failed); starting it again")
+        assert watched.told[2].startswith("member 1 cannot be started: [Errno 2] No such file")
+        (tmp_path / "elsewhere").rename(folder)
+        await watched.until(lambda: watched.member.starts == 2)
+
+    run(folder, "trap 'exit 1' TERM; while :; do sleep 0.01; done", story)
+
+
 @pytest.mark.parametrize("code", [2, 3, 5, 6, 7])
 def test_one_that_no_restart_helps_stays_down_and_says_why(tmp_path: Path, code: int) -> None:
     async def story(watched: Watched) -> None:

@@ -307,6 +307,25 @@ def test_states_come_in_their_order() -> None:
     run(scenario)
 
 
+@pytest.mark.parametrize("reason", [RecoveringReason.DAMAGED, RecoveringReason.LOSS_ACCEPTED])
+def test_who_lost_the_whole_log_says_what_it_waits_for(
+    reason: RecoveringReason, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No alarm does: without a log it knows no voters, and never comes to stand."""
+
+    async def scenario(watched: Watched) -> None:
+        core = watched.bench.module.core
+        monkeypatch.setattr(Core, "founding_state", FoundingState.FOUNDED)
+        lost = Recovering(reason, LeadershipTermId(1), LogPosition(64))
+        core.node_state = core.node_state._replace(recovering=lost)
+        assert core.log.end.position == 0
+        status = watched.report.read(1)
+        assert status.state in (MemberState.RECOVERING, MemberState.LEARNER)
+        assert "no vote before a leader has sent it one" in status.reason
+
+    run(scenario, leads=False)
+
+
 def test_a_blank_directory_in_a_known_seat_is_reported_by_the_others() -> None:
     async def scenario(watched: Watched) -> None:
         core = watched.bench.module.core
