@@ -9,12 +9,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from quorate.archive.files import SystemFiles
 from quorate.archive.node_state import NodeStateFile
 from quorate.config import Durability
 from quorate.consensus.types import Seat
 from quorate.control.status import MemberState, MemberStatus
 from quorate.dev.cluster import DevCluster
+from quorate.errors import QuorateError
 from quorate_processes.cluster import check_replay, make_cluster, settled
 from quorate_processes.load import Load
 
@@ -80,6 +83,31 @@ def test_wiped_follower_stays_out_as_volume_lost(tmp_path: Path) -> None:
             status = (await cluster.statuses())[victim]
             assert status is not None
             assert (status.append_position, status.voters) == (0, ())
+
+    asyncio.run(run())
+
+
+def test_a_founded_cluster_starts_without_a_member_that_cannot_and_not_without_two(
+    tmp_path: Path,
+) -> None:
+    """Such as one that does not know any more what it voted for; two would be no quorum."""
+
+    async def run() -> None:
+        async with asyncio.timeout(90):
+            async with make_cluster(tmp_path) as cluster:
+                await cluster.wait_leader()
+            first, second, _ = cluster.seats
+            (cluster.directory.data_path(first) / "node-state").write_bytes(bytes(8192))
+            async with make_cluster(tmp_path) as cluster:
+                leader = await cluster.wait_leader()
+                assert leader.seat != first
+                async with Load(cluster.client_addresses) as load:
+                    await load.answered(100)
+                    await load.finish()
+            (cluster.directory.data_path(second) / "node-state").write_bytes(bytes(8192))
+            with pytest.raises(QuorateError, match=r"member [01] ended \(exit code 5"):
+                async with make_cluster(tmp_path):
+                    pytest.fail("it has started")
 
     asyncio.run(run())
 

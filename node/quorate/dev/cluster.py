@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
+from quorate.consensus.quorum import quorum_size
 from quorate.consensus.types import Seat
 from quorate.control.client import ControlClient
 from quorate.control.status import MemberState, MemberStatus
@@ -328,15 +329,21 @@ class DevCluster:
         return None if leader is None else (leader.leadership_term_id, leader.seat)
 
     async def _ensure_founded(self) -> None:
-        """Found the cluster unless one of its members says that it is founded.
+        """Found the cluster unless its members say that it is founded.
+
+        A founded one goes on without a member that stays down, at its start as at any other time.
 
         Raises:
-            QuorateError: A member stays down, or the founding did not succeed in time.
+            QuorateError: So many members stay down that there is no quorum, one does of a cluster
+                that is to be founded, or the founding did not succeed in time.
 
         """
-        await self.wait_until(self._all_answer_or_one_stays_down, START_TIMEOUT_S, "answer")
-        self._raise_stays_down()
-        if any(status is not None and status.founded for status in self.known_statuses().values()):
+        await self.wait_until(self._all_settled_or_no_quorum, START_TIMEOUT_S, "answer")
+        statuses = self.known_statuses().values()
+        founded = sum(status is not None and status.founded for status in statuses)
+        if founded < quorum_size(len(self._members)):
+            self._raise_stays_down()
+        if founded:
             return
         lowest = min(self.directory.seats, key=lambda row: row.seat).control_address
         try:
@@ -370,12 +377,14 @@ class DevCluster:
             return False
         return True
 
-    def _all_answer_or_one_stays_down(self) -> bool:
+    def _all_settled_or_no_quorum(self) -> bool:
+        """Tell whether each member has answered or stays down, or too many do the latter."""
+        down = {seat for seat, member in self._members.items() if member.stays_down}
         everyone = all(
-            status is not None and status.state is not MemberState.STARTING
-            for status in self._board.statuses.values()
+            seat in down or (status is not None and status.state is not MemberState.STARTING)
+            for seat, status in self._board.statuses.items()
         )
-        return everyone or any(member.stays_down for member in self._members.values())
+        return everyone or len(self._members) - len(down) < quorum_size(len(self._members))
 
     def _raise_stays_down(self) -> None:
         for member in self._members.values():
