@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from types import TracebackType
 from typing import Self, cast
 
@@ -123,10 +124,20 @@ class ControlClient:
                     data += await response.content.read(STATUS_BYTES_MAX + 1)
                 return response.status, data
         except (aiohttp.ClientConnectionError, OSError) as error:
-            text = str(error) or type(error).__name__
-            raise NotConnected(f"no answer from a member at {address}: {text}") from error
+            raise NotConnected(
+                f"no answer from a member at {address}: {_describe(error)}"
+            ) from error
         except aiohttp.ClientError as error:
-            raise RemoteProtocolError(f"{address} does not speak HTTP: {error}") from error
+            text = f"{address} does not speak HTTP: name the control address of a member"
+            raise RemoteProtocolError(text) from error
+
+
+def _describe(error: Exception) -> str:
+    """Name the failure without what the library adds of its own."""
+    if isinstance(error, OSError) and error.errno is not None:
+        # Look-ups of names have numbers of their own, below zero, with their text.
+        return os.strerror(error.errno) if error.errno > 0 else str(error.strerror)
+    return str(error) or type(error).__name__
 
 
 def _read_result(address: str, path: str, code: int, body: bytes) -> dict[str, str]:
