@@ -70,6 +70,23 @@ def test_what_fails_while_a_member_ends_is_told_like_any_other_time(tmp_path: Pa
     asyncio.run(run())
 
 
+def test_a_service_that_does_not_return_is_told_of_with_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QUORATE_MEMBER__CALLBACK_ALARM_MS", "400")
+
+    async def run() -> None:
+        async with _alone(tmp_path) as (cluster, client):
+            client.offer(b"hang")
+            while "does not end" not in _log(cluster):  # noqa: ASYNC110 - asks a process
+                await asyncio.sleep(0.05)
+            told = next(line for line in _log(cluster).splitlines() if "does not end" in line)
+            assert "on_session_message (" in told
+            cluster.kill_all()
+
+    asyncio.run(run())
+
+
 @pytest.mark.parametrize(
     ("message", "code", "told"),
     [

@@ -36,7 +36,8 @@ class MemberConfig:
     redirect_timeout_ms: int = 2_000
     """How long SIGTERM then waits for clients to follow the redirect."""
     callback_alarm_ms: int = 10_000
-    """A callback of the service that takes longer raises an alarm."""
+    """A callback of the service that takes longer raises an alarm; while it does not return, the
+    log says where it is."""
 
 
 @dataclass(frozen=True, slots=True)

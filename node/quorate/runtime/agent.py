@@ -176,6 +176,11 @@ class ConsensusAgent:
         if not self._in_turn and (self._core.has_news or self._stall_rounds):
             self._open_turn()
 
+    @property
+    def turn_began_ns(self) -> int:
+        """When the present turn began, by the monotonic clock; 0 between turns. For any thread."""
+        return self._turn_began if self._in_turn else 0
+
     def wake(self) -> None:
         """Ask for a turn."""
         self.begin_turn()

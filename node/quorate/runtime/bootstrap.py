@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+import threading
 from collections.abc import Coroutine
 from functools import partial
 
@@ -18,11 +19,13 @@ from quorate.control.admin import read_token
 from quorate.control.server import ControlServer
 from quorate.errors import ConfigurationError, QuorateError, ServiceFailed
 from quorate.runtime import garbage
+from quorate.runtime.agent import ConsensusAgent
 from quorate.runtime.assembly import Ends, Prepared, assemble, prepare
 from quorate.runtime.control_port import MemberControl
 from quorate.runtime.credentials import Credential
 from quorate.runtime.events import Event, log_event
 from quorate.runtime.exit_codes import ExitCode
+from quorate.runtime.hanging_turns import HangingTurns
 from quorate.runtime.lifecycle import exit_code_of, shut_down
 from quorate.runtime.member import Member
 from quorate.runtime.signals import END_SIGNALS, AskedToEnd, exit_when_asked
@@ -120,14 +123,23 @@ class _Process:
             server = ControlServer(MemberControl(member), member.metrics, token=token)
             await self._listen(member, server, tasks)
             garbage.settle()
-            await self._unless_failed(self._asked.wait(), "wait to be asked")
-            log_event(LOGGER, Event.MEMBER_STOPPING, seat=self._config.member.seat)
-            await self._unless_failed(shut_down(member), "shut down")
+            with self._hanging_turns(member.agent):
+                await self._unless_failed(self._asked.wait(), "wait to be asked")
+                log_event(LOGGER, Event.MEMBER_STOPPING, seat=self._config.member.seat)
+                await self._unless_failed(shut_down(member), "shut down")
             log_event(LOGGER, Event.MEMBER_STOPPED, seat=self._config.member.seat)
             await server.close()
             for task in self._running:
                 task.cancel()
         return ExitCode.ASKED
+
+    def _hanging_turns(self, agent: ConsensusAgent) -> HangingTurns:
+        return HangingTurns(
+            lambda: agent.turn_began_ns,
+            self._config.member.callback_alarm_ms * 1_000_000,
+            seat=self._config.member.seat,
+            thread_id=threading.get_ident(),
+        )
 
     async def _unless_failed(self, work: Coroutine[object, object, object], name: str) -> None:
         """Do this to its end, unless the member fails meanwhile."""

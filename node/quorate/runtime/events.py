@@ -41,6 +41,9 @@ class Event(Enum):
     CREDENTIAL_UNREADABLE = EventDefinition(
         109, logging.WARNING, "a secret cannot be read any more: the last one stays in force"
     )
+    LOOP_HANGS = EventDefinition(
+        110, logging.ERROR, "one turn of the loop does not end: the service, as a rule"
+    )
 
     FOUNDED = EventDefinition(203, logging.INFO, "the founded mark is durable here")
     FOUNDING_BROKEN = EventDefinition(204, logging.ERROR, "a seat changed during the founding")

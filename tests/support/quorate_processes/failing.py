@@ -42,7 +42,7 @@ class NotAService:
 class EndsItsProcess(ClusteredService):
     """Leaves for ``leave``, fails for ``bad``, wants all memory at ``hoard``, says farewell.
 
-    For ``crash`` it does what compiled code with an error does.
+    For ``crash`` it does what compiled code with an error does; from ``hang`` it does not return.
     """
 
     def on_session_message(
@@ -57,6 +57,8 @@ class EndsItsProcess(ClusteredService):
             bytes(1 << 62)
         if message == b"crash":
             ctypes.string_at(0)
+        while message == b"hang":
+            pass
         if session is not None:
             session.offer(message)
 
