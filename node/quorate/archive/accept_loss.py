@@ -7,6 +7,7 @@ then counts as sound, and the next term that it leads says that something may be
 from __future__ import annotations
 
 from quorate.archive.files import FileSystem, storage_error
+from quorate.archive.inspect import iterate_frames
 from quorate.archive.node_state import NODE_STATE_NAME, NodeStateFile
 from quorate.consensus.types import Recovering, RecoveringReason
 from quorate.errors import AdminRejected, ForeignData
@@ -23,7 +24,8 @@ def accept_loss(files: FileSystem, *, lock_grace_s: float = 0.0) -> Recovering:
         What the member had lost: print it.
 
     Raises:
-        AdminRejected: The member is not recovering, or the loss was accepted before.
+        AdminRejected: The member is not recovering, the loss was accepted before, or there is no
+            log at all, so that nothing says who votes.
         DirectoryInUse: The member runs.
         ForeignData: This is no data directory.
         StorageError: The node state is bad, or a file operation failed.
@@ -50,6 +52,11 @@ def _accept(files: FileSystem) -> Recovering:
             raise AdminRejected("this member is not recovering: there is no loss to accept")
         if lost.reason is RecoveringReason.LOSS_ACCEPTED:
             raise AdminRejected(f"the loss up to position {lost.position} was accepted before")
+        if next(iterate_frames(files), None) is None:
+            raise AdminRejected(
+                "this member has lost its whole log, and with it who votes: an accepted loss would "
+                "give it no vote; bring back members that have theirs"
+            )
         accepted = lost._replace(reason=RecoveringReason.LOSS_ACCEPTED)
         node_state.rewrite()
         node_state.store(

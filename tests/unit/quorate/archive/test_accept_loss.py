@@ -44,6 +44,16 @@ def test_it_is_accepted_once() -> None:
         accept_loss(driver.disk)
 
 
+def test_a_member_without_any_log_would_not_vote_and_is_told_so() -> None:
+    driver = damaged()
+    driver.disk.remove("log-00000000000000000000.seg")
+    driver.disk.sync_directory()
+    driver.open_archive()
+    driver.crash(None)
+    with pytest.raises(AdminRejected, match="its whole log"):
+        accept_loss(driver.disk)
+
+
 def test_a_sound_member_has_nothing_to_accept() -> None:
     driver = ArchiveDriver(SimulatedDisk(Random(1)))
     driver.reopen()
