@@ -59,6 +59,7 @@ class Reason(StrEnum):
     OWNERSHIP_CONFLICT = "OwnershipConflict"
     VOLUMES_DISAGREE = "VolumesDisagree"
     FOREIGN_VOLUME = "ForeignVolume"
+    VOLUME_GOING = "VolumeGoing"
     REPLICAS_DIFFER = "ReplicasDiffer"
     CODE_MISSING = "CodeMissing"
     OTHER_INSTALLATION = "OtherInstallation"

@@ -10,6 +10,8 @@ from quorate_operator import labels
 from quorate_operator.model import VolumeRetention
 from quorate_operator.planning.actions import PatchClaim
 from quorate_operator.planning.observed import Claim, Observed
+from quorate_operator.planning.problem import Problem
+from quorate_operator.reasons import Reason
 from quorate_operator.resources import owner
 
 
@@ -26,6 +28,29 @@ def plan_claims(observed: Observed, cluster_id: str, *, founded: bool) -> tuple[
         if not claim.deleting and claim.seat < spec.replicas
     )
     return tuple(step for step in steps if step is not None)
+
+
+def going(observed: Observed) -> Problem | None:
+    """Return what is wrong if claims of members are being deleted; None if none is.
+
+    Kubernetes keeps such a claim while a pod uses it, and nobody can take the deletion back: the
+    next end of that pod, by an update of ours as well, is the end of the member's volume.
+    """
+    spec = observed.resource.spec
+    names = [
+        claim.name
+        for seat, claim in sorted(observed.claims.items())
+        if claim.deleting and (spec is None or seat < spec.replicas)
+    ]
+    if not names:
+        return None
+    return Problem(
+        Reason.VOLUME_GOING,
+        f"claim {', '.join(names)} is being deleted and its volume goes with the end of the pod "
+        "that uses it, so no member is taken away: to keep the data, set "
+        "persistentVolumeReclaimPolicy of its PersistentVolume to Retain before that pod ends; to "
+        "let it go, delete the pod",
+    )
 
 
 def _patch(

@@ -100,11 +100,16 @@ def _volumes_gone(name: str) -> Problem:
 
 def _of_claims(observed: Observed, live: Child | None) -> Identity:
     claims = observed.claims
+    is_running = live is not None and live.controller_uid == observed.resource.uid
+    leaving = [claim.name for _, claim in sorted(claims.items()) if claim.deleting]
+    if leaving and not is_running:
+        # Its user wants it gone: a cluster that is made over it would soon have no volume.
+        words = f"waiting for the end of claim {', '.join(leaving)}, which is being deleted"
+        return Identity(problem=Problem(Reason.VOLUME_GOING, words))
     ids = {claim.cluster_id for claim in claims.values()} | ({set_id(live)} - {""})
     if len(ids) != 1 or "" in ids:
         return Identity(problem=_disagreement(claims, set_id(live)))
     # With our own StatefulSet there, status was wiped: a claim that is missing is a lost volume.
-    is_running = live is not None and live.controller_uid == observed.resource.uid
     differ = None if is_running else _differs(observed)
     if differ is not None:
         return Identity(problem=differ)

@@ -13,7 +13,7 @@ from quorate_operator.model import OperationRow
 from quorate_operator.planning import events, leadership, operations
 from quorate_operator.planning.actions import DeletePod, Disruption, LabelSource, Note, Plan, Step
 from quorate_operator.planning.children import Children, plan_children, wanted_hash
-from quorate_operator.planning.claims import plan_claims
+from quorate_operator.planning.claims import going, plan_claims
 from quorate_operator.planning.conditions import Findings
 from quorate_operator.planning.founding import plan_founding
 from quorate_operator.planning.handover import Handover, plan_cordon, plan_request
@@ -172,7 +172,7 @@ def _problem(view: View, identity: Identity, children: Children) -> Problem | No
     if resource.spec is None:
         words = "; ".join(resource.problems) or "the spec cannot be read"
         return Problem(Reason.INVALID_SPEC, words)
-    return identity.problem or children.problem or foreign(view)
+    return identity.problem or children.problem or foreign(view) or going(view.observed)
 
 
 def _peaceful(

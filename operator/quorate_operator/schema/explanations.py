@@ -295,6 +295,17 @@ GROUPS: tuple[tuple[str, tuple[tuple[Reason, Explanation], ...]], ...] = (
                 ),
             ),
             (
+                Reason.VOLUME_GOING,
+                Explanation(
+                    "A claim is being deleted: its volume goes as soon as no pod uses it.",
+                    "Takes no member away, as that would end the volume; takes no cluster over "
+                    "from such a claim, and waits for its end.",
+                    "To keep the data, see the runbook "
+                    "[QuorateVolumeLost](../how-to/runbooks/QuorateVolumeLost.md). To let it go, "
+                    "delete the pod.",
+                ),
+            ),
+            (
                 Reason.REPLICAS_DIFFER,
                 Explanation(
                     "The StatefulSet that exists has another number of members than the spec.",

@@ -24,6 +24,31 @@ def test_no_member_goes_while_an_object_around_it_is_somebody_elses(kind: str) -
     assert looks.reason_of(made, Condition.RECONCILED) is Reason.OWNERSHIP_CONFLICT
 
 
+@pytest.mark.parametrize("seat", [0, 1, 2])
+@pytest.mark.parametrize("is_dead", [False, True])
+def test_no_member_goes_while_a_claim_is_being_deleted(seat: int, *, is_dead: bool) -> None:
+    """Its pod is all that keeps the volume, and that of the next one may have been deleted too."""
+    look = looks.outdated(looks.settled(), 0, 1, 2)
+    look = looks.dead(look, looks.followers_of(look)[0]) if is_dead else look
+    assert looks.disruption(plan(look)) is not None
+    going = looks.with_claim(look, seat, deleting=True)
+    made = plan(going)
+    assert looks.disruption(made) is None
+    assert looks.reason_of(made, Condition.RECONCILED) is Reason.VOLUME_GOING
+    assert f"log-orders-{seat}" in looks.message_of(made, Condition.RECONCILED)
+    assert Reason.VOLUME_GOING in {note.reason for note in made.notes if note.warning}
+    healed = plan(looks.later(looks.with_claim(going, seat, deleting=False), 5, made))
+    assert looks.disruption(healed) is not None
+    assert looks.reason_of(healed, Condition.RECONCILED) is Reason.APPLIED
+
+
+def test_a_claim_beyond_the_seats_that_is_being_deleted_stops_nothing() -> None:
+    look = looks.outdated(looks.settled(), 0, 1, 2)
+    extra = replace(look.claims[0], seat=7, name="log-orders-7", deleting=True)
+    made = plan(replace(look, claims={**look.claims, 7: extra}))
+    assert looks.disruption(made) is not None
+
+
 def test_no_member_goes_before_the_founding_is_recorded() -> None:
     look = looks.outdated(looks.settled(), 0, 1, 2)
     made = plan(looks.with_status(look, replace(look.resource.status, founded=False)))

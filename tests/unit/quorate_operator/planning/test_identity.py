@@ -119,6 +119,28 @@ def test_a_resource_made_again_adopts_its_volumes() -> None:
     assert (step.cluster_id, step.founded) == (there.resource.status.cluster_id, True)
 
 
+@pytest.mark.parametrize("seats", [[0, 1, 2], [1]])
+def test_a_resource_made_again_waits_for_the_end_of_claims_that_are_being_deleted(
+    seats: list[int],
+) -> None:
+    """Else it took over what its user had just thrown away, and stood with no volume at all."""
+    look = again(looks.settled(), 3)
+    for seat in seats:
+        look = looks.with_claim(look, seat, deleting=True)
+    made = plan(look)
+    assert makes_nothing(made)
+    assert looks.reason_of(made, Condition.RECONCILED) is Reason.VOLUME_GOING
+    assert f"log-orders-{seats[0]}" in looks.message_of(made, Condition.RECONCILED)
+    (step,) = looks.steps_of(plan(replace(look, claims={})), WriteIdentity)
+    assert isinstance(step, WriteIdentity)
+    assert step.cluster_id != looks.settled().resource.status.cluster_id, "it begins anew"
+
+
+def test_a_wiped_status_is_taken_over_also_while_a_claim_is_being_deleted() -> None:
+    look = looks.with_claim(wiped(looks.settled()), 1, deleting=True)
+    assert looks.steps_of(plan(look), WriteIdentity)
+
+
 @pytest.mark.parametrize("replicas", [1, 5])
 def test_a_resource_made_again_with_other_replicas_is_refused(replicas: int) -> None:
     made = plan(again(looks.settled(), replicas))
