@@ -34,10 +34,14 @@ from quorate_operator.members import Members
 from quorate_operator.metrics import Metrics
 from quorate_operator.model import ClusterStatus
 from quorate_operator.planning.actions import (
+    ApplyChild,
+    CreateChild,
     DeletePod,
     EvictPod,
     Found,
+    LabelPod,
     Note,
+    PatchClaim,
     Plan,
     Step,
     Transfer,
@@ -55,6 +59,9 @@ DEFERRED_S = 2.0
 """Until a disruption that had to wait is tried again."""
 REFUSED_S = 10.0
 """Shortest wait after the API server refused something: only a change there can help."""
+UNANSWERED_PASSES = 4
+"""In a row, until a change that the API server does not carry out stands in the status: an answer
+may be lost now and then, but an admission webhook that is down fails every time."""
 UNSETTLED_FIRST_S = 2.0
 UNSETTLED_MAX_S = 15.0
 """Until a cluster that is not as it should be is looked at again and its members asked anew.
@@ -95,6 +102,8 @@ class Reconciler:
     """Passes in a row over a cluster that is not as it should be, without any change."""
     _refused: dict[Key, str] = field(default_factory=dict)
     """Uids of ConfigMaps that must not be labelled: a change of them shows at the resync."""
+    _unanswered: dict[Key, int] = field(default_factory=dict)
+    """Passes in a row in which the API server did not carry out a change, and did not refuse it."""
     _to_ask: set[Key] = field(default_factory=set)
     """Whose plan wanted the members' present word at its next look."""
 
@@ -129,17 +138,19 @@ class Reconciler:
             self._busy.pop(key, None)
             self._unsettled.pop(key, None)
             self._refused.pop(key, None)
+            self._unanswered.pop(key, None)
             return Verdict(forget=True), "absent"
         if not self.is_schema_current():
             return await self._refuse(observed)
         plan = self.planner(observed)
         if plan.ask_members:
             self._to_ask.add(key)
-        done, error = await self._carry_out(key, observed, plan)
+        done, failed, error = await self._carry_out(key, observed, plan)
         status, notes = plan.status, plan.notes
-        if isinstance(error, Refused):
-            status = with_problem(status, Reason.API_REFUSED, str(error), observed)
-            notes = (*notes, *_refusal(observed, Reason.API_REFUSED, str(error)))
+        words = self._hindrance(key, observed, failed, error)
+        if words:
+            status = with_problem(status, Reason.API_REFUSED, words, observed)
+            notes = (*notes, *_refusal(observed, Reason.API_REFUSED, words))
         written = False
         if not (done and any(isinstance(step, WriteIdentity) for step in plan.steps)):
             # Else the version is another one by our own doing, and the next look comes at once.
@@ -178,10 +189,19 @@ class Reconciler:
 
     async def _carry_out(
         self, key: Key, observed: Observed, plan: Plan
-    ) -> tuple[int, OperatorError | None]:
-        """Do the steps in order up to the first error; return how many were done."""
+    ) -> tuple[int, Step | None, OperatorError | None]:
+        """Do the steps in order; after an error only those that do not build on what failed.
+
+        Returns:
+            How many were done; the first that failed; and its error, which of several refusals
+            names each.
+
+        """
         done = 0
+        failures: list[tuple[Step, OperatorError]] = []
         for step in plan.steps:
+            if failures and not _is_apart(step, *failures[-1]):
+                continue
             try:
                 is_done = await self._step(key, observed, step)
             except LeaseLost:
@@ -189,11 +209,40 @@ class Reconciler:
             except OperatorError as error:
                 if isinstance(error, Deferred):
                     self.metrics.deferred.labels(type(step).__name__).inc()
-                return done, error
+                failures.append((step, error))
+                continue
             if not is_done:
                 break
             done += 1
-        return done, None
+        if not failures:
+            return done, None, None
+        failed, first = failures[0]
+        if isinstance(first, Refused):
+            refusals = [str(other) for _, other in failures if isinstance(other, Refused)]
+            first = Refused("; ".join(refusals))
+        return done, failed, first
+
+    def _hindrance(
+        self, key: Key, observed: Observed, step: Step | None, error: OperatorError | None
+    ) -> str:
+        """Return what status says of the step that failed; empty if it may work next time."""
+        if isinstance(error, Refused):
+            return str(error)
+        is_asked = step is not None and not isinstance(step, Found | Transfer)
+        if not (is_asked and isinstance(error, Unavailable)):
+            self._unanswered.pop(key, None)
+            return ""
+        count = self._unanswered[key] = self._unanswered.get(key, 0) + 1
+        rows = observed.resource.status.conditions
+        told = next((row.message for row in rows if row.reason is Reason.API_REFUSED), "")
+        if not told and count < UNANSWERED_PASSES:
+            return ""
+        assert step is not None
+        head = f"{_named(step)} does not get through"
+        # An answer may name a port or a time, and is no news for that.
+        if told.startswith(head):
+            return told
+        return f"{head}: {error}; see whether an admission webhook is down or slow"
 
     async def _step(self, key: Key, observed: Observed, step: Step) -> bool:
         """Do one step; return False for a disruption that does not come out the same again."""
@@ -312,6 +361,23 @@ def _refusal(observed: Observed, reason: Reason, words: str) -> tuple[Note, ...]
     return () if is_told else (Note(reason, words, warning=True),)
 
 
+def _is_apart(step: Step, failed: Step, error: OperatorError) -> bool:
+    """Tell whether a step is done though one before it failed.
+
+    By the labels of pods clients find the leader, so these wait for no child; but the new leader's
+    comes before the old one's goes. A child that is refused, as a quota or a policy does it for
+    weeks, keeps neither the others from being repaired nor the claims from being marked, while pods
+    need all of them. Where no answer comes, each other call might take its whole limit as well.
+    """
+    if isinstance(step, LabelPod):
+        return not isinstance(failed, LabelPod)
+    if not isinstance(error, Refused) or isinstance(failed, WriteIdentity):
+        return False
+    if isinstance(step, ApplyChild | CreateChild):
+        return step.body.get("kind") != kinds.STATEFUL_SET.name
+    return isinstance(step, PatchClaim)
+
+
 def _is_settled(status: ClusterStatus) -> bool:
     rows = {row.type: row.status for row in status.conditions}
     return rows.get(Condition.READY) is True and rows.get(Condition.PROGRESSING) is not True
@@ -326,11 +392,15 @@ def _again_s(plan: Plan, busy: int, settling_s: float | None) -> float | None:
 
 def _told(step: Step) -> str:
     """Return a step in one line without the body of an object, which may hold secrets."""
-    name = type(step).__name__
-    body = getattr(step, "body", None)
-    if body is not None:
-        return f"{name} {body.get('kind')}/{lenient.text(lenient.metadata(body).get('name'))}"
-    return repr(step)
+    return repr(step) if getattr(step, "body", None) is None else _named(step)
+
+
+def _named(step: Step) -> str:
+    """Return what a step does to which object."""
+    name, body = type(step).__name__, getattr(step, "body", None)
+    if body is None:
+        return f"{name} {getattr(step, 'name', '')}".strip()
+    return f"{name} {body.get('kind')}/{lenient.text(lenient.metadata(body).get('name'))}"
 
 
 def _judge(key: Key, error: OperatorError | TimeoutError) -> tuple[Verdict, str]:

@@ -341,9 +341,11 @@ GROUPS: tuple[tuple[str, tuple[tuple[Reason, Explanation], ...]], ...] = (
             (
                 Reason.API_REFUSED,
                 Explanation(
-                    "The API server does not accept a child; the message says why.",
-                    "Tries again at every look.",
-                    "Correct what it names: often a quota, a policy, or a missing permission.",
+                    "The API server does not accept a child, or goes on failing when it is asked "
+                    "to, as where an admission webhook is down; the message says why.",
+                    "Tries again at every look; the leader Service follows its leader meanwhile.",
+                    "Correct what it names: often a quota, a policy, a webhook, or a missing "
+                    "permission.",
                 ),
             ),
         ),

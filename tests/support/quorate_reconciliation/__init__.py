@@ -1,0 +1,1 @@
+"""Passes of the operator over fakes that record what reaches them."""

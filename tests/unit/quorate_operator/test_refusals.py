@@ -1,0 +1,197 @@
+"""What cannot be carried out: what is done all the same, and what status tells of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import replace
+
+import pytest
+
+from quorate_operator.conditions import with_problem
+from quorate_operator.errors import (
+    Conflict,
+    Gone,
+    OperatorError,
+    Refused,
+    Unavailable,
+)
+from quorate_operator.model import ClusterStatus, MemberRow
+from quorate_operator.planning.actions import (
+    ApplyChild,
+    CreateChild,
+    Found,
+    LabelPod,
+    PatchClaim,
+    Step,
+    Transfer,
+    WriteIdentity,
+)
+from quorate_operator.reasons import Condition, Reason
+from quorate_operator.reconcile import (
+    REFUSED_S,
+    UNANSWERED_PASSES,
+)
+from quorate_reconciliation.world import (
+    APPLY,
+    EVICT,
+    KEY,
+    LABEL,
+    RECORDED,
+    TRANSFER,
+    World,
+    observed,
+    plan_of,
+    reconciled,
+)
+
+ANY_ERROR = [Conflict("c"), Gone("g"), Unavailable("u"), Refused("r")]
+SET = ApplyChild({"kind": "StatefulSet", "metadata": {"name": "bank"}}, "")
+MARK = PatchClaim("log-bank-0", "c0", "1", {})
+
+
+@pytest.mark.parametrize("error", ANY_ERROR)
+def test_an_error_ends_what_builds_on_the_step_and_status_is_reported_all_the_same(
+    error: OperatorError,
+) -> None:
+    for step in (SET, Found(0, "p0"), EVICT, TRANSFER):
+        world = World(deque([plan_of(MARK, step)]), errors={PatchClaim: error})
+        verdict = reconciled(world)
+        assert world.log == ["observe", "plan", MARK]
+        assert len(world.statuses) == 1
+        assert verdict.failed
+
+
+@pytest.mark.parametrize("error", ANY_ERROR)
+def test_the_leader_service_follows_its_leader_though_a_child_cannot_be_made(
+    error: OperatorError,
+) -> None:
+    other = replace(LABEL, name="bank-1", labels={"quorate.io/role": None})
+    world = World(deque([plan_of(APPLY, SET, LABEL, other)]), errors={ApplyChild: error})
+    assert reconciled(world).failed
+    assert world.log[-2:] == [LABEL, other]
+
+
+def test_the_old_leader_keeps_its_label_until_the_new_one_has_it() -> None:
+    other = replace(LABEL, name="bank-1", labels={"quorate.io/role": None})
+    errors: dict[type, OperatorError] = {LabelPod: Refused("r"), ApplyChild: Refused("r")}
+    world = World(deque([plan_of(APPLY, LABEL, other)]), errors=errors)
+    reconciled(world)
+    assert other not in world.log
+
+
+def test_a_child_that_is_refused_keeps_no_other_from_being_repaired() -> None:
+    create = CreateChild({"kind": "Secret", "metadata": {"name": "bank-auth"}})
+    errors: dict[type, OperatorError] = {CreateChild: Refused("quota"), PatchClaim: Refused("mark")}
+    world = World(deque([plan_of(create, APPLY, SET, MARK, EVICT)]), errors=errors)
+    reconciled(world)
+    assert world.log == ["observe", "plan", create, APPLY, MARK], "no pod is made without a Secret"
+    assert world.statuses[0].conditions[-1].message == "quota; mark"
+
+
+def test_where_nothing_answers_no_other_child_is_tried() -> None:
+    """Each call may take its whole limit, and a pass has one as well."""
+    world = World(deque([plan_of(MARK, APPLY)]), errors={PatchClaim: Unavailable("u")})
+    reconciled(world)
+    assert APPLY not in world.log
+
+
+def test_nothing_is_written_after_an_identity_that_was_refused() -> None:
+    step = WriteIdentity("u", "1", "c" * 32, 0, founded=True)
+    world = World(deque([plan_of(step, APPLY, MARK)]), errors={WriteIdentity: Refused("r")})
+    reconciled(world)
+    assert world.log == ["observe", "plan", step]
+
+
+def unanswered(errors: list[OperatorError | None], step: Step = APPLY) -> list[ClusterStatus]:
+    """Return the statuses of passes whose step fails, or not, one after the other."""
+    world = World(deque([plan_of(step)]))
+    reconciler = world.reconciler()
+
+    async def story() -> None:
+        for error in errors:
+            kind = tuple if isinstance(step, Found | Transfer) else type(step)
+            world.errors = {} if error is None else {kind: error}
+            recorded = world.statuses[-1] if world.statuses else RECORDED
+            resource = replace(observed().resource, status=recorded)
+            world.looks.append(replace(observed(), resource=resource))
+            await reconciler.reconcile(KEY)
+            world.looks.clear()
+
+    asyncio.run(story())
+    return world.statuses
+
+
+def test_what_goes_on_failing_stands_in_the_status_until_it_works() -> None:
+    """A webhook that is down answers 500, or not at all, and only an operator's log said so."""
+    down = [Unavailable(f"HTTP 500: failed calling webhook: port {port}") for port in range(9)]
+    statuses = unanswered([*down, None])
+    told = [status.conditions[-1] for status in statuses]
+    first = UNANSWERED_PASSES - 1
+    assert all(status == RECORDED for status in statuses[:first]), "an answer may be lost"
+    assert all(row.reason is Reason.API_REFUSED for row in told[first:-1])
+    assert "Service/bank" in told[first].message
+    assert "failed calling webhook" in told[first].message
+    assert len(set(told[first:-1])) == 1, "the port is no news"
+    assert statuses[-1] == RECORDED, "it heals by itself"
+
+
+def test_an_answer_that_is_lost_now_and_then_is_no_news() -> None:
+    lost, changed = Unavailable("timeout"), Conflict("changed")
+    for between in (None, changed):
+        statuses = unanswered([lost, lost, lost, between] * 4)
+        assert all(status == RECORDED for status in statuses)
+
+
+def test_another_operator_goes_on_telling_what_does_not_get_through() -> None:
+    (before,) = set(unanswered([Unavailable("timeout")] * 9)[-1:])
+    world = World(deque([plan_of(APPLY)]), errors={ApplyChild: Unavailable("timeout")})
+    resource = replace(observed().resource, status=before)
+    world.looks.append(replace(observed(), resource=resource))
+    reconciled(world)
+    assert world.statuses == [before]
+
+
+@pytest.mark.parametrize("step", [Found(0, "p0"), TRANSFER])
+def test_a_member_that_does_not_answer_is_no_refusal_of_the_api_server(step: Step) -> None:
+    statuses = unanswered([Unavailable("timeout")] * 9, step)
+    assert all(status == RECORDED for status in statuses)
+
+
+def test_what_the_api_server_refuses_stands_in_the_status() -> None:
+    world = World(deque([plan_of(APPLY)]), errors={ApplyChild: Refused("forbidden by policy x")})
+    verdict = reconciled(world)
+    told = world.statuses[0].conditions[-1]
+    assert told.type is Condition.RECONCILED
+    assert (told.status, told.reason) == (False, Reason.API_REFUSED)
+    assert "policy x" in told.message
+    assert verdict.again_s == REFUSED_S
+
+
+def refused(recorded: ClusterStatus, lag_bytes: int) -> World:
+    """A pass in which a policy refuses a child, and one member is so far behind."""
+    rows = (MemberRow(0, lag_bytes=lag_bytes),)
+    status = replace(RECORDED, state="Ready", members=rows)
+    look = replace(observed(), resource=replace(observed().resource, status=recorded))
+    errors: dict[type, OperatorError] = {ApplyChild: Refused("forbidden by policy x")}
+    world = World(deque([plan_of(APPLY, status=status)]), deque([look]), errors=errors)
+    reconciled(world)
+    return world
+
+
+def test_what_goes_on_being_refused_is_written_and_told_once_whatever_traffic_does() -> None:
+    first = refused(RECORDED, 4096)
+    assert [note.reason for note in first.notes] == [Reason.API_REFUSED]
+    again = refused(first.statuses[0], 8192)
+    assert again.statuses == first.statuses, "positions alone are written by the way"
+    assert again.notes == []
+    assert again.count("reconcile_total", result="refused") == 1
+
+
+@pytest.mark.parametrize(("before", "word"), [("Ready", "Blocked"), ("VolumesLost", "VolumesLost")])
+def test_the_one_word_for_people_does_not_say_ready_while_nothing_can_be_made(
+    before: str, word: str
+) -> None:
+    status = replace(RECORDED, state=before)
+    shown = with_problem(status, Reason.API_REFUSED, "forbidden by policy x", observed())
+    assert shown.state == word
