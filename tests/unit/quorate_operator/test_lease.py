@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quorate_fake_api.virtual_loop import VirtualClock, run_virtually
-from quorate_operator.errors import Conflict, LeaseLost, OperatorError, Unavailable
+from quorate_operator.errors import Conflict, Gone, LeaseLost, OperatorError, Unavailable
 from quorate_operator.kube.api import Api
 from quorate_operator.kube.kinds import Kind
 from quorate_operator.lease import (
@@ -444,6 +444,76 @@ def test_a_holder_that_sees_another_in_its_place_stops_at_once() -> None:
         with pytest.raises(LeaseLost):
             await lease.keep()
         assert asyncio.get_running_loop().time() - began <= 2 * PERIOD_S + 0.5
+
+    running(story)
+
+
+def spec_of(server: LeaseServer) -> Body:
+    assert server.body is not None
+    return cast("Body", server.body["spec"])
+
+
+def test_the_lease_says_since_when_it_is_held_and_how_often_it_changed_hands() -> None:
+    server = LeaseServer()
+    first, heir = lease_of(server, "first"), lease_of(server, "heir")
+
+    async def story() -> None:
+        await first.acquire()
+        began = spec_of(server)
+        assert (began["leaseTransitions"], began["acquireTime"]) == (0, began["renewTime"])
+        async with asyncio.TaskGroup() as group:
+            keeping = group.create_task(first.keep())
+            await asyncio.sleep(5 * PERIOD_S)
+            keeping.cancel()
+        renewed = spec_of(server)
+        assert (renewed["leaseTransitions"], renewed["acquireTime"]) == (0, began["acquireTime"])
+        assert str(renewed["renewTime"]) > str(began["renewTime"])
+        await first.release()
+        await heir.acquire()
+        taken = spec_of(server)
+        assert (taken["holderIdentity"], taken["leaseTransitions"]) == ("heir", 1)
+        assert taken["acquireTime"] == taken["renewTime"] > str(renewed["renewTime"])  # type: ignore[operator]
+
+    running(story)
+
+
+def test_a_holder_whose_lease_is_deleted_makes_it_again_and_goes_on() -> None:
+    """However the server tells that there is nothing to replace."""
+
+    class Forgetful(LeaseServer):
+        async def update(self, kind: Kind, namespace: str, name: str, body: Body) -> Body:
+            if self.body is None:
+                raise Gone("no such lease")
+            return await super().update(kind, namespace, name, body)
+
+    server = Forgetful()
+    lease = lease_of(server, "p")
+
+    async def story() -> None:
+        await lease.acquire()
+        async with asyncio.TaskGroup() as group:
+            keeping = group.create_task(lease.keep())
+            await asyncio.sleep(5.0)
+            server.body = None
+            await asyncio.sleep(2 * DEADLINE_S)
+            assert not keeping.done()
+            keeping.cancel()
+        assert holder_of(cast("Body", server.body)) == "p"
+
+    running(story)
+
+
+def test_giving_up_takes_the_lease_from_nobody_else() -> None:
+    server = LeaseServer()
+    lease, thief = lease_of(server, "p"), {"holderIdentity": "thief"}
+
+    async def story() -> None:
+        await lease.acquire()
+        meta = {"resourceVersion": str(server.version)}
+        await server.update(cast("Kind", None), "", "", {"metadata": meta, "spec": thief})
+        lease._body = {}  # as after a renewal that found it changed and could not look
+        await lease.release()
+        assert holder_of(cast("Body", server.body)) == "thief"
 
     running(story)
 

@@ -139,6 +139,20 @@ def test_an_event_does_not_shorten_a_back_off_but_its_user_does() -> None:
     assert schedule.take(9.9) == key
 
 
+def test_what_fails_while_its_user_changes_it_begins_no_longer_wait() -> None:
+    """It may have failed for the state before, and the change may be the remedy."""
+    schedule, key, now = Schedule(lambda: 1.0), KEYS[0], 0.0
+    schedule.wake(key, now)
+    for _ in range(12):
+        schedule.take(now)
+        schedule.done(key, now, Verdict(failed=True))
+        now = schedule.next_due_s() or now
+    schedule.take(now)
+    schedule.wake(key, now, at_once=True)
+    schedule.done(key, now, Verdict(again_s=10.0, failed=True))
+    assert schedule.next_due_s() == now + GAP_S
+
+
 @given(st.floats(0, 1000))
 def test_a_deadline_is_kept_without_any_event(again: float) -> None:
     schedule, key = Schedule(lambda: 0.5), KEYS[0]

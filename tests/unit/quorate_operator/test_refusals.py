@@ -188,6 +188,17 @@ def test_what_goes_on_being_refused_is_written_and_told_once_whatever_traffic_do
     assert again.count("reconcile_total", result="refused") == 1
 
 
+def test_what_lasts_says_since_when() -> None:
+    """A time that moved with each pass would be a write with each pass as well."""
+    first = with_problem(RECORDED, Reason.API_REFUSED, "policy x", replace(observed(), now_s=5.0))
+    resource = replace(observed().resource, status=first)
+    later = replace(observed(), now_s=500.0, resource=resource)
+    assert with_problem(RECORDED, Reason.API_REFUSED, "policy x", later) == first
+    other = with_problem(RECORDED, Reason.API_REFUSED, "policy y", later)
+    assert other.conditions[-1].last_transition == first.conditions[-1].last_transition
+    assert with_problem(RECORDED, Reason.API_REFUSED, "policy x", observed()) != first
+
+
 @pytest.mark.parametrize(("before", "word"), [("Ready", "Blocked"), ("VolumesLost", "VolumesLost")])
 def test_the_one_word_for_people_does_not_say_ready_while_nothing_can_be_made(
     before: str, word: str

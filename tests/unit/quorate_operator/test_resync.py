@@ -14,7 +14,7 @@ from quorate_operator.errors import Gone, Unavailable
 from quorate_operator.kube.api import Api
 from quorate_operator.kube.kinds import Kind
 from quorate_operator.planning.observed import Body
-from quorate_operator.queue import Key, WorkQueue
+from quorate_operator.queue import Key, Verdict, WorkQueue
 from quorate_operator.resync import Resync
 
 WORDS = st.text() | st.integers().map(str) | st.integers(1, 6000).map(lambda count: "7" * count)
@@ -57,6 +57,50 @@ def test_every_key_that_exists_or_is_remembered_is_woken_each_interval() -> None
             task.cancel()
         assert server.looks == 4
         assert {key.name for key in queue.schedule.known()} == {"a", "b", "ghost"}
+
+    run_virtually(story())
+
+
+def test_a_key_that_is_gone_is_forgotten_though_nobody_told_of_it() -> None:
+    """A watch may miss the end of a resource; its members would be asked for ever."""
+
+    async def story() -> None:
+        server = Server()
+        resync, queue = resync_of(server)
+
+        async def work(key: Key) -> Verdict:
+            return Verdict(forget=key.name not in server.names)
+
+        server.names = ["a", "b"]
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(resync.run()),
+                group.create_task(queue.run(work, at_once_max=2)),
+            ]
+            await asyncio.sleep(30.0)
+            assert {key.name for key in queue.schedule.known()} == {"a", "b"}
+            server.names = ["a"]
+            await asyncio.sleep(61.0)
+            assert {key.name for key in queue.schedule.known()} == {"a"}
+            for task in tasks:
+                task.cancel()
+
+    run_virtually(story())
+
+
+@pytest.mark.parametrize("version", ["0", "", None])
+def test_a_definition_that_is_set_back_is_noticed(version: str | None) -> None:
+    async def story() -> None:
+        server = Server()
+        resync, _ = resync_of(server)
+        await resync.wait_until_served()
+        assert resync.is_schema_current()
+        server.version = version
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(resync.run())
+            await asyncio.sleep(1.0)
+            task.cancel()
+        assert not resync.is_schema_current()
 
     run_virtually(story())
 
