@@ -104,6 +104,8 @@ class Reconciler:
     """Uids of ConfigMaps that must not be labelled: a change of them shows at the resync."""
     _unanswered: dict[Key, int] = field(default_factory=dict)
     """Passes in a row in which the API server did not carry out a change, and did not refuse it."""
+    _changed: dict[Key, list[str]] = field(default_factory=dict)
+    """What status must say of steps of the pass that runs, though they were done."""
     _to_ask: set[Key] = field(default_factory=set)
     """Whose plan wanted the members' present word at its next look."""
 
@@ -148,6 +150,7 @@ class Reconciler:
         done, failed, error = await self._carry_out(key, observed, plan)
         status, notes = plan.status, plan.notes
         words = self._hindrance(key, observed, failed, error)
+        words = "; ".join(word for word in (words, *self._changed.pop(key, ())) if word)
         if words:
             status = with_problem(status, Reason.API_REFUSED, words, observed)
             notes = (*notes, *_refusal(observed, Reason.API_REFUSED, words))
@@ -254,7 +257,9 @@ class Reconciler:
                 self.metrics.deferred.labels("changed").inc()
                 return False
             observed, step = again, second
-        await self._do(observed, step)
+        words = await self._do(observed, step)
+        if words:
+            self._changed.setdefault(key, []).append(words)
         action = type(step).__name__
         self.metrics.actions.labels(action).inc()
         LOGGER.info("%s/%s: %s", key.namespace, key.name, _told(step))
@@ -276,7 +281,8 @@ class Reconciler:
         else:
             self.metrics.actions.labels(type(step).__name__).inc()
 
-    async def _do(self, observed: Observed, step: Step) -> None:
+    async def _do(self, observed: Observed, step: Step) -> str:
+        """Do it; return what status must say of it, if anything."""
         match step:
             case Found(seat, pod_uid):
                 pod = observed.pods.get(seat)
@@ -291,7 +297,8 @@ class Reconciler:
                 self.guard()
                 await self.members.transfer(pod, admin_token(observed), to)
             case _:
-                await self.actor.act(observed.resource, step)
+                return await self.actor.act(observed.resource, step)
+        return ""
 
     async def _refuse(self, observed: Observed) -> tuple[Verdict, str]:
         """Do nothing but say that the served schema is too old for this operator."""

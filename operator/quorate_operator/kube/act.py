@@ -24,6 +24,7 @@ from quorate_operator.planning.actions import (
     WriteIdentity,
 )
 from quorate_operator.planning.observed import Body, Resource
+from quorate_operator.resources import drift
 
 ObjectStep = (
     WriteIdentity
@@ -46,8 +47,12 @@ class Actor:
 
     api: Api
 
-    async def act(self, resource: Resource, step: ObjectStep) -> None:
+    async def act(self, resource: Resource, step: ObjectStep) -> str:
         """Carry out one step.
+
+        Returns:
+            What became of it that nobody asked for, such as a child that was changed on its way
+            in; empty for nothing.
 
         Raises:
             Conflict: The object is not the one, or not in the state, that the plan saw.
@@ -67,9 +72,7 @@ class Actor:
             case CreateChild():
                 await self._create(namespace, step)
             case ApplyChild():
-                kind = _kind(lenient.text(step.body.get("kind")))
-                body = _with_metadata(step.body, {"uid": step.uid} if step.uid else {})
-                await self.api.apply(kind, namespace, body, labels.FIELD_MANAGER)
+                return await self._apply(namespace, step)
             case DeleteChild():
                 await self.api.delete(_kind(step.kind), namespace, step.name, step.uid)
             case PatchClaim() | LabelPod():
@@ -82,6 +85,7 @@ class Actor:
                 await self.api.delete(
                     kinds.POD, namespace, step.name, step.uid, step.resource_version
                 )
+        return ""
 
     async def report(self, resource: Resource, status: ClusterStatus) -> bool:
         """Write the status if it differs from what is recorded; return whether it was written.
@@ -135,6 +139,20 @@ class Actor:
             body,
             labels.IDENTITY_MANAGER,
             subresource="status",
+        )
+
+    async def _apply(self, namespace: str, step: ApplyChild) -> str:
+        """Apply a child; return what a policy makes of it, which would be applied for ever."""
+        name = lenient.text(step.body.get("kind"))
+        body = _with_metadata(step.body, {"uid": step.uid} if step.uid else {})
+        stored = await self.api.apply(_kind(name), namespace, body, labels.FIELD_MANAGER)
+        place = drift(step.body, stored)
+        if not place:
+            return ""
+        which = f"{name} {lenient.text(lenient.metadata(body).get('name'))}"
+        return (
+            f"{place} of {which} is changed as it is written: exempt it from the admission webhook "
+            "or policy that does that"
         )
 
     async def _create(self, namespace: str, step: CreateChild) -> None:

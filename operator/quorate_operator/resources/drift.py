@@ -17,6 +17,7 @@ from quorate_operator.resources.quantities import canonical
 
 _KEYS_OF_ROWS = ("uid", "name", "topologyKey")
 """Fields that tell the rows of a list apart, tried in this order."""
+_Path = tuple[str, ...]
 _QUANTITY_KEYS = frozenset({"cpu", "memory", "ephemeral-storage", "storage", "sizeLimit"})
 
 
@@ -47,7 +48,13 @@ def needs_apply(intended: Body, live: Body | None) -> bool:
         live: As read; None: there is none.
 
     """
-    return live is None or not _covers(_comparable(intended), _comparable(live), key="")
+    return live is None or bool(drift(intended, live))
+
+
+def drift(intended: Body, live: Body) -> str:
+    """Return the first field that is not as it is meant, such as ``spec.type``; empty for none."""
+    found = _differs(_comparable(intended), _comparable(live), ())
+    return "" if found is None else ".".join(found)
 
 
 def _comparable(body: Body) -> Mapping[str, object]:
@@ -55,29 +62,38 @@ def _comparable(body: Body) -> Mapping[str, object]:
     return {key: value for key, value in body.items() if key not in ("apiVersion", "kind")}
 
 
-def _covers(intended: object, live: object, key: str) -> bool:
+def _differs(intended: object, live: object, path: _Path) -> _Path | None:
+    """Return where the first difference is; None for none."""
     if isinstance(intended, Mapping):
+        if intended and not isinstance(live, Mapping):
+            return path
         rest = mapping(live)
-        return (isinstance(live, Mapping) or not intended) and all(
-            _covers(value, rest.get(name), str(name)) for name, value in intended.items()
+        found = (
+            _differs(value, rest.get(name), (*path, str(name))) for name, value in intended.items()
         )
+        return next((place for place in found if place is not None), None)
     if isinstance(intended, list):
-        return _covers_rows(intended, live if isinstance(live, list) else [])
-    if key in _QUANTITY_KEYS and intended is not None and live is not None:
-        return canonical(str(intended)) == canonical(str(live))
+        return _differs_in_rows(intended, live if isinstance(live, list) else [], path)
+    if path and path[-1] in _QUANTITY_KEYS and intended is not None and live is not None:
+        return None if canonical(str(intended)) == canonical(str(live)) else path
     if live is None:
-        return not intended  # the API server leaves out what is empty
-    return intended == live and isinstance(intended, bool) == isinstance(live, bool)
+        return path if intended else None  # the API server leaves out what is empty
+    is_same = intended == live and isinstance(intended, bool) == isinstance(live, bool)
+    return None if is_same else path
 
 
-def _covers_rows(intended: list[object], live: list[object]) -> bool:
+def _differs_in_rows(intended: list[object], live: list[object], path: _Path) -> _Path | None:
     name = _key_of_rows(intended)
     if name is None:
-        return len(intended) == len(live) and all(
-            _covers(row, other, "") for row, other in zip(intended, live, strict=True)
-        )
-    found = {mapping(row).get(name): row for row in live}
-    return all(_covers(row, found.get(mapping(row)[name]), "") for row in intended)
+        if len(intended) != len(live):
+            return path
+        pairs = [(str(i), row, live[i]) for i, row in enumerate(intended)]
+    else:
+        by_key = {mapping(row).get(name): row for row in live}
+        keys = [mapping(row)[name] for row in intended]
+        pairs = [(str(key), row, by_key.get(key)) for key, row in zip(keys, intended, strict=True)]
+    found = (_differs(row, other, (*path, key)) for key, row, other in pairs)
+    return next((place for place in found if place is not None), None)
 
 
 def _key_of_rows(rows: list[object]) -> str | None:

@@ -88,6 +88,8 @@ class World:
     notes: list[Note] = field(default_factory=list)
     followed: list[str] = field(default_factory=list)
     may_act: bool = True
+    changed: str = ""
+    """What becomes of a child that is applied."""
 
     async def observe(self, namespace: str, name: str) -> Observed | Absent:
         self.log.append("observe")
@@ -100,8 +102,9 @@ class World:
         self.log.append("plan")
         return self.plans.popleft() if len(self.plans) > 1 else self.plans[0]
 
-    async def act(self, resource: Resource, step: Step) -> None:
+    async def act(self, resource: Resource, step: Step) -> str:
         await self._do(step)
+        return self.changed if isinstance(step, ApplyChild) else ""
 
     async def label_source(self, resource: Resource, step: LabelSource) -> None:
         await self._do(step)

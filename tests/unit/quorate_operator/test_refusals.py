@@ -152,6 +152,20 @@ def test_another_operator_goes_on_telling_what_does_not_get_through() -> None:
     assert world.statuses == [before]
 
 
+def test_a_child_that_a_policy_rewrites_is_told_and_stops_nothing() -> None:
+    """It is applied again and again; and where it is the StatefulSet, no update goes on."""
+    words = "spec.type of Service bank is changed"
+    world = World(deque([plan_of(APPLY, EVICT)]), changed=words)
+    assert not reconciled(world).failed
+    assert world.log[-1] == EVICT
+    told = world.statuses[0].conditions[-1]
+    assert (told.status, told.reason, told.message) == (False, Reason.API_REFUSED, words)
+    assert [note.message for note in world.notes] == [words]
+    world = World(deque([plan_of(APPLY), plan_of()]), changed=words)
+    reconciled(world, passes=2)
+    assert world.statuses[-1] == RECORDED, "it heals by itself"
+
+
 @pytest.mark.parametrize("step", [Found(0, "p0"), TRANSFER])
 def test_a_member_that_does_not_answer_is_no_refusal_of_the_api_server(step: Step) -> None:
     statuses = unanswered([Unavailable("timeout")] * 9, step)

@@ -8,7 +8,7 @@ from typing import cast
 
 import pytest
 
-from quorate_fake_api.server import Request, api_of, fake_api, status
+from quorate_fake_api.server import Answer, Request, api_of, fake_api, status
 from quorate_operator.errors import Conflict, Deferred, Gone, OperatorError
 from quorate_operator.kube.act import Actor, ObjectStep
 from quorate_operator.model import ClusterStatus
@@ -187,3 +187,27 @@ def test_a_source_is_labelled_by_a_merge_patch_of_that_very_object() -> None:
     )
     assert request.content_type == "application/merge-patch+json"
     assert request.body == {"metadata": {"uid": "m", "labels": {"quorate.io/cluster": ""}}}
+
+
+@pytest.mark.parametrize(
+    ("stored", "words"),
+    [
+        ({"spec": {"type": "ClusterIP", "ports": [], "clusterIP": "10.0.0.7"}}, ""),
+        ({"spec": {"type": "NodePort", "ports": []}}, "spec.type of Service bank is changed"),
+        ({}, "spec of Service bank is changed"),
+    ],
+)
+def test_a_child_that_is_changed_as_it_is_written_is_told(
+    stored: dict[str, object], words: str
+) -> None:
+    """Else it would be written for ever, and nobody knew why."""
+    body = {**SERVICE, "spec": {"type": "ClusterIP", "ports": []}}
+
+    async def story() -> str:
+        async with asyncio.timeout(20), fake_api() as fake, api_of(fake.url) as api:
+            fake.script.append(Answer(200, {**SERVICE, **stored}))
+            return await Actor(api).act(RESOURCE, ApplyChild(body, "s"))
+
+    said = asyncio.run(story())
+    assert said.startswith(words)
+    assert bool(said) == bool(words)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from quorate_cluster_services.examples import FULL, SMALL, intent
 from quorate_operator import labels
-from quorate_operator.resources import Body, children, intended_hash, needs_apply, stamped
+from quorate_operator.resources import Body, children, drift, intended_hash, needs_apply, stamped
 
 BODIES = [
     body
@@ -141,3 +141,11 @@ def test_the_hash_does_not_depend_on_order_or_stamp(order: list[str]) -> None:
     assert intended_hash(body) == intended_hash(stamped({"a": "a", "b": "b", "c": "c"}))
     annotations = cast("dict[str, Any]", stamped(body))["metadata"]["annotations"]
     assert annotations == {labels.APPLIED_HASH_ANNOTATION: intended_hash(body)}
+
+
+def test_what_differs_is_named() -> None:
+    body = next(body for body in BODIES if body["kind"] == "StatefulSet")
+    live = copied(body)
+    live["spec"]["template"]["spec"]["containers"][0]["image"] = "mirror.example/orders:1.4.2"
+    assert drift(body, live) == "spec.template.spec.containers.member.image"
+    assert drift(body, copied(body)) == ""
