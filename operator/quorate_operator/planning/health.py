@@ -117,16 +117,22 @@ def why(view: View, seat: Seat) -> str:
 
 
 def remedy(seat: Seat) -> str:
-    """Return ``: `` and what a human can do about a process that does not run; else nothing."""
-    pod = seat.pod
-    if pod is None or pod.running:
+    """Return ``: `` and what a human can do about a process that does not run; else nothing.
+
+    No semicolon, which parts the members in a condition.
+    """
+    pod, name = seat.pod, seat.pod_name.rpartition("-")[0]
+    if pod is None:
+        return f": if it lasts, see the events of StatefulSet {name}, as for a quota or a policy"
+    if pod.running:
         return ""
     if pod.last_exit_code == _OUTSIDE_EXIT_CODE:
         return ": its volume belongs to another cluster or member, give it its own back"
     if any(part in pod.reason for part in _OF_IMAGES):
         return (
             f": set spec.image to one that nodes can pull instead of {pod.image}, or put its "
-            "registry or the credentials for it right"
+            f"registry right. Credentials belong into imagePullSecrets of ServiceAccount {name}, "
+            "which a pod gets when it is made, so delete the pod then"
         )
     return ""
 

@@ -45,8 +45,11 @@ def _creation(view: View) -> Watch | None:
     mute = [seat for seat in view.seats if not _can_be_founded(seat)]
     name = view.observed.resource.name
     if mute:
-        names = ", ".join(seat.pod_name for seat in mute)
-        words = f"waiting for the first word of {names}"
+        words = f"waiting for the first word of {', '.join(seat.pod_name for seat in mute)}"
+        missing = [seat for seat in mute if seat.pod is None]
+        if missing:
+            names = ", ".join(seat.pod_name for seat in missing)
+            words = f"{words}; not made yet: {names}{health.remedy(missing[0])}"
         return _watch(view, operations.CREATE, name, "create", Reason.CREATING, words)
     words = "waiting for the members to found the cluster"
     return _watch(view, operations.CREATE, name, "found", Reason.FOUNDING, words)

@@ -176,7 +176,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[Reason, Explanation], ...]], ...] = (
                 Explanation(
                     "Pods and volumes are being made.",
                     "Applies the children and waits for every member to answer.",
-                    "If it is stuck, see the events of pods and claims.",
+                    "If it is stuck, see the events of the StatefulSet, its pods and claims.",
                 ),
             ),
             (

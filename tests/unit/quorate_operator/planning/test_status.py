@@ -349,3 +349,34 @@ def test_the_member_that_an_update_replaces_is_no_warning_and_another_is() -> No
     late = plan(looks.later(gone, 1000, made))
     assert Reason.UPDATE_STUCK in warnings(late)
     assert Reason.MEMBER_MISSING in warnings(plan(looks.without_pod(looks.settled(), first)))
+
+
+def test_a_pod_that_nobody_makes_is_told_with_where_to_look() -> None:
+    """A quota or a policy tells it in an event of the StatefulSet, and nowhere else."""
+    look = looks.settled()
+    seat = looks.followers_of(look)[0]
+    words = looks.message_of(plan(looks.without_pod(look, seat)), Condition.DEGRADED)
+    assert f"orders-{seat} is Missing" in words
+    assert "events of StatefulSet orders" in words
+    new = looks.with_status(look, replace(look.resource.status, founded=False))
+    for each in look.claims:
+        new = looks.with_claim(looks.with_word(new, each, founded=False), each, founded=False)
+    new = looks.without_pod(new, seat)
+    live = new.stateful_set
+    assert live is not None
+    meta = {**live.body["metadata"], "annotations": {}}  # type: ignore[dict-item]
+    new = replace(new, stateful_set=replace(live, body={**live.body, "metadata": meta}))
+    words = looks.message_of(plan(new), Condition.PROGRESSING)
+    assert f"not made yet: orders-{seat}" in words
+    assert "events of StatefulSet orders" in words
+
+
+@pytest.mark.parametrize("reason", ["ImagePullBackOff: unauthorized", "ErrImagePull"])
+def test_an_image_that_cannot_be_pulled_is_told_with_where_its_credentials_belong(
+    reason: str,
+) -> None:
+    """They are no field of the spec, and a pod that was made without them never gets them."""
+    look = looks.settled()
+    words = looks.message_of(plan(looks.dead(look, 1, reason)), Condition.DEGRADED)
+    assert "imagePullSecrets of ServiceAccount orders" in words
+    assert "delete the pod" in words
