@@ -75,7 +75,6 @@ _OF_STEPS = frozenset(
         Reason.IDENTITY_TAKEN_OVER,
         Reason.FOUNDED,
         Reason.MEMBER_EVICTED,
-        Reason.MEMBER_LABELLED,
     }
 )
 """Notes that would not be true if a step was not done; they come again with the step."""
@@ -155,12 +154,16 @@ class Reconciler:
             status = with_problem(status, Reason.API_REFUSED, words, observed)
             notes = (*notes, *_refusal(observed, Reason.API_REFUSED, words))
         written = False
-        if not (done and any(isinstance(step, WriteIdentity) for step in plan.steps)):
+        has_identity = any(isinstance(step, WriteIdentity) for step in plan.steps)
+        if not (done and has_identity) or isinstance(failed, WriteIdentity):
             # Else the version is another one by our own doing, and the next look comes at once.
             written = await self.actor.report(observed.resource, status)
         # The status that was just written is what later notes are told against: now or never.
         is_whole = done == len(plan.steps)
-        told = (note for note in notes if is_whole or note.reason not in _OF_STEPS)
+        untrue = frozenset() if is_whole else _OF_STEPS
+        if isinstance(failed, LabelPod):
+            untrue |= {Reason.MEMBER_LABELLED}
+        told = (note for note in notes if note.reason not in untrue)
         await self._tell(observed, tuple(told))
         if error is not None:
             raise error

@@ -22,6 +22,7 @@ from quorate_operator.planning.actions import (
     CreateChild,
     Found,
     LabelPod,
+    Note,
     PatchClaim,
     Step,
     Transfer,
@@ -101,6 +102,31 @@ def test_nothing_is_written_after_an_identity_that_was_refused() -> None:
     world = World(deque([plan_of(step, APPLY, MARK)]), errors={WriteIdentity: Refused("r")})
     reconciled(world)
     assert world.log == ["observe", "plan", step]
+
+
+def test_an_identity_that_is_refused_is_told_though_a_label_was_set() -> None:
+    step = WriteIdentity("u", "1", "c" * 32, 0, founded=True)
+    world = World(deque([plan_of(step, LABEL)]), errors={WriteIdentity: Refused("a rule")})
+    reconciled(world)
+    assert world.log[-1] == LABEL
+    assert world.statuses[0].conditions[-1].message == "a rule"
+
+
+@pytest.mark.parametrize(
+    ("errors", "is_told"),
+    [
+        ({}, True),
+        ({ApplyChild: Refused("quota")}, True),
+        ({LabelPod: Refused("policy")}, False),
+    ],
+)
+def test_a_label_that_was_set_again_is_told_exactly_if_it_was(
+    errors: dict[type, OperatorError], *, is_told: bool
+) -> None:
+    notes = (Note(Reason.MEMBER_LABELLED, "set again"),)
+    world = World(deque([plan_of(APPLY, LABEL, EVICT, notes=notes), plan_of()]), errors=errors)
+    reconciled(world)
+    assert (Reason.MEMBER_LABELLED in {note.reason for note in world.notes}) is is_told
 
 
 def unanswered(errors: list[OperatorError | None], step: Step = APPLY) -> list[ClusterStatus]:

@@ -217,3 +217,13 @@ def test_owners_that_others_have_given_a_claim_stay() -> None:
 def test_a_claim_that_is_going_is_left_alone() -> None:
     look = looks.with_claim(looks.settled(), 1, founded=False, deleting=True)
     assert not looks.steps_of(plan(look), PatchClaim)
+
+
+@pytest.mark.parametrize("volumes", list(VolumeRetention))
+def test_a_claim_beyond_the_seats_is_nobodys_business(volumes: VolumeRetention) -> None:
+    """With an owner it would be deleted with the resource, whatever it holds."""
+    look = looks.with_spec(looks.settled(), volumes=volumes)
+    extra = replace(look.claims[0], seat=7, name="log-orders-7", cluster_id="", founded=False)
+    made = plan(replace(look, claims={**look.claims, 7: extra}))
+    patched = {step.name for step in looks.steps_of(made, PatchClaim)}  # type: ignore[union-attr]
+    assert "log-orders-7" not in patched

@@ -115,3 +115,11 @@ def test_a_pause_is_no_warning_and_its_end_is_told_once() -> None:
     resumed = plan(looks.later(look, 1, made))
     assert [note.reason for note in resumed.notes] == [Reason.RESUMED]
     assert not plan(looks.later(look, 1, resumed)).notes
+
+
+@pytest.mark.parametrize("ago_s", [0, -3600])
+def test_who_has_just_fallen_silent_counts_for_nothing_whatever_the_clock_does(ago_s: int) -> None:
+    look = looks.settled()
+    first, second = looks.followers_of(look)
+    look = looks.outdated(looks.silent(look, first, ago_s), second)
+    assert looks.disruption(plan(look)) is None, "without it no majority is known to be there"
