@@ -244,3 +244,17 @@ def test_a_claim() -> None:
 )
 def test_seats_are_read_from_exact_names(name: str, seat: int | None) -> None:
     assert read.seat_of(name, "bank") == seat
+
+
+def test_the_last_end_of_a_container_is_the_one_that_counts() -> None:
+    """An exit code says what helps, and another one was of another trouble."""
+    ends = [{"exitCode": code, "finishedAt": f"2026-01-01T00:00:0{code}Z"} for code in (3, 7)]
+    states = {"state": {"terminated": ends[1]}, "lastState": {"terminated": ends[0]}}
+    pod = read.pod(pod_body(containerStatuses=container(**states)), 1)
+    assert (pod.last_exit_code, pod.not_running_since_s) == (7, read.seconds(ends[1]["finishedAt"]))
+
+
+def test_what_a_container_waits_for_says_more_than_what_its_pod_does() -> None:
+    waiting = {"reason": "CrashLoopBackOff", "message": "back-off 10s"}
+    status = {"reason": "NodeAffinity", "containerStatuses": container(state={"waiting": waiting})}
+    assert read.pod(pod_body(**status), 1).reason == "CrashLoopBackOff: back-off 10s"
