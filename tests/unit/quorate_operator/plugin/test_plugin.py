@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -389,3 +390,25 @@ def test_the_page_shows_the_help_of_every_verb(
 def words_of(help_text: str) -> list[str]:
     """Its words; since Python 3.13 the value of an option is named once, not after each form."""
     return re.sub(r"(-\w) (\S+), (--\w+) \2", r"\1, \3 \2", help_text).split()
+
+
+@pytest.mark.parametrize("verb", ["status", "members", "transfer"])
+def test_no_call_waits_for_ever(folder: Path, monkeypatch: pytest.MonkeyPatch, verb: str) -> None:
+    """kubectl's own default is no limit; and one that hangs all the same is ended, but not sooner
+    than what it was asked to wait for."""
+    limits: list[tuple[list[str], float]] = []
+    really = subprocess.run
+
+    def recorded(words: list[str], **options: Any) -> Any:  # noqa: ANN401
+        limits.append((words[1:], options["timeout"]))
+        return really(words, **options)
+
+    monkeypatch.setattr(subprocess, "run", recorded)
+    waits = ["--timeout", "300"] if verb == "transfer" else []
+    main([verb, "counter", *waits])
+    assert limits
+    for words, limit_s in limits:
+        found = [word for word in words if re.fullmatch(r"--(request-)?timeout=[1-9][0-9]*s", word)]
+        assert len(found) == 1, words
+        asked_s = int(re.sub(r"[^0-9]", "", found[0]))
+        assert asked_s + 10 <= limit_s <= asked_s + 60, words
