@@ -43,6 +43,19 @@ def test_no_state_follows_the_end(state: ConnectionState) -> None:
     led(test)
 
 
+def test_nothing_follows_the_last_words() -> None:
+    async def test(loopback: LoopbackCluster, client: RawClient) -> None:
+        await client.attach()
+        (served,) = loopback.members[0].gateway.connections
+        served.end_with(LinkError.OVERLOADED)
+        served.write(encode_keep_alive())
+        served.write_pieces([encode_keep_alive()])
+        served.end_with(LinkError.SHUTTING_DOWN)
+        assert await client.expect_end() == [Error(LinkError.OVERLOADED)]
+
+    led(test)
+
+
 def test_a_flood_of_messages_is_taken_in_portions_and_in_order(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -42,6 +42,18 @@ def test_what_is_dropped_or_behind_a_gap_is_not_under_way() -> None:
     assert account.is_settled
 
 
+def test_what_is_dropped_behind_what_is_under_way_is_freed_with_it() -> None:
+    """Or a client whose ingress was refused would go on with less credit for ever."""
+    account = CreditAccount(100)
+    account.on_ingress(2, 40, 40)
+    account.on_dropped(30)
+    assert account.on_applied(1) == 20
+    assert account.applied_bytes == 20
+    assert account.on_applied(2) == 50
+    assert account.applied_bytes == account.received_bytes == 70
+    assert account.is_settled
+
+
 def test_batches_taken_together_overrun_when_the_last_of_them_begins_beyond_the_credit() -> None:
     account = CreditAccount(100)
     assert account.on_ingress(3, 120, 30)

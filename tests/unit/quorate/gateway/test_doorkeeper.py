@@ -23,9 +23,10 @@ from quorate.protocol.session_messages import (
     Opened,
     Redirect,
 )
-from quorate_loopback import LoopbackCluster
+from quorate.service.api import ClientSession
+from quorate_loopback import LoopbackCluster, ParrotService
 from quorate_loopback.cluster import CLUSTER_ID
-from quorate_loopback.raw_client import KEY, RawClient, led, refused, until
+from quorate_loopback.raw_client import KEY, RawClient, led, refused, run, until
 
 
 def test_opens_a_session_when_its_entry_is_committed() -> None:
@@ -165,6 +166,71 @@ def test_what_cannot_begin_a_conversation_ends_the_connection(
         assert loopback.appended == 0
 
     led(test)
+
+
+@pytest.mark.parametrize("is_attached", [True, False])
+def test_a_second_open_on_one_connection_ends_it_and_not_the_session(*, is_attached: bool) -> None:
+    async def test(loopback: LoopbackCluster, client: RawClient) -> None:
+        if is_attached:
+            await client.attach()
+        else:
+            loopback.hold()
+            client.open()
+            await until(lambda: loopback.appended == 1)
+        client.open()
+        assert Error(LinkError.MALFORMED) in await client.expect_end()
+        assert refused(loopback, "malformed") == 1
+        assert loopback.appended == 1
+        loopback.release()
+        assert loopback.members[0].container.sessions_count == 1
+
+    led(test)
+
+
+def test_a_younger_connection_that_names_another_session_of_its_key_is_told_that_it_is_over() -> (
+    None
+):
+    """The entry that both wait for named none, so the log itself refuses nothing."""
+
+    async def test(loopback: LoopbackCluster, client: RawClient) -> None:
+        loopback.hold()
+        client.open()
+        await until(lambda: loopback.appended == 1)
+        async with RawClient(loopback.addresses[0]) as second:
+            second.open(1)
+            assert await client.expect_end() == [Error(LinkError.REPLACED)]
+            loopback.release()
+            assert await second.expect_end() == [Closed(1, CloseReason.EXPIRED)]
+        assert refused(loopback, "not-live") == 1
+        async with RawClient(loopback.addresses[0]) as third:
+            await third.attach()
+            third.ingress(1, b"a")
+            assert await third.answers(1) == [(1, b"a")]
+
+    led(test)
+
+
+class Bouncer(ParrotService):
+    """Lets nobody in."""
+
+    def on_session_open(self, session: ClientSession, timestamp: int) -> None:
+        """Close it before it has begun."""
+        session.close()
+
+
+def test_a_session_that_the_service_closes_as_it_opens_is_closed_for_that_reason() -> None:
+    async def body() -> None:
+        async with LoopbackCluster(1, service=Bouncer) as loopback:
+            loopback.lead()
+            for _ in range(2):
+                async with RawClient(loopback.addresses[0]) as client:
+                    client.open()
+                    (closed,) = await client.expect_end()
+                    assert isinstance(closed, Closed)
+                    assert closed.reason == CloseReason.SERVICE
+            assert refused(loopback, "not-live") == 0
+
+    run(body)
 
 
 def test_the_right_cluster_id_is_let_in() -> None:

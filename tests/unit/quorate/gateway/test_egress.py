@@ -178,6 +178,33 @@ def test_a_full_connection_gets_no_more_and_catches_up_without_a_gap() -> None:
     assert scene.sent() == [(4, 4, 0)]
 
 
+def test_a_connection_that_is_full_is_not_written_to_whatever_comes() -> None:
+    """What a client leaves unread would take room without an end."""
+    scene = Scene(room=1000, produced=2)
+    batches = [batch(n, 1, applied=n, length=2000) for n in (1, 2, 3)]
+    scene.publisher.publish(scene.connection, batches[:1])
+    assert scene.sent() == [(1, 1, 1)]
+    scene.container.kept = batches
+    for known in (batches[1:2], batches[2:]):
+        scene.publisher.publish(scene.connection, known)
+        assert scene.sent() == []
+    scene.transport.room = 1 << 30
+    scene.connection.resume_writing()
+    scene.publisher.catch_up(scene.connection)
+    assert scene.sent() == [(1, 2, 1), (1, 3, 1)]
+
+
+def test_what_is_acknowledged_never_falls_and_is_said_once() -> None:
+    scene = Scene(applied=3, produced=1)
+    scene.connection.credit.on_ingress(4, 10, 10)
+    scene.publisher.expect(scene.connection)
+    scene.publisher.publish(scene.connection, [batch(1, 1, applied=3)])
+    scene.publisher.on_turn(1000, 64)
+    assert scene.sent() == [(3, 1, 1)], "not again without an answer"
+    scene.publisher.publish(scene.connection, [batch(2, 1, applied=4), batch(3, 1, applied=4)])
+    assert scene.sent() == [(3, 2, 1), (4, 3, 1)]
+
+
 def test_a_hole_in_front_of_new_egress_is_filled_from_what_is_kept() -> None:
     scene = Scene(produced=3)
     scene.container.kept = [batch(1, 2, applied=1), batch(3, 1, applied=2)]

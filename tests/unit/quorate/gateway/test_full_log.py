@@ -63,6 +63,63 @@ def test_a_client_is_never_asked_for_what_it_knows_to_be_applied() -> None:
     led(test)
 
 
+def test_of_what_is_refused_behind_a_gap_nothing_but_the_gap_is_asked_for() -> None:
+    async def test(loopback: LoopbackCluster, client: RawClient) -> None:
+        gateway = loopback.members[0].gateway
+        await client.attach()
+        client.ingress(2, b"b")
+        assert (await client.expect(Rewind)).sequence == 1
+        gateway.refuse_ingress()
+        client.ingress(3, b"c")
+        await until(lambda: refused(loopback, "storage-full") == 1)
+        gateway.take_ingress()
+        client.ingress(1, b"a", b"b", b"c")
+        assert len(await client.answers(3)) == 3, "no rewind to what was refused"
+        client.ingress(5, b"e")
+        assert (await client.expect(Rewind)).sequence == 4
+        gateway.refuse_ingress()
+        client.ingress(4, b"d", b"e")
+        await until(lambda: refused(loopback, "storage-full") == 2)
+        gateway.take_ingress()
+        assert (await client.expect(Rewind)).sequence == 4, "once more, for that was refused"
+
+    led(test)
+
+
+def test_a_log_that_has_room_and_is_said_to_has_nobody_asked_twice() -> None:
+    async def test(loopback: LoopbackCluster, client: RawClient) -> None:
+        gateway = loopback.members[0].gateway
+        loopback.hold()
+        client.open()
+        await until(lambda: loopback.appended == 1)
+        gateway.take_ingress()
+        assert loopback.appended == 1
+        loopback.release()
+        await client.expect(Opened)
+        loopback.advance(29)
+        gateway.take_ingress()
+        loopback.advance(2)
+        assert (await client.expect(Closed)).reason == CloseReason.EXPIRED
+
+    led(test)
+
+
+def test_of_connections_that_are_gone_nothing_is_kept_while_it_lasts() -> None:
+    async def test(loopback: LoopbackCluster, client: RawClient) -> None:
+        gateway = loopback.members[0].gateway
+        await client.attach()
+        gateway.refuse_ingress()
+        client.ingress(1, b"a")
+        await until(lambda: refused(loopback, "storage-full") == 1)
+        (served,) = gateway.connections
+        assert gateway._full_log.has_refused(served)
+        client.writer.close()
+        await until(lambda: not gateway.connections)
+        assert not gateway._full_log.has_refused(served)
+
+    led(test)
+
+
 def test_no_credit_is_granted_while_the_log_is_full() -> None:
     async def test(loopback: LoopbackCluster, client: RawClient) -> None:
         gateway = loopback.members[0].gateway

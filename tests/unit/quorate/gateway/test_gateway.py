@@ -11,6 +11,8 @@ from quorate.client import ClusterClient
 from quorate.config import ClusterConstants, GatewayConfig
 from quorate.gateway.gateway import batch_bytes_max
 from quorate.protocol.entry_bodies import CloseReason
+from quorate.protocol.log_codec import EntryType, encode_entry, entries_length_max
+from quorate.protocol.session_codec import CLIENT_MESSAGE_BYTES_MAX, INGRESS_HEADER_LENGTH
 from quorate.protocol.session_messages import (
     Close,
     Closed,
@@ -146,6 +148,15 @@ def test_a_batch_beyond_what_a_log_frame_holds_ends_the_connection() -> None:
         assert refused(loopback, "too-large") == 1
 
     led(test, constants=constants)
+
+
+@pytest.mark.parametrize("frame_bytes_max", [64 * 1024, 1 << 20, 2 << 20])
+def test_the_longest_batch_fits_into_a_message_and_into_a_frame(frame_bytes_max: int) -> None:
+    constants = ClusterConstants(frame_bytes_max=frame_bytes_max)
+    longest = batch_bytes_max(constants)
+    assert longest + INGRESS_HEADER_LENGTH <= CLIENT_MESSAGE_BYTES_MAX
+    entry = encode_entry(EntryType.SESSION_INGRESS, 8, bytes(longest), message_count=1)
+    assert len(entry) <= entries_length_max(constants.segment_length, frame_bytes_max)
 
 
 def test_acknowledgements_of_egress_are_logged_once_and_not_beyond_what_was_sent() -> None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 
 import pytest
 
-from quorate.config import ClusterSettings, GatewayConfig
+from quorate.config import GatewayConfig
 from quorate.gateway import patrol
 from quorate.gateway.connection import ConnectionState
 from quorate.protocol.entry_bodies import CloseReason
@@ -31,7 +30,6 @@ from quorate_loopback.raw_client import (
     RawClient,
     attached,
     cluster,
-    heard,
     led,
     refused,
     run,
@@ -122,29 +120,69 @@ def test_a_client_that_does_not_follow_its_redirect_is_closed() -> None:
     run(body)
 
 
-def test_a_client_that_never_reads_is_disconnected_and_its_session_goes_on() -> None:
-    settings = replace(ClusterSettings(), kept_egress_bytes_max=64 * 1024 * 1024)
+def test_who_has_just_connected_has_its_time_to_open() -> None:
+    async def test(loopback: LoopbackCluster, client: RawClient) -> None:
+        gateway = loopback.members[0].gateway
+        await until(lambda: len(gateway.connections) == 1)
+        for _ in range(4):
+            loopback.advance(1)
+        await client.attach()
+        assert refused(loopback, "open-timeout") == 0
+
+    led(test)
+
+
+def test_who_was_redirected_has_its_time_to_follow() -> None:
+    async def body() -> None:
+        async with cluster(2) as loopback:
+            loopback.lead(1)
+            async with RawClient(loopback.addresses[0]) as client:
+                client.open()
+                assert isinstance(await client.hear(), Redirect)
+                for _ in range(4):
+                    loopback.advance(1)
+                client.say(KeepAlive())
+                assert isinstance(await client.hear(), Redirect)
+                assert refused(loopback, "redirected") == 0
+
+    run(body)
+
+
+def test_who_waits_for_a_leader_stays_while_it_says_something() -> None:
+    async def body() -> None:
+        async with cluster(2) as loopback, RawClient(loopback.addresses[0]) as client:
+            client.open()
+            assert await client.hear() == Redirect("")
+            for _ in range(3):
+                loopback.advance(29)
+                client.say(KeepAlive())
+                assert await client.hear() == Redirect("")
+            loopback.advance(31)
+            assert await client.expect_end() == [Error(LinkError.OPEN_TIMEOUT)]
+            assert refused(loopback, "silent") == 1
+
+    run(body)
+
+
+def test_who_waits_while_leadership_is_handed_over_is_neither_silent_nor_late() -> None:
+    """It is not read from, so it can say nothing, and there is nobody else to go to yet."""
 
     async def test(loopback: LoopbackCluster, client: RawClient) -> None:
-        await client.attach()
-        gateway = loopback.members[0].gateway
-        (connection,) = gateway.connections
-        client.writer.transport.pause_reading()  # type: ignore[attr-defined]
-        for sequence in range(1, 41):
-            client.ingress(sequence, b"burst 4 200000")
-        await until(lambda: len(heard(loopback)) == 40)
-        assert connection.is_lagging
-        assert connection.buffered_bytes < 4 * 1024 * 1024, "the rest waits in the container"
-        loopback.advance(11)
-        await until(lambda: not gateway.connections)
-        assert refused(loopback, "not-read") == 1
-        async with RawClient(loopback.addresses[0]) as again:
-            await again.attach(client.session_id)
-            answers = await again.answers(160)
-            assert [sequence for sequence, _ in answers] == list(range(1, 161))
-            await again.acknowledged(40)
+        member = loopback.members[0]
+        loopback.hold()
+        client.open()
+        await until(lambda: loopback.appended == 1)
+        member.gateway.pause()
+        member.serving = False
+        member.gateway.on_serving_changed()
+        for _ in range(10):
+            loopback.advance(31)
+        member.serving = True
+        member.gateway.resume()
+        loopback.release()
+        await client.expect(Opened)
 
-    led(test, settings=settings)
+    led(test)
 
 
 def test_closing_tells_every_client() -> None:
