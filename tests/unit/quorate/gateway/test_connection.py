@@ -43,15 +43,22 @@ def test_no_state_follows_the_end(state: ConnectionState) -> None:
     led(test)
 
 
-def test_nothing_follows_the_last_words() -> None:
+def test_nothing_is_read_until_every_reason_not_to_is_gone() -> None:
     async def test(loopback: LoopbackCluster, client: RawClient) -> None:
         await client.attach()
         (served,) = loopback.members[0].gateway.connections
-        served.end_with(LinkError.OVERLOADED)
-        served.write(encode_keep_alive())
-        served.write_pieces([encode_keep_alive()])
-        served.end_with(LinkError.SHUTTING_DOWN)
-        assert await client.expect_end() == [Error(LinkError.OVERLOADED)]
+        transport = served._transport
+        assert transport is not None
+        served.pause_reading("one")
+        assert not transport.is_reading()
+        served.pause_reading("other")
+        served.pause_reading("other")
+        served.resume_reading("one")
+        assert not transport.is_reading()
+        assert not served.is_reading
+        served.resume_reading("other")
+        assert transport.is_reading()
+        assert served.is_reading
 
     led(test)
 
@@ -76,6 +83,48 @@ def test_a_flood_of_messages_is_taken_in_portions_and_in_order(
         assert served.is_reading
         client.say(KeepAlive())
         await client.expect(Credit)
+
+    led(test)
+
+
+def test_what_one_brings_in_pieces_is_one_share_of_a_turn() -> None:
+    async def test(loopback: LoopbackCluster, client: RawClient) -> None:
+        await client.attach()
+        gateway = loopback.members[0].gateway
+        (served,) = gateway.connections
+        loopback.turn()
+        left, gateway.budget.each = gateway.budget.left, 3
+        for _ in range(5):
+            served.data_received(encode_keep_alive() * 2)
+        assert left - gateway.budget.left == 3
+        assert not served.is_reading
+        for _ in range(5):
+            gateway.budget.each = 3
+            loopback.turn()
+        assert served.is_reading
+        assert served.incomplete_bytes == 0
+
+    led(test)
+
+
+def test_bytes_of_messages_that_are_few_and_long_are_a_share_of_a_turn_too() -> None:
+    async def test(loopback: LoopbackCluster, client: RawClient) -> None:
+        await client.attach()
+        gateway = loopback.members[0].gateway
+        (served,) = gateway.connections
+        loopback.turn()
+        gateway.budget.bytes_each = 3 * 16
+        for at_once in range(3):
+            assert served.is_reading, at_once
+            served.data_received(encode_keep_alive() * 2)
+        loopback.turn()
+        assert served.is_reading
+        gateway.budget.bytes_each = 47
+        for _ in range(3):
+            served.data_received(encode_keep_alive() * 2)
+        assert not served.is_reading
+        loopback.turn()
+        assert served.is_reading
 
     led(test)
 

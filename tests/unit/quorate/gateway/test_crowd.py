@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from contextlib import AsyncExitStack
 from typing import cast
 
@@ -188,6 +190,44 @@ def test_the_more_there_are_the_less_is_buffered_for_one_that_does_not_read(coun
     assert last.write_limit * count <= max(
         module.LAGGING_TOTAL_BYTES, count * module.LAGGING_BYTES_MIN
     )
+
+
+def test_no_more_is_buffered_for_one_than_is_configured() -> None:
+    config = GatewayConfig(send_buffer_bytes_max=100_000)
+    (reader,) = joined(Crowd(config), 1)
+    assert reader.write_limit == 100_000
+
+
+def test_who_had_to_go_makes_room_for_the_next_that_does_not_read() -> None:
+    crowd = Crowd(GatewayConfig())
+    readers = joined(crowd, 1 + module.LAGGING_TOTAL_BYTES // module.LAGGING_BYTES)
+    for reader in readers:
+        reader.write_limit = module.LAGGING_BYTES
+    gone = [crowd.on_lagging(reader) for reader in readers]
+    assert gone == [None] * (len(readers) - 1) + [readers[0]]
+    for reader in readers[1:]:
+        crowd.on_writable(reader)
+        assert crowd.on_lagging(reader) is None
+    crowd.remove(readers[0])
+    crowd.on_writable(readers[1])
+    crowd.on_writable(readers[1])
+    assert crowd.on_lagging(readers[1]) is None
+
+
+@pytest.mark.parametrize("has_opened", [True, False])
+def test_nothing_is_kept_of_connections_that_are_gone(*, has_opened: bool) -> None:
+    """Such as of those that only see whether somebody listens."""
+    crowd = Crowd(GatewayConfig())
+    (reader,) = joined(crowd, 1)
+    if has_opened:
+        crowd.on_open(reader)
+    crowd.on_lagging(reader)
+    crowd.remove(reader)
+    left = weakref.ref(reader)
+    del reader
+    gc.collect()
+    assert left() is None
+    assert crowd.is_empty.is_set()
 
 
 def test_those_that_are_gone_buffer_nothing() -> None:

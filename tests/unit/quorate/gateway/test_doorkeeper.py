@@ -210,6 +210,22 @@ def test_a_younger_connection_that_names_another_session_of_its_key_is_told_that
     led(test)
 
 
+def test_a_session_is_opened_for_a_client_that_is_gone_and_found_when_it_comes_back() -> None:
+    async def test(loopback: LoopbackCluster, client: RawClient) -> None:
+        gateway = loopback.members[0].gateway
+        loopback.hold()
+        client.open()
+        await until(lambda: loopback.appended == 1)
+        client.writer.transport.abort()
+        await until(lambda: not gateway.connections)
+        loopback.release()
+        (session,) = loopback.members[0].container.session_ids()
+        async with RawClient(loopback.addresses[0]) as again:
+            assert (await again.attach()).cluster_session_id == session
+
+    led(test)
+
+
 class Bouncer(ParrotService):
     """Lets nobody in."""
 
@@ -290,6 +306,21 @@ def test_what_is_acknowledged_is_not_put_into_the_log_again_after_a_resume() -> 
             again.say(EgressAcknowledge(client.session_id, 1), KeepAlive())
             await again.expect(Credit)
             assert loopback.appended == appended
+
+    led(test)
+
+
+def test_a_leader_remembers_no_close_beyond_its_session() -> None:
+    async def test(loopback: LoopbackCluster, client: RawClient) -> None:
+        await client.attach()
+        doorkeeper = loopback.members[0].gateway._doorkeeper
+        loopback.hold()
+        client.say(Close(client.session_id))
+        await until(lambda: doorkeeper.closing == {client.session_id})
+        loopback.release()
+        await client.expect(Closed)
+        assert doorkeeper.closing == set()
+        assert doorkeeper.attached == {}
 
     led(test)
 

@@ -14,6 +14,7 @@ from quorate.protocol.session_codec import (
     EGRESS_MESSAGE_BYTES_MAX,
     MessageSplitter,
     decode_message,
+    encode_error,
 )
 from quorate.protocol.session_messages import Egress, LinkError, RawMessage
 from quorate.service.outbox import EgressBatch, SessionView
@@ -51,6 +52,8 @@ class SlowTransport(asyncio.Transport):
         self.room = room
         self._connection = connection
 
+    def close(self) -> None: ...
+
     def write(self, data: bytes | bytearray | memoryview) -> None:
         self.written += bytes(data)
         if len(self.written) > self.room and not self._connection.is_lagging:
@@ -65,6 +68,7 @@ class FakeContainer:
     kept: list[EgressBatch] = field(default_factory=list)
     settings: ClusterSettings = field(default_factory=ClusterSettings)
     applied_messages: int = 0
+    looked_at: int = 0
 
     def find_session(self, key_hash: bytes) -> SessionView | None:
         return self.view
@@ -74,6 +78,7 @@ class FakeContainer:
 
     def progress_of(self, session_id: int) -> tuple[int, int, bool] | None:
         view = self.view
+        self.looked_at += 1
         return view.last_ingress_sequence, view.last_egress_sequence, view.is_flushed
 
     def session_ids(self) -> Sequence[int]:
@@ -203,6 +208,39 @@ def test_what_is_acknowledged_never_falls_and_is_said_once() -> None:
     assert scene.sent() == [(3, 1, 1)], "not again without an answer"
     scene.publisher.publish(scene.connection, [batch(2, 1, applied=4), batch(3, 1, applied=4)])
     assert scene.sent() == [(3, 2, 1), (4, 3, 1)]
+
+
+def test_what_was_caught_up_with_is_acknowledged_where_nothing_else_happens() -> None:
+    scene = Scene(applied=2, produced=2)
+    scene.publisher.expect(scene.connection)
+    scene.publisher.on_turn(1000, 64)
+    assert scene.sent() == []
+    scene.container.kept = [batch(1, 2, applied=2)]
+    scene.publisher.catch_up(scene.connection)
+    assert scene.sent() == [(0, 1, 2)]
+    scene.publisher.on_turn(1000, 64)
+    assert scene.sent() == [(2, 2, 0)]
+
+
+def test_who_has_been_told_everything_is_not_looked_at_again() -> None:
+    scene = Scene(applied=2)
+    scene.connection.credit.on_ingress(2, 10, 10)
+    scene.publisher.expect(scene.connection)
+    scene.publisher.on_turn(1000, 64)
+    assert scene.sent() == [(2, 0, 0)]
+    looked_at = scene.container.looked_at
+    for position in range(128, 1024, 64):
+        scene.publisher.on_turn(1000, position)
+    assert scene.container.looked_at == looked_at
+
+
+def test_nothing_follows_the_last_words() -> None:
+    scene = Scene()
+    scene.connection.end_with(LinkError.REPLACED)
+    scene.connection.write(b"a")
+    scene.connection.write_pieces([b"b"])
+    scene.connection.end_with(LinkError.SHUTTING_DOWN)
+    assert scene.transport.written == encode_error(LinkError.REPLACED)
 
 
 def test_a_hole_in_front_of_new_egress_is_filled_from_what_is_kept() -> None:

@@ -6,7 +6,15 @@ import asyncio
 
 from quorate.client import ClusterClient
 from quorate.protocol.entry_bodies import CloseReason
-from quorate.protocol.session_messages import Close, Closed, Credit, KeepAlive, Opened, Rewind
+from quorate.protocol.session_messages import (
+    Close,
+    Closed,
+    Credit,
+    KeepAlive,
+    Opened,
+    Redirect,
+    Rewind,
+)
 from quorate_loopback import LoopbackCluster
 from quorate_loopback.raw_client import RawClient, cluster, heard, led, refused, run, until
 
@@ -212,6 +220,21 @@ def test_a_leader_that_begins_with_a_full_log_lets_nobody_in_before_there_is_roo
             await until(lambda: refused(loopback, "storage-full") == 1)
             gateway.take_ingress()
             assert (await again.expect(Opened)).cluster_session_id == session
+
+    led(test)
+
+
+def test_who_waits_for_a_leader_waits_on_while_its_log_is_full() -> None:
+    async def test(loopback: LoopbackCluster, client: RawClient) -> None:
+        gateway = loopback.members[0].gateway
+        loopback.resign()
+        client.open()
+        assert await client.hear() == Redirect("")
+        gateway.refuse_ingress()
+        loopback.lead()
+        assert loopback.appended == 0
+        gateway.take_ingress()
+        await client.expect(Opened)
 
     led(test)
 

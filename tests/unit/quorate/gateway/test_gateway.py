@@ -563,9 +563,14 @@ def test_what_was_rejected_during_a_hand_over_that_failed_is_sent_again(
         client.ingress(1, b"a")
         await until(lambda: len(rejected) == 1)
         gateway = loopback.members[0].gateway
-        gateway.pause()
+        async with RawClient(loopback.addresses[0]) as other:
+            other.open(key=b"o" * 16)
+            await until(lambda: len(rejected) >= 2)
+            gateway.pause()
+            asked = len(rejected)
+            loopback.advance(1)
+            assert len(rejected) == asked, "not while leadership is handed over"
         monkeypatch.undo()
-        loopback.advance(1)
         gateway.resume()
         loopback.turn()
         assert await client.expect(Redirect) == Redirect("")

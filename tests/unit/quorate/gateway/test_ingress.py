@@ -7,7 +7,7 @@ import pytest
 from quorate.config import GatewayConfig
 from quorate.gateway import turn_budget
 from quorate.protocol.session_codec import encode_keep_alive
-from quorate.protocol.session_messages import Credit, Egress, Rewind
+from quorate.protocol.session_messages import Credit, Egress, KeepAlive, Rewind
 from quorate_loopback import LoopbackCluster
 from quorate_loopback.raw_client import (
     RawClient,
@@ -42,6 +42,42 @@ def test_each_batch_behind_a_gap_is_counted_once_and_the_client_is_told_once() -
         client.ingress(3, b"c")
         assert await client.answers(1) == [(3, b"c")], "without another rewind"
         assert refused(loopback, "gap") == 4
+
+    led(test)
+
+
+def test_what_is_taken_together_counts_as_what_it_was_sent_as() -> None:
+    async def test(loopback: LoopbackCluster, client: RawClient) -> None:
+        await client.attach()
+        client.ingress(1, b"a", b"b")
+        await client.answers(2)
+        client.say(KeepAlive())
+        client.ingress(3, b"c")
+        client.ingress(4, b"d", b"e")
+        client.ingress(6, b"f")
+        await client.answers(4)
+        gateway = loopback.members[0].gateway
+        assert (gateway.ingress_messages, gateway.ingress_batches) == (6, 4)
+        assert gateway.ingress_bytes == 6 * 5
+        assert (gateway.egress_messages, gateway.attached_sessions) == (6, 1)
+
+    led(test)
+
+
+def test_answers_for_a_client_that_is_gone_are_kept_until_it_resumes() -> None:
+    async def test(loopback: LoopbackCluster, client: RawClient) -> None:
+        await client.attach()
+        gateway = loopback.members[0].gateway
+        loopback.hold()
+        client.ingress(1, b"a")
+        await until(lambda: loopback.appended == 2)
+        client.writer.transport.abort()
+        await until(lambda: not gateway.connections)
+        loopback.release()
+        assert gateway.egress_messages == 0
+        async with RawClient(loopback.addresses[0]) as again:
+            await again.attach(client.session_id)
+            assert await again.answers(1) == [(1, b"a")]
 
     led(test)
 

@@ -48,6 +48,7 @@ def test_a_silent_session_expires_connected_or_not() -> None:
         gateway = loopback.members[0].gateway
         await until(lambda: len(gateway.connections) == 1)
         loopback.advance(29)
+        loopback.turn()
         assert len(loopback.members[0].container.sessions()) == 2
         loopback.advance(2)
         closed = await client.expect(Closed)
@@ -75,6 +76,7 @@ def test_clocks_start_afresh_with_a_new_leader() -> None:
         loopback.advance(29)
         loopback.lead()
         loopback.advance(29)
+        loopback.turn()
         assert len(loopback.members[0].container.sessions()) == 1
         loopback.advance(2)
         await until(lambda: not loopback.members[0].container.sessions())
@@ -189,6 +191,7 @@ def test_closing_tells_every_client() -> None:
     async def test(loopback: LoopbackCluster, client: RawClient) -> None:
         await client.attach()
         await loopback.members[0].gateway.close()
+        assert not loopback.members[0].gateway.connections
         assert Error(LinkError.SHUTTING_DOWN) in await client.expect_end()
         await loopback.members[0].gateway.wait_empty()
 
@@ -247,6 +250,7 @@ def test_silence_counts_from_the_last_word_on_a_connection_that_is_lost() -> Non
         client.writer.close()
         await until(lambda: not gateway.connections)
         loopback.advance(29)
+        loopback.turn()
         assert loopback.members[0].container.sessions()
         loopback.advance(2)
         await until(lambda: not loopback.members[0].container.sessions())

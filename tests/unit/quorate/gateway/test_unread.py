@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from quorate.config import ClusterSettings, GatewayConfig
+from quorate.gateway import crowd
 from quorate.gateway.connection import ClientConnection
 from quorate.protocol.entry_bodies import CloseReason
 from quorate.protocol.session_messages import Close, Closed, KeepAlive
@@ -15,11 +16,11 @@ MIB = 1024 * 1024
 READ_LATER = ClusterSettings(kept_egress_bytes_max=64 * MIB)
 
 
-def unread(loopback: LoopbackCluster, client: RawClient) -> ClientConnection:
+def unread(loopback: LoopbackCluster, client: RawClient, first: int = 1) -> ClientConnection:
     """Have the client asked for more than anybody buffers, and read nothing of it."""
     client.writer.transport.pause_reading()  # type: ignore[attr-defined]
-    for sequence in range(1, 41):
-        client.ingress(sequence, b"burst 4 200000")
+    for sequence in range(first, first + 40):
+        client.ingress(sequence, b"burst 4 200000", acknowledged=4 * (first - 1))
     (served,) = loopback.members[0].gateway.connections
     return served
 
@@ -88,6 +89,26 @@ def test_a_client_that_reads_late_but_in_time_stays() -> None:
             loopback.advance(1)
         client.ingress(41, b"a")
         assert await client.answers(1) == [(161, b"a")]
+        assert refused(loopback, "not-read") == 0
+
+    led(test, settings=READ_LATER)
+
+
+def test_who_has_read_is_not_counted_among_those_who_do_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(crowd, "LAGGING_TOTAL_BYTES", 3 * crowd.LAGGING_BYTES // 2)
+
+    async def test(loopback: LoopbackCluster, client: RawClient) -> None:
+        await client.attach()
+        transport = client.writer.transport
+        (served,) = loopback.members[0].gateway.connections
+        for first in (1, 41, 81):
+            unread(loopback, client, first)
+            await until(lambda: served.is_lagging or served.is_ended)
+            transport.resume_reading()  # type: ignore[attr-defined]
+            assert len(await client.answers(160)) == 160
+            await until(lambda: not served.is_lagging)
         assert refused(loopback, "not-read") == 0
 
     led(test, settings=READ_LATER)
