@@ -7,6 +7,7 @@ the reason in the commit message.
 
 from __future__ import annotations
 
+from clients import CLIENTS
 from consensus import CONSENSUS
 from mutant import Mutant
 
@@ -292,4 +293,4 @@ LEFT_BEHIND = (
     ),
 )
 
-ALL = (*CONSENSUS, *ARCHIVE, *SERVICE, *ROOM, *HOT_PATH, *LEFT_BEHIND)
+ALL = (*CONSENSUS, *ARCHIVE, *SERVICE, *ROOM, *HOT_PATH, *LEFT_BEHIND, *CLIENTS)

@@ -190,6 +190,7 @@ def test_who_does_nothing_takes_no_share_and_begins_with_little() -> None:
     assert pool.share == CREDIT
     assert pool.first(10_000) == TOTAL_BYTES_MAX // 10_000
     assert pool.first(10) == FIRST_BYTES_MAX
+    assert pool.first(1_000_000) == SHARE_BYTES_MIN, "or its first message would be an overrun"
 
 
 @pytest.mark.parametrize("connections", [1, 2, 50, 64])

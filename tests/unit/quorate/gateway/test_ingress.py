@@ -6,6 +6,7 @@ import pytest
 
 from quorate.config import GatewayConfig
 from quorate.gateway import turn_budget
+from quorate.protocol.batch import EGRESS_HEADER_LENGTH
 from quorate.protocol.session_codec import encode_keep_alive
 from quorate.protocol.session_messages import Credit, Egress, KeepAlive, Rewind
 from quorate_loopback import LoopbackCluster
@@ -59,7 +60,10 @@ def test_what_is_taken_together_counts_as_what_it_was_sent_as() -> None:
         gateway = loopback.members[0].gateway
         assert (gateway.ingress_messages, gateway.ingress_batches) == (6, 4)
         assert gateway.ingress_bytes == 6 * 5
-        assert (gateway.egress_messages, gateway.attached_sessions) == (6, 1)
+        assert (gateway.egress_messages, gateway.egress_bytes) == (
+            6,
+            6 * (EGRESS_HEADER_LENGTH + 1),
+        )
 
     led(test)
 
