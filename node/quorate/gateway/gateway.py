@@ -195,7 +195,8 @@ class Gateway:
             return
         self._full_log.is_full = False
         self._full_log.rewind_all()
-        if self._serving_term is not None:
+        # Room also comes with the loss of leadership, of which `on_serving_changed` tells next.
+        if self._serving_term is not None and self._port.serving:
             self._let_in()
 
     def on_serving_changed(self) -> None:

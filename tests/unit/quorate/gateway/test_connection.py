@@ -17,8 +17,13 @@ from quorate_loopback import LoopbackCluster
 from quorate_loopback.raw_client import RawClient, heard, led, refused, until
 
 
-def test_before_a_session_there_is_no_room_for_a_long_message() -> None:
+@pytest.mark.parametrize("has_asked", [False, True])
+def test_before_a_session_there_is_no_room_for_a_long_message(*, has_asked: bool) -> None:
     async def test(loopback: LoopbackCluster, client: RawClient) -> None:
+        if has_asked:
+            loopback.hold()
+            client.open()
+            await until(lambda: loopback.appended == 1)
         client.say_bytes(ingress_header(8, 1, 0, 1, SMALL_MESSAGE_BYTES_MAX))
         assert await client.expect_end() == [Error(LinkError.TOO_LARGE)]
         assert refused(loopback, "too-large") == 1

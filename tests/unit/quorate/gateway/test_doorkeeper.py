@@ -104,6 +104,17 @@ def test_an_open_that_names_a_session_never_makes_one(named: int) -> None:
     led(test)
 
 
+def test_who_names_a_session_that_is_over_is_told_so_though_there_is_no_room_for_another() -> None:
+    async def test(loopback: LoopbackCluster, client: RawClient) -> None:
+        await client.attach()
+        async with RawClient(loopback.addresses[0]) as late:
+            late.open(1, key=b"l" * 16)
+            assert await late.expect_end() == [Closed(1, CloseReason.EXPIRED)]
+        assert (refused(loopback, "sessions"), refused(loopback, "not-live")) == (0, 1)
+
+    led(test, settings=ClusterSettings(sessions_max=1))
+
+
 def test_only_the_holder_of_the_key_resumes_a_session() -> None:
     async def test(loopback: LoopbackCluster, client: RawClient) -> None:
         opened = await client.attach()

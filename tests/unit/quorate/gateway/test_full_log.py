@@ -104,10 +104,13 @@ def test_a_log_that_has_room_and_is_said_to_has_nobody_asked_twice() -> None:
         assert loopback.appended == 1
         loopback.release()
         await client.expect(Opened)
+        client.writer.close()
+        await until(lambda: not gateway.connections)
         loopback.advance(29)
         gateway.take_ingress()
         loopback.advance(2)
-        assert (await client.expect(Closed)).reason == CloseReason.EXPIRED
+        loopback.turn()
+        assert not loopback.members[0].container.sessions(), "nor given its time anew"
 
     led(test)
 
@@ -234,6 +237,24 @@ def test_who_waits_for_a_leader_waits_on_while_its_log_is_full() -> None:
         loopback.lead()
         assert loopback.appended == 0
         gateway.take_ingress()
+        await client.expect(Opened)
+
+    led(test)
+
+
+def test_a_leader_deposed_while_its_log_is_full_appends_nothing_more() -> None:
+    async def test(loopback: LoopbackCluster, client: RawClient) -> None:
+        member = loopback.members[0]
+        member.gateway.refuse_ingress()
+        client.open()
+        await until(lambda: refused(loopback, "storage-full") == 1)
+        member.serving = False
+        member.gateway.take_ingress()
+        assert loopback.appended == 0
+        member.gateway.on_serving_changed()
+        assert await client.hear() == Redirect(loopback.addresses[0])
+        loopback.lead()
+        assert await client.hear() == Redirect("")
         await client.expect(Opened)
 
     led(test)
