@@ -149,6 +149,19 @@ def test_a_service_that_becomes_slow_is_noticed() -> None:
     assert wait_s < 2 * QUEUE_NS / 1e9
 
 
+@pytest.mark.parametrize("clients", [1, 50])
+def test_a_service_that_stood_still_is_given_work_again(clients: int) -> None:
+    """Such as in one long callback: what was applied meanwhile says nothing of later."""
+    leader = Leader(1_000_000, clients)
+    leader.run(2)
+    leader.bytes_per_s = 0.001
+    leader.run(10)
+    assert leader.pool.share >= SHARE_BYTES_MIN
+    leader.bytes_per_s = 1_000_000
+    throughput, _ = leader.run(12)
+    assert throughput > 950_000
+
+
 def test_a_slow_log_is_not_taken_for_a_slow_service() -> None:
     """A second from written to committed: what is under way is not cut to what that applies."""
     leader = Leader(50_000_000, commit_delay_turns=500)

@@ -234,6 +234,16 @@ def test_who_has_been_told_everything_is_not_looked_at_again() -> None:
     assert scene.container.looked_at == looked_at
 
 
+def test_nobody_looks_at_who_is_gone() -> None:
+    scene = Scene(applied=2, produced=1)
+    scene.publisher.expect(scene.connection)
+    scene.publisher.on_turn(1000, 64)
+    assert scene.container.looked_at == 1, "there is egress that was not sent"
+    scene.publisher.forget(scene.connection)
+    scene.publisher.on_turn(1000, 128)
+    assert scene.container.looked_at == 1
+
+
 def test_nothing_follows_the_last_words() -> None:
     scene = Scene()
     scene.connection.end_with(LinkError.REPLACED)

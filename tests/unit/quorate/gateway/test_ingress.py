@@ -145,7 +145,7 @@ def test_who_brings_much_counts_once_among_those_who_share_a_turn() -> None:
                         client.ingress(number, b"a")
                     for client in clients:
                         await client.answers(1)
-                    loopback.turn()
+                    loopback.advance(0.1)
                     shares.add(budget.each)
                 assert min(shares) == turn_budget.MESSAGES_PER_TURN // 3
 
