@@ -80,6 +80,9 @@ def test_connections_of_one_address_can_be_limited() -> None:
         await until(lambda: len(gateway.connections) == 1)
         async with RawClient(loopback.addresses[0]) as fourth:
             await fourth.attach(key=b"4" * 16)
+        client.writer.close()
+        await until(lambda: not gateway.connections)
+        assert not gateway._crowd._by_address, "an address that nobody comes from is forgotten"
 
     led(test, config=GatewayConfig(connections_per_address_max=2))
 

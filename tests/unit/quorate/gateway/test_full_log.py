@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from quorate.client import ClusterClient
 from quorate.protocol.entry_bodies import CloseReason
 from quorate.protocol.session_messages import (
@@ -42,13 +44,14 @@ def test_ingress_is_refused_and_asked_for_again_from_where_it_was() -> None:
     led(test)
 
 
-def test_of_all_that_was_refused_the_first_is_asked_for() -> None:
+@pytest.mark.parametrize("order", [(1, 2, 3), (2, 3, 1)])
+def test_of_all_that_was_refused_the_first_is_asked_for(order: tuple[int, ...]) -> None:
     async def test(loopback: LoopbackCluster, client: RawClient) -> None:
         gateway = loopback.members[0].gateway
         await client.attach()
         gateway.refuse_ingress()
-        for count in (1, 2, 3):
-            client.ingress(count, b"%d" % count)
+        for count, sequence in enumerate(order, 1):
+            client.ingress(sequence, b"%d" % sequence)
             await until(lambda expected=count: refused(loopback, "storage-full") == expected)  # type: ignore[misc]
         gateway.take_ingress()
         assert (await client.expect(Rewind)).sequence == 1

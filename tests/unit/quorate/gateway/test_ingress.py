@@ -77,6 +77,7 @@ def test_answers_for_a_client_that_is_gone_are_kept_until_it_resumes() -> None:
         await until(lambda: loopback.appended == 2)
         client.writer.transport.abort()
         await until(lambda: not gateway.connections)
+        assert not gateway._egress._awaiting, "nobody is left to be told"
         loopback.release()
         assert gateway.egress_messages == 0
         async with RawClient(loopback.addresses[0]) as again:

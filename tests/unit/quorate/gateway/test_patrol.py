@@ -117,20 +117,18 @@ def test_who_has_just_connected_has_its_time_to_open() -> None:
     led(test)
 
 
-def test_short_times_are_looked_at_often() -> None:
+def test_time_outs_are_judged_within_a_quarter_of_a_second() -> None:
     async def test(loopback: LoopbackCluster, client: RawClient) -> None:
         gateway = loopback.members[0].gateway
         await until(lambda: len(gateway.connections) == 1)
         (served,) = gateway.connections
         loopback.turn()
         served.state_since = loopback.now
-        for _ in range(8):
-            loopback.advance(0.025)
-        assert refused(loopback, "open-timeout") == 0
-        loopback.advance(0.025)
+        for _ in range(20 * 4 + 1):
+            loopback.advance(0.25)
         assert refused(loopback, "open-timeout") == 1
 
-    led(test, config=GatewayConfig(open_timeout_ms=200))
+    led(test, config=GatewayConfig(open_timeout_ms=20_000))
 
 
 def test_closing_tells_every_client() -> None:
