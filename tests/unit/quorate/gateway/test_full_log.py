@@ -118,6 +118,21 @@ def test_a_log_that_has_room_and_is_said_to_has_nobody_asked_twice() -> None:
     led(test)
 
 
+def test_an_open_that_is_in_the_log_outlasts_a_time_without_room() -> None:
+    async def test(loopback: LoopbackCluster, client: RawClient) -> None:
+        gateway = loopback.members[0].gateway
+        loopback.hold()
+        client.open()
+        await until(lambda: loopback.appended == 1)
+        gateway.refuse_ingress()
+        gateway.take_ingress()
+        assert loopback.appended == 1, "it is there already"
+        loopback.release()
+        await client.expect(Opened)
+
+    led(test)
+
+
 def test_of_connections_that_are_gone_nothing_is_kept_while_it_lasts() -> None:
     async def test(loopback: LoopbackCluster, client: RawClient) -> None:
         gateway = loopback.members[0].gateway

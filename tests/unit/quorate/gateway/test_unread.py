@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from quorate.config import ClusterSettings, GatewayConfig
@@ -10,7 +12,7 @@ from quorate.gateway.connection import ClientConnection
 from quorate.protocol.entry_bodies import CloseReason
 from quorate.protocol.session_messages import Close, Closed, KeepAlive
 from quorate_loopback import LoopbackCluster
-from quorate_loopback.raw_client import RawClient, heard, led, refused, until
+from quorate_loopback.raw_client import PATIENCE_S, RawClient, heard, led, refused, until
 
 MIB = 1024 * 1024
 READ_LATER = ClusterSettings(kept_egress_bytes_max=64 * MIB)
@@ -72,6 +74,19 @@ def test_who_does_not_read_that_it_is_closed_takes_no_room_for_long() -> None:
             loopback.advance(1)
         await until(lambda: not gateway.connections)
         assert refused(loopback, "not-read") == 0
+
+    led(test, settings=READ_LATER)
+
+
+def test_who_does_not_read_does_not_hold_up_a_member_that_shuts_down() -> None:
+    async def test(loopback: LoopbackCluster, client: RawClient) -> None:
+        await client.attach()
+        served = unread(loopback, client)
+        await until(lambda: served.is_lagging)
+        gateway = loopback.members[0].gateway
+        async with asyncio.timeout(PATIENCE_S):
+            await gateway.close()
+        assert not gateway.connections
 
     led(test, settings=READ_LATER)
 
