@@ -59,6 +59,25 @@ def test_of_all_that_was_refused_the_first_is_asked_for(order: tuple[int, ...]) 
     led(test)
 
 
+def test_nothing_is_asked_for_that_is_in_the_log_already() -> None:
+    async def test(loopback: LoopbackCluster, client: RawClient) -> None:
+        gateway = loopback.members[0].gateway
+        await client.attach()
+        loopback.hold()
+        client.ingress(1, b"a")
+        await until(lambda: loopback.appended == 2)
+        gateway.refuse_ingress()
+        client.ingress(2, b"b")
+        await until(lambda: refused(loopback, "storage-full") == 1)
+        gateway.take_ingress()
+        assert (await client.expect(Rewind)).sequence == 2
+        client.ingress(2, b"b")
+        loopback.release()
+        assert await client.answers(2) == [(1, b"a"), (2, b"b")]
+
+    led(test)
+
+
 def test_a_client_is_never_asked_for_what_it_knows_to_be_applied() -> None:
     async def test(loopback: LoopbackCluster, client: RawClient) -> None:
         gateway = loopback.members[0].gateway

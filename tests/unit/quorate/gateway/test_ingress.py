@@ -143,9 +143,11 @@ def test_who_brings_much_counts_once_among_those_who_share_a_turn() -> None:
                 shares = []
                 for number in range(1, 21):
                     for client in clients:
-                        client.ingress(number, b"a")
+                        client.ingress(2 * number - 1, b"a")
+                        client.say(KeepAlive())
+                        client.ingress(2 * number, b"b")
                     for client in clients:
-                        await client.answers(1)
+                        await client.answers(2)
                     loopback.advance(0.1)
                     shares.append(budget.each)
                 for part in (shares[:10], shares[10:]):
