@@ -47,6 +47,24 @@ def test_each_batch_behind_a_gap_is_counted_once_and_the_client_is_told_once() -
     led(test)
 
 
+def test_a_gap_of_a_client_that_is_gone_is_nobodys_to_fill() -> None:
+    async def test(loopback: LoopbackCluster, client: RawClient) -> None:
+        await client.attach()
+        gateway = loopback.members[0].gateway
+        loopback.hold()
+        client.ingress(2, b"b")
+        await until(lambda: loopback.appended == 2)
+        client.writer.transport.abort()
+        await until(lambda: not gateway.connections)
+        loopback.release()
+        async with RawClient(loopback.addresses[0]) as again:
+            assert (await again.attach(client.session_id)).ingress_applied == 0
+            again.ingress(1, b"a", b"b")
+            assert await again.answers(2) == [(1, b"a"), (2, b"b")]
+
+    led(test)
+
+
 def test_what_is_taken_together_counts_as_what_it_was_sent_as() -> None:
     async def test(loopback: LoopbackCluster, client: RawClient) -> None:
         await client.attach()
