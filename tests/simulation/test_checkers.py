@@ -24,6 +24,7 @@ from quorate.consensus.messages import (
     TransferToken,
 )
 from quorate.consensus.types import (
+    LOG_START,
     NO_MEMBER,
     NOT_RECOVERING,
     FoundingState,
@@ -462,15 +463,41 @@ def test_refuses_declaring_a_loss_without_everyone(world: World) -> None:
         world.lead(third, 5, possible_loss=True)
 
 
-def test_refuses_a_founded_mark_while_a_seat_lacks_the_frame() -> None:
+def world_being_founded() -> World:
+    """Return three members that hold the founding frame; nobody has the mark."""
     world = World()
     world.history.founding, world.history.voters = None, ()
     for member in world.members:
         member.state = member.state._replace(founded=False)
         member.start_life()
-    world.members[2].ever_durable.clear()
+    return world
+
+
+def test_accepts_a_founded_mark_when_all_seats_hold_the_frame() -> None:
+    world = world_being_founded()
+    world.store(world.members[0], founded=True)
+    assert "founded" in world.history.marks
+
+
+def test_refuses_a_founded_mark_while_a_seat_lacks_the_frame() -> None:
+    world = world_being_founded()
+    world.members[2].disk_cut(0)
     with refuses("founding"):
         world.store(world.members[0], founded=True)
+
+
+def test_refuses_a_founded_mark_while_a_seat_drops_the_frame() -> None:
+    world = world_being_founded()
+    world.truncate(world.members[2], LOG_START)
+    with refuses("founding"):
+        world.store(world.members[0], founded=True)
+
+
+def test_refuses_to_drop_the_frame_that_a_cluster_was_founded_with() -> None:
+    world = world_being_founded()
+    world.store(world.members[0], founded=True)
+    with refuses("founding"):
+        world.truncate(world.members[2], LOG_START)
 
 
 def test_refuses_a_second_cluster(world: World) -> None:

@@ -136,8 +136,9 @@ class Founding:
         if core.log.founding is None:
             core.append((frame,))
         for seat in self._other_seats:
-            if core.hellos[seat].founding_chain in self._discarded:
-                core.send(seat, FoundingDiscard(0))  # The first one may not have arrived.
+            chain = core.hellos[seat].founding_chain
+            if chain in self._discarded:
+                core.send(seat, FoundingDiscard(chain))  # The first one may not have arrived.
             core.send(seat, FoundingFrame(frame))
         self.on_progress()
         return None
@@ -188,12 +189,13 @@ class Founding:
         refusal = self._refusal()
         if refusal is not None:
             return refusal
-        self._discarded |= {hello.founding_chain for hello in self._hellos()} - {0}
-        if core.log.founding is not None:
-            self._discarded.add(core.log.founding.chain)
+        own: set[int] = set() if core.log.founding is None else {core.log.founding.chain}
+        self._discarded |= {hello.founding_chain for hello in self._hellos()} - {0} | own
         self._drop()
         for seat in self._other_seats:
-            core.send(seat, FoundingDiscard(0))
+            # What it has told us that it holds, or none, or what we have sent it since.
+            for chain in sorted({core.hellos[seat].founding_chain} | own):
+                core.send(seat, FoundingDiscard(chain))
         core.effects.append(FoundingEnded(True, DISCARDED))
         return None
 
@@ -227,10 +229,12 @@ class Founding:
             return
         self.on_progress()
 
-    def on_discard(self, peer: PeerLife) -> None:
-        """Forget an unfinished founding, as the lowest seat says."""
+    def on_discard(self, peer: PeerLife, message: FoundingDiscard) -> None:
+        """Forget an unfinished founding, as the lowest seat says; not one that came after it."""
         core = self._core
-        if peer.seat == self._maker and not core.node_state.founded:
+        held = core.log.founding.chain if core.log.founding is not None else 0
+        is_ours = peer.seat == self._maker and message.chain == held
+        if is_ours and not core.node_state.founded:
             asked = self._asked
             self._drop()
             if asked:

@@ -104,6 +104,8 @@ class FoundingDiscard:
     """Forget a founding frame that never became a cluster."""
 
     chain: int
+    """Of the frame; 0 for a member that holds none, and may be broken all the same. Whoever holds
+    another one has it from a later founding, and keeps it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -383,7 +383,7 @@ class ConsensusModule(Observed):
             case Founded():
                 self._founding.on_founded(peer, message)
             case FoundingDiscard():
-                self._founding.on_discard(peer)
+                self._founding.on_discard(peer, message)
             case _:
                 return False
         return True

@@ -120,7 +120,10 @@ class ConsensusChecker(MessageChecks):
         require(chain == effect.end.chain, "I14", "cut at no boundary of ours", effect.end)
         require(not member.leading, "I2", "leader of", member.leading, "cuts its log")
         require(position >= member.commit, "I11", "cut below commit", position, member.commit)
+        founding = self.history.founding
         for frame in member.truncate(member.log.marks[position]):
+            lives = founding is not None and frame.chain == founding.chain
+            require(not lives, "founding", "seat", member.seat, "drops what was founded with")
             if not is_recovering(member.asked_state):
                 held = self.history.committed.holds(frame)
                 require(not held, "I11", "cuts a committed frame at", frame.position)
@@ -152,7 +155,7 @@ class ConsensusChecker(MessageChecks):
             self._check_cured(member)
 
     def _check_founded(self, member: ShadowMember) -> None:
-        """One founding, and only when every seat's directory has stored it."""
+        """One founding, and only when every seat's directory has stored it and kept it."""
         history = self.history
         founding = member.founding
         if founding is None:
@@ -163,8 +166,10 @@ class ConsensusChecker(MessageChecks):
             voters = tuple(m.member_id for m in body.members)
             for voter in voters:
                 holder = history.members.get(voter)
-                stored = holder is not None and founding.chain in holder.ever_durable
+                stored = holder is not None and holder.disk.holds(founding)
                 history.require(stored, "founding", "seat without the frame", voter.hex())
+                drops = holder is not None and any(type(e) is TruncateLog for e in holder.pending)
+                history.require(not drops, "founding", "seat that drops the frame", voter.hex())
             history.founding = founding
             history.voters = voters
             history.marks.add("founded")

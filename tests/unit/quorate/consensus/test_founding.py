@@ -347,9 +347,9 @@ def test_a_member_refuses_a_frame_that_is_not_its_own(who: str) -> None:
     assert member.founding() is FoundingState.BROKEN
     assert member.core.log.end == held
     assert not member.sent(FoundingStored)
-    member.receive(2, FoundingDiscard(0))
+    member.receive(2, FoundingDiscard(held.chain))
     assert member.founding() is FoundingState.BROKEN
-    member.receive(0, FoundingDiscard(0))
+    member.receive(0, FoundingDiscard(held.chain))
     assert member.founding() is FoundingState.BLANK
 
 

@@ -187,6 +187,37 @@ def test_a_discarded_frame_of_another_seat_is_not_taken_up_again() -> None:
     assert maker.sent(FoundingDiscard, 1), "dropped before the new one is told"
 
 
+@pytest.mark.parametrize("discarded", ["none", "first"])
+def test_a_discard_that_comes_late_or_again_ends_no_later_founding(discarded: str) -> None:
+    """The seat may have been counted since: a cluster whose frame it drops is short of it."""
+    first, second = HandLog().frames[0], renamed()
+    member = blank(1)
+    member.link(0, 2)
+    member.receive(0, FoundingFrame(first), FoundingDiscard(first.chain))
+    assert member.founding() is FoundingState.BLANK
+    member.receive(0, FoundingFrame(second))
+    assert member.sent(FoundingStored)[-1] == FoundingStored(second.chain)
+    member.receive(0, FoundingDiscard(first.chain if discarded == "first" else 0))
+    assert member.core.log.founding == second
+    member.receive(0, Founded(second.chain))
+    assert member.founding() is FoundingState.FOUNDED
+
+
+def test_a_discard_names_what_a_seat_has_shown_and_what_it_was_sent_since() -> None:
+    maker = greeted()
+    maker.receive(1, hello(FoundingState.FOUNDING, frame=HandLog().frames[0]))
+    assert found(maker, discard=True) is None
+    assert found(maker) is None
+    made = maker.sent(FoundingFrame)[-1].frame
+    maker.clear()
+    assert found(maker, discard=True) is None
+    assert {told.chain for told in maker.sent(FoundingDiscard, 1)} == {
+        HandLog().end.chain,
+        made.chain,
+    }
+    assert {told.chain for told in maker.sent(FoundingDiscard, 2)} == {0, made.chain}
+
+
 def test_who_held_the_discarded_frame_is_not_counted_for_the_next() -> None:
     maker = greeted()
     assert found(maker) is None
