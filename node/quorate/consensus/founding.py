@@ -45,6 +45,8 @@ class Founding:
         """Nothing asked for yet."""
         self._core = core
         self._asked = False
+        self._forwarded = False
+        """The lowest seat was asked to found, and has not said yet how that ended."""
         self._stored: set[Seat] = set()
         self._discarded: set[int] = set()
         """Chains of the frames that this life has discarded: what is said of them is old."""
@@ -76,12 +78,26 @@ class Founding:
         if Refusal.VOLUME_LOST in core.refused_by.values():
             return "volume-lost: a cluster exists and does not know this directory"
         if core.seat != self._maker:
-            if self._maker not in core.links:
-                return f"seat {self._maker}, which founds, is not connected"
-            core.send(self._maker, FoundRequest(discard))
-            self._asked = True
-            return None
+            return self._forward(discard=discard)
         return self._discard() if discard else self._make()
+
+    def _forward(self, *, discard: bool) -> str | None:
+        """Ask the lowest seat, unless what we see ourselves already says that it must refuse.
+
+        Its refusal would not come back, and whoever has asked would wait out the time.
+        """
+        core = self._core
+        if self._maker not in core.links:
+            return f"seat {self._maker}, which founds, is not connected"
+        refusal = self._refusal()
+        if refusal is None and not discard:
+            refusal = self._broken()
+        if refusal is not None:
+            return refusal
+        core.send(self._maker, FoundRequest(discard))
+        self._asked = True
+        self._forwarded = not discard
+        return None
 
     def on_request(self, peer: PeerLife, message: FoundRequest) -> None:
         """Another member forwards its request; only the lowest seat acts on it."""
@@ -204,6 +220,7 @@ class Founding:
         core.trace("founding_discarded", position=core.log.end.position)
         core.founding_broken = ""
         self._asked = False
+        self._forwarded = False
         self._stored = set()
         if core.log.end.position:
             core.truncate(LOG_START)
@@ -258,7 +275,14 @@ class Founding:
     def on_hello(self, peer: PeerLife, hello: Hello) -> None:
         """Learn what a member is; a marked one that our frame lists gives us the mark."""
         core = self._core
-        if core.node_state.founded or core.log.founding is None:
+        if core.node_state.founded:
+            return
+        is_broken = hello.founding is FoundingState.BROKEN
+        if self._forwarded and is_broken and peer.seat == self._maker:
+            self._asked = self._forwarded = False
+            reason = _how_to_end(f"seat {peer.seat} cannot go on with what members hold")
+            core.effects.append(FoundingEnded(False, reason))
+        if core.log.founding is None:
             return
         if not core.knows(peer):
             if hello.founding is not FoundingState.FOUNDED:

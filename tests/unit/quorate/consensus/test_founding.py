@@ -29,7 +29,7 @@ from quorate.consensus.types import (
     StartNonce,
 )
 from quorate_consensus.driven import Driven, append, hello, request_vote
-from quorate_consensus.foundings import BLANK, blank, found
+from quorate_consensus.foundings import BLANK, blank, found, greeted
 from quorate_consensus.logs import HandLog, founding_frame, member_id, members_of, node_state
 from quorate_consensus.together import Together
 
@@ -58,6 +58,7 @@ def restarted(member: Driven, nonce: int) -> Driven:
 
 
 ALL_FOUNDED = [FoundingState.FOUNDED] * 3
+DISCARDED = "the unfinished founding was discarded"
 
 
 def test_all_seats_found_and_then_elect() -> None:
@@ -176,6 +177,42 @@ def test_a_refused_request_of_another_seat_is_left_in_the_log_of_the_maker() -> 
     other.link(2)
     other.receive(2, FoundRequest(discard=False))
     assert not other.sent(FoundingFrame)
+
+
+@pytest.mark.parametrize("discard", [False, True])
+def test_who_would_forward_a_request_in_vain_is_refused_at_once(*, discard: bool) -> None:
+    """What the lowest seat would refuse comes back to nobody: the asker would wait out its time."""
+    asker = greeted(2)
+    asker.unlink(1)
+    assert "seat 1 is not connected" in str(found(asker, discard=discard))
+    asker.link(1)
+    asker.receive(1, hello(FoundingState.BLANK, configuration_hash=b"?" * 16))
+    assert "seat 1 has another configuration" in str(found(asker, discard=discard))
+    asker.receive(1, hello(FoundingState.FOUNDED))
+    assert "seat 1 belongs to a founded cluster" in str(found(asker, discard=discard))
+    assert not asker.sent(FoundRequest)
+    asker.receive(1, hello(FoundingState.BROKEN))
+    assert ("founding-broken: seat 1" in str(found(asker, discard=discard))) != discard
+    assert len(asker.sent(FoundRequest)) == discard
+
+
+def test_who_forwarded_a_request_learns_that_it_broke_the_founding() -> None:
+    together = all_blank()
+    other = founding_frame(tuple(Member(m.member_id, m.seat, "x") for m in members_of(3)))
+    together.replace(blank(1, held=HandLog(3, (other,))))
+    together.replace(blank(2, held=HandLog()))
+    together.link(0, 1, 2)
+    together.settle()
+    assert found(together.members[2]) is None
+    together.settle()
+    (ended,) = together.members[2].of(FoundingEnded)
+    assert not ended.completed
+    assert "seat 0" in ended.reason
+    assert "--discard" in ended.reason
+    assert not together.members[1].of(FoundingEnded)
+    assert found(together.members[2], discard=True) is None
+    together.settle()
+    assert together.members[2].of(FoundingEnded)[1:] == [FoundingEnded(True, DISCARDED)]
 
 
 def test_a_founded_member_founds_nothing_and_discards_nothing() -> None:
@@ -306,8 +343,7 @@ def test_two_founding_frames_break_the_founding() -> None:
     assert found(together.members[1], discard=True) is None
     together.settle()
     assert states(together) == [FoundingState.BLANK] * 3
-    discarded = "the unfinished founding was discarded"
-    assert together.members[1].of(FoundingEnded) == [FoundingEnded(True, discarded)]
+    assert together.members[1].of(FoundingEnded) == [FoundingEnded(True, DISCARDED)]
     assert not together.members[2].of(FoundingEnded)
 
 
