@@ -17,6 +17,7 @@ from quorate.consensus.quorum import quorum_size
 from quorate.consensus.types import LeadershipTermId, LogPosition, Role, Seat
 
 POSITIONS_KEPT = 16
+DISAGREE_ALARM = "services_disagree"
 DIGESTS_REPEATED = 4
 """So many of our latest digests are told again to each new leader."""
 
@@ -72,6 +73,11 @@ class DigestComparison:
         self._ledger = DigestLedger()
         self.undecided = False
 
+    def end_term(self) -> None:
+        """Leave the judging, and its alarm, to the next leader, who is told all digests anew."""
+        self.undecided = False
+        self._core.end_alarm(DISAGREE_ALARM)
+
     def on_own(self, position: LogPosition, digest: bytes) -> None:
         """Keep our own digest and tell it to the leader, or judge it as leader."""
         self._own[position] = digest
@@ -108,7 +114,7 @@ class DigestComparison:
                 "served: start all members again with the same code, corrected if it is not "
                 "deterministic"
             )
-            core.alarm("services_disagree", detail)
+            core.alarm(DISAGREE_ALARM, detail)
         if majority is None:
             return
         for odd_seat in odd:

@@ -527,6 +527,7 @@ class ConsensusModule(Observed):
         self._room = None
         core.storage_full = False
         core.end_alarm(FULL_ALARM)
+        self._digests.end_term()
         core.disarm(Deadline.HEARTBEAT, Deadline.PUBLISH, Deadline.CHECK_QUORUM, Deadline.TRANSFER)
         core.set_role(Role.FOLLOWER, None, reason)
         core.set_ingress(IngressState.CLOSED)

@@ -174,6 +174,20 @@ def test_a_new_term_of_the_same_leader_decides_for_itself() -> None:
     assert isinstance(leader.module.propose(leader.now, b"", 0), int)
 
 
+def test_who_judges_no_more_takes_its_alarm_back_and_raises_it_again_as_judge() -> None:
+    leader = leading()
+    for _ in range(2):
+        leader.clear()
+        leader.module.on_digest(leader.now, AT, A)
+        for seat, digest in ((1, B), (2, C)):
+            leader.receive(seat, DigestReport(AT, digest))
+        assert leader.module.is_undecided
+        leader.receive(1, append(leader.module.term + 1))
+        assert [alarm.raised for alarm in leader.of(Alarm)] == [True, False]
+        assert not leader.module.is_undecided
+        leader.be_elected(1, 2)
+
+
 def test_what_was_reported_in_an_earlier_term_counts_no_more() -> None:
     leader = leading()
     leader.receive(1, DigestReport(AT, B))
