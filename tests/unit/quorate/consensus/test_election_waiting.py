@@ -151,6 +151,32 @@ def test_a_token_asks_for_a_majority_whatever_was_tried_before() -> None:
     assert [asked.unanimous for asked in member.sent(RequestVote)] == [False, False]
 
 
+def test_who_stood_with_a_token_in_vain_tries_again() -> None:
+    """The former leader may be gone by then, and nobody else left who could stand."""
+    log = HandLog()
+    log.begin_term(1)
+    member = linked(log)
+    member.receive(1, append(1, log.end), StandNow(TransferToken(LeadershipTermId(1), log.end[0])))
+    member.fire(Deadline.CAMPAIGN)
+    member.fire(Deadline.STAND)
+    assert [asked.leadership_term_id for asked in member.sent(Canvass, 2)] == [2]
+
+
+@pytest.mark.parametrize("stands", ["canvass", "ballot"])
+def test_whom_the_ballot_of_a_worse_log_stops_tries_again_soon(stands: str) -> None:
+    """It has no vote for that one, and its own attempt, of a lower term, leads nowhere now."""
+    log = HandLog()
+    log.begin_term(1)
+    member = linked(log)
+    asked = member.canvass()
+    if stands == "ballot":
+        member.receive(1, canvass_answer(asked, term=1))
+    member.receive(2, request_vote(9, HandLog().end))
+    assert state_of(member) is ElectionState.WAITING
+    assert Deadline.CAMPAIGN not in member.module.deadlines()
+    assert wait_left(member) <= member.core.config.retry_max_ns / 1_000_000
+
+
 @pytest.mark.parametrize("term", [0, 1, 2])
 def test_a_leader_gives_its_office_to_a_later_term_only(term: int) -> None:
     leader = linked()
