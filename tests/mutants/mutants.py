@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from clients import CLIENTS
 from consensus import CONSENSUS
+from founding import FAILED_ATTEMPTS, FOUNDING
 from mutant import Mutant
 
 ARCHIVE = (
@@ -293,4 +294,14 @@ LEFT_BEHIND = (
     ),
 )
 
-ALL = (*CONSENSUS, *ARCHIVE, *SERVICE, *ROOM, *HOT_PATH, *LEFT_BEHIND, *CLIENTS)
+ALL = (
+    *CONSENSUS,
+    *FOUNDING,
+    *FAILED_ATTEMPTS,
+    *ARCHIVE,
+    *SERVICE,
+    *ROOM,
+    *HOT_PATH,
+    *LEFT_BEHIND,
+    *CLIENTS,
+)
