@@ -1,4 +1,4 @@
-"""Small lies in the birth of a cluster, and in what a member does when its attempt fails."""
+"""Small lies in the birth of a cluster, and around attempts to lead or hand over that fail."""
 
 from __future__ import annotations
 
@@ -50,6 +50,13 @@ FOUNDING = (
 )
 
 FAILED_ATTEMPTS = (
+    Mutant(
+        "opened-while-handing-over",
+        "consensus/room.py",
+        "            if not self._transfer.is_running:\n                core.set_ingress(",
+        "            if True:\n                core.set_ingress(",
+        "a disk that has space again opens a leader that hands over",
+    ),
     Mutant(
         "token-leaves-the-leader-heard",
         "consensus/election.py",

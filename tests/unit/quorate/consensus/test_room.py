@@ -266,6 +266,21 @@ def test_a_hand_over_that_fails_leads_back_to_refusing() -> None:
     assert ingress(leader) == [IngressState.STORAGE_FULL]
 
 
+@pytest.mark.parametrize("fills", [False, True])
+def test_room_that_changes_during_a_hand_over_opens_nothing_before_its_outcome(
+    *, fills: bool
+) -> None:
+    leader = leading() if fills else alone_with_room(RESERVE - 64)
+    assert leader.module.request_transfer(leader.now, Seat(1)) is None
+    leader.drain()
+    leader.clear()
+    told(leader, 0 if fills else -1)
+    assert alarms(leader)[-1] == (FULL_ALARM, fills)
+    assert not ingress(leader)
+    leader.fire(Deadline.TRANSFER)
+    assert ingress(leader) == [IngressState.STORAGE_FULL if fills else IngressState.OPEN]
+
+
 def test_a_new_term_knows_nothing_of_the_full_log_of_the_last_one() -> None:
     leader = leading()
     for seat in (1, 2):
