@@ -206,6 +206,13 @@ HOT_PATH = (
         "followers of a quiet leader learn of a commit with the heartbeat only",
     ),
     Mutant(
+        "empty-read-again",
+        "consensus/leader.py",
+        "            progress.probe(progress.probed)  # Not read again",
+        "            pass  # Not read again",
+        "what cannot be read is asked for again in every turn",
+    ),
+    Mutant(
         "latest-for-everyone",
         "consensus/leader.py",
         "            latest.previous.position == progress.next_position\n",

@@ -139,6 +139,8 @@ def test_an_empty_read_is_asked_for_again_after_the_next_heartbeat() -> None:
     leader, _, asked = reading()
     answer_read(leader, [])
     assert not leader.effects
+    leader.propose()
+    assert not leader.of(ReadLog), "nor with each frame meanwhile: it would come back empty again"
     leader.fire(Deadline.HEARTBEAT)
     leader.receive(1, report(leader, checked=asked.position))
     assert leader.of(ReadLog) == [asked]
