@@ -104,6 +104,7 @@ class ClientConnection(asyncio.Protocol):
         "ingress_said",
         "is_lagging",
         "key_hash",
+        "lagging_bytes",
         "lagging_since",
         "open",
         "rewound_to",
@@ -130,6 +131,8 @@ class ClientConnection(asyncio.Protocol):
         self.is_lagging = False
         """Too much is buffered: produce no more, what is kept is sent later."""
         self.lagging_since = 0
+        self.lagging_bytes = 0
+        """What was buffered then."""
         self.write_limit = 0
         """Bytes buffered above which it is lagging."""
         self.address = ""
@@ -225,6 +228,7 @@ class ClientConnection(asyncio.Protocol):
         """Stop producing: the client reads more slowly than the service answers."""
         self.is_lagging = True
         self.lagging_since = self._desk.now
+        self.lagging_bytes = self.buffered_bytes
         self._desk.on_lagging(self)
 
     def resume_writing(self) -> None:

@@ -19,8 +19,10 @@ _MS: Final = 1_000_000
 _INTERVAL_NS: Final = 250 * _MS
 """Rare enough for ten thousand sessions, often enough for time-outs of seconds."""
 NOT_READ_NS: Final = 10_000 * _MS
-"""How long a client may leave a full buffer unread."""
-
+"""How long a client may leave a full buffer unread ..."""
+READ_BYTES_MIN: Final = 64 * 1024
+"""... which it does if it takes less than this of it: an answer of megabytes takes a slow line
+longer, and whoever was cut off would be sent it again from its beginning, for ever."""
 
 STRIDE: Final = 64
 """Connections, and sessions, that a walk begins with."""
@@ -121,7 +123,15 @@ class Patrol:
                 self._judge_waiting(precinct, connection, now)
             case ConnectionState.ATTACHED:
                 pass
-        if connection.is_lagging and now - connection.lagging_since > NOT_READ_NS:
+        if connection.is_lagging:
+            self._judge_lagging(precinct, connection, now)
+
+    @staticmethod
+    def _judge_lagging(precinct: Precinct, connection: ClientConnection, now: int) -> None:
+        left = connection.buffered_bytes
+        if left <= connection.lagging_bytes - READ_BYTES_MIN:
+            connection.lagging_since, connection.lagging_bytes = now, left
+        elif now - connection.lagging_since > NOT_READ_NS:
             precinct.refusals.count(Refusal.NOT_READ)
             connection.abort()
 

@@ -72,6 +72,10 @@ FIXED: dict[tuple[str, str], float] = {
         "client",
         "a full buffer that the client does not read, seconds",
     ): patrol.NOT_READ_NS / 10**9,
+    (
+        "client",
+        "the same: what it has to take of it in this time, bytes",
+    ): patrol.READ_BYTES_MIN,
     ("client", "sessions that expire in one turn of the loop"): patrol.EXPIRIES,
     ("client", "the same, without a session"): ClusterSettings().session_timeout_ns,
     ("member", "connections without a finished handshake"): LINKS.handshakes_max,

@@ -54,6 +54,9 @@ class SlowTransport(asyncio.Transport):
 
     def close(self) -> None: ...
 
+    def get_write_buffer_size(self) -> int:
+        return len(self.written)
+
     def write(self, data: bytes | bytearray | memoryview) -> None:
         self.written += bytes(data)
         if len(self.written) > self.room and not self._connection.is_lagging:

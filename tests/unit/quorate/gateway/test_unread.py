@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from quorate.config import ClusterSettings, GatewayConfig
-from quorate.gateway import crowd
+from quorate.gateway import crowd, patrol
 from quorate.gateway.connection import ClientConnection
 from quorate.protocol.entry_bodies import CloseReason
 from quorate.protocol.session_messages import Close, Closed, KeepAlive
@@ -107,6 +108,28 @@ def test_a_client_that_reads_late_but_in_time_stays() -> None:
         assert refused(loopback, "not-read") == 0
 
     led(test, settings=READ_LATER)
+
+
+def test_a_client_that_reads_slowly_stays_as_long_as_it_reads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def test(loopback: LoopbackCluster, client: RawClient) -> None:
+        await client.attach()
+        served = unread(loopback, client)
+        await until(lambda: served.is_lagging and len(heard(loopback)) == 40)
+        left = served.lagging_bytes
+        monkeypatch.setattr(ClientConnection, "buffered_bytes", property(lambda _: left))
+        for _ in range(12):
+            left -= patrol.READ_BYTES_MIN
+            loopback.advance(9)
+        assert not served.is_ended
+        for _ in range(2):
+            left -= patrol.READ_BYTES_MIN // 2 - 1
+            loopback.advance(6)
+        await until(lambda: served not in loopback.members[0].gateway.connections)
+        assert refused(loopback, "not-read") == 1
+
+    led(test, settings=replace(READ_LATER, session_timeout_ns=600 * 10**9))
 
 
 def test_who_has_read_is_not_counted_among_those_who_do_not(
