@@ -301,6 +301,44 @@ LEFT_BEHIND = (
     ),
 )
 
+LINKS = (
+    Mutant(
+        "silent-though-heard",
+        "transport/member_connection.py",
+        "        self.silence_s = 0.0\n        decoder, owner",
+        "        decoder, owner",
+        "a link over which everything arrives is closed as silent, again and again",
+    ),
+    Mutant(
+        "youngest-always-stays",
+        "transport/member_links.py",
+        "return dialler == standing or dialler == min(self._identity.seat, peer.seat)",
+        "return True",
+        "of two connections that two members dial at once each side keeps another",
+    ),
+    Mutant(
+        "one-refusal-is-enough",
+        "transport/dialler.py",
+        "if failure is None or not isinstance(error, ConnectionRefusedError):",
+        "if failure is None:",
+        "a member counts as ended because one of its addresses is another machine's by now",
+    ),
+    Mutant(
+        "dialled-without-a-pause",
+        "transport/dialler.py",
+        "        has_stood = stood_s > self._settings.backoff_max_s\n",
+        "        has_stood = True\n",
+        "two members of which one drops each link make links as fast as they can",
+    ),
+    Mutant(
+        "end-waits-for-a-reader",
+        "transport/member_connection.py",
+        "                self._timer = self._loop.call_later(timeout, transport.abort)\n",
+        "",
+        "a peer that does not read what was sent to it holds up the end of a member for ever",
+    ),
+)
+
 ALL = (
     *CONSENSUS,
     *FOUNDING,
@@ -310,5 +348,6 @@ ALL = (
     *ROOM,
     *HOT_PATH,
     *LEFT_BEHIND,
+    *LINKS,
     *CLIENTS,
 )

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import struct
 
 import pytest
 
-from quorate.consensus.messages import AppendFrames, Founded
+from quorate.consensus.messages import AppendFrames, Founded, Message
 from quorate.consensus.types import (
     LOG_START,
     Chain,
     FrameType,
     LeadershipTermId,
     LogPosition,
+    PeerLife,
     Seat,
 )
 from quorate.protocol.consensus_codec import encode_message
@@ -23,7 +25,9 @@ from quorate.protocol.handshake import (
     encode_handshake,
 )
 from quorate.protocol.log_codec import FRAME_BYTES_MAX, FRAME_HEADER_LENGTH, encode_frame
+from quorate.transport.member_connection import _BACKLOG_BYTES_MAX
 from quorate_wire.member_links import (
+    PATIENCE_S,
     LinkedMember,
     RawPeer,
     Run,
@@ -170,5 +174,87 @@ def test_should_carry_messages_of_full_length_once_the_peer_has_proved_itself(ru
                 assert alice.say(Seat(1), message)
             await bob.listener.until(lambda: len(bob.listener.messages) >= 3)
             assert bob.listener.messages[-1][1] == message
+
+    run(test())
+
+
+@pytest.mark.parametrize("is_much", [False, True], ids=["a little", "much"])
+def test_a_peer_that_does_not_read_should_not_hold_up_the_end(run: Run, *, is_much: bool) -> None:
+    """A little is waited for until a limit; with much outstanding the socket is cut off at once."""
+
+    async def test() -> None:
+        limits = impatient(silence_timeout_s=60, close_timeout_s=1000.0 if is_much else 0.02)
+        bob = alone(1, settings=limits)
+        alice = LinkedMember(0, [1, bob.port])
+        async with running(bob):
+            peer = await RawPeer.connect(bob)
+            await peer.shake_hands(bob, handshake_of(alice))
+            await bob.listener.heard("up 0 10")
+            peer.writer.transport.pause_reading()  # type: ignore[attr-defined] # a ReadTransport
+            link = bob.links._links[Seat(0)]
+            transport = link._transport
+            assert transport is not None
+            piece = b"".join(encode_message(Founded(1))) * 100
+            while transport.get_write_buffer_size() <= (_BACKLOG_BYTES_MAX if is_much else 0):
+                assert link.send([piece])
+                link.flush()
+            async with asyncio.timeout(PATIENCE_S):
+                await bob.links.close()
+            await peer.close()
+
+    run(test())
+
+
+def test_a_connection_of_which_the_loop_never_tells_the_end_should_not_hold_up_the_end(
+    run: Run,
+) -> None:
+    """uvloop says nothing of a socket whose attempt to connect was cancelled as it succeeded."""
+
+    class Forgotten(asyncio.Transport):
+        is_cut = False
+
+        def write(self, data: bytes | bytearray | memoryview) -> None:
+            assert data
+
+        def get_write_buffer_size(self) -> int:
+            return 0
+
+        def close(self) -> None:
+            pass
+
+        def abort(self) -> None:
+            self.is_cut = True
+
+    async def test() -> None:
+        alice = alone()
+        async with running(alice):
+            connection, transport = alice.links._new_connection(Seat(1)), Forgotten()
+            connection.connection_made(transport)
+            connection.abandon()
+            assert transport.is_cut
+            async with asyncio.timeout(PATIENCE_S):
+                await alice.links.close()
+
+    run(test())
+
+
+def test_should_hear_nothing_that_comes_behind_what_ended_the_link(run: Run) -> None:
+    async def test() -> None:
+        bob = alone(1)
+        alice = LinkedMember(0, [1, bob.port])
+        async with running(bob):
+            peer = await RawPeer.connect(bob)
+            await peer.shake_hands(bob, handshake_of(alice))
+            await bob.listener.heard("up 0 10")
+            heard = bob.listener.on_message
+
+            def end(sender: PeerLife, message: Message) -> None:
+                heard(sender, message)
+                bob.links.close_link(Seat(0), "as asked")
+
+            bob.listener.on_message = end  # type: ignore[method-assign]
+            await peer.send(b"".join(b"".join(encode_message(Founded(n))) for n in range(3)))
+            await peer.answers_until_close()
+            assert [message for _, message in bob.listener.messages] == [Founded(0)]
 
     run(test())

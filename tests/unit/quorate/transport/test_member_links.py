@@ -330,3 +330,22 @@ def test_close_should_leave_nothing_behind(run: Run) -> None:
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
     run(test())
+
+
+def test_the_end_should_wait_for_nobody_who_has_been_told(run: Run) -> None:
+    """The peer keeps its side open; what is left to send has left, and so the socket goes."""
+
+    async def test() -> None:
+        bob = alone(1, settings=impatient(silence_timeout_s=60, close_timeout_s=1000))
+        alice = LinkedMember(0, [1, bob.port])
+        async with running(bob):
+            peer, stranger = await RawPeer.connect(bob), await RawPeer.connect(bob)
+            await peer.shake_hands(bob, handshake_of(alice))
+            await bob.listener.heard("up 0 10")
+            async with asyncio.timeout(PATIENCE_S):
+                await bob.links.close()
+            for one in (peer, stranger):
+                *_, (kind, payload) = await one.answers_until_close()
+                assert (kind, payload[0]) == (3, LinkRefusal.CLOSING)
+
+    run(test())
