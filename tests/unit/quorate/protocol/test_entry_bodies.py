@@ -56,6 +56,15 @@ def test_any_bytes_are_an_open_or_are_refused(data: bytes) -> None:
     assert encode_session_open(body) == data
 
 
+@given(BODIES, st.binary(min_size=1, max_size=9))
+def test_an_open_that_is_cut_or_has_more_is_refused(body: SessionOpenBody, more: bytes) -> None:
+    """Else a name would be what happens to stand behind it."""
+    data = encode_session_open(body)
+    for wrong in (data + more, *(data[:end] for end in range(len(data)))):
+        with pytest.raises(RemoteProtocolError):
+            decode_session_open(wrong)
+
+
 @given(st.binary(max_size=3))
 def test_any_bytes_are_a_close_or_are_refused(data: bytes) -> None:
     try:

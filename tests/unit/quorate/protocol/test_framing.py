@@ -56,12 +56,15 @@ def test_should_cut_messages_that_arrive_byte_by_byte() -> None:
     assert cut_out == frames
 
 
-def test_should_not_keep_an_object_for_every_byte() -> None:
+@pytest.mark.parametrize("chunk_length", [1, 100, 4095, 4096, 5000])
+def test_should_keep_few_objects_and_copy_little_for_every_chunk(chunk_length: int) -> None:
+    """Neither an object for each byte, nor all that has come before copied with each byte."""
     decoder = FrameDecoder()
     stream = encode(WireFrame(16, 0, bytes(60_000)))
-    for byte in stream[:-1]:
-        assert not list(cut(decoder, bytes([byte])))
+    for start in range(0, len(stream) - chunk_length, chunk_length):
+        assert not list(cut(decoder, stream[start : start + chunk_length]))
     assert len(decoder._pieces) <= 60_000 // 2048
+    assert max(map(len, decoder._pieces)) <= max(4096, chunk_length)
 
 
 def test_should_keep_bytes_of_an_iterator_that_was_not_used_up() -> None:

@@ -5,13 +5,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quorate.errors import LocalProtocolError, RemoteProtocolError
+from quorate.protocol.batch import EGRESS_HEADER_LENGTH as EGRESS_IN_BATCH_HEADER_LENGTH
 from quorate.protocol.entry_bodies import NAME_BYTES_MAX
 from quorate.protocol.fields import OPTIONAL, encode_records
-from quorate.protocol.log_codec import UnknownFormat
+from quorate.protocol.log_codec import FRAME_BYTES_MAX, UnknownFormat
 from quorate.protocol.session_codec import (
     ADDRESS_BYTES_MAX,
     CLIENT_MESSAGE_BYTES_MAX,
     EGRESS_HEADER_LENGTH,
+    EGRESS_MESSAGE_BYTES_MAX,
     HEADER_LENGTH,
     INGRESS_HEADER_LENGTH,
     SEQUENCE_MAX,
@@ -38,6 +40,7 @@ from quorate.protocol.session_messages import (
     Redirect,
     Rewind,
 )
+from quorate.service.outbox import EGRESS_BATCH_BYTES_MAX
 
 u8 = st.integers(0, 2**8 - 1)
 u16 = st.integers(0, 2**16 - 1)
@@ -153,8 +156,23 @@ def test_bytes_that_trickle_in_take_no_more_room_than_their_number() -> None:
     for piece in pieces[:-1]:
         assert splitter.feed(piece) == []
     assert len(splitter._pieces) < 10
+    assert max(map(len, splitter._pieces)) < 2 * 4096, "nor are all copied for each that comes"
     (raw,) = splitter.feed(pieces[-1])
     assert raw.body == message[8:]
+
+
+def test_a_client_takes_the_longest_egress_that_a_member_may_send_it() -> None:
+    """A longer one would be refused, asked for again and refused, for ever."""
+    longest = max(EGRESS_BATCH_BYTES_MAX, EGRESS_IN_BATCH_HEADER_LENGTH + FRAME_BYTES_MAX)
+    assert EGRESS_HEADER_LENGTH + longest <= EGRESS_MESSAGE_BYTES_MAX
+
+
+def test_messages_that_arrive_whole_leave_nothing_behind() -> None:
+    """However long a connection lasts; most clients never send half a message."""
+    splitter = MessageSplitter(CLIENT_MESSAGE_BYTES_MAX)
+    for _ in range(100):
+        assert len(splitter.feed(encode_message(KeepAlive()))) == 1
+    assert (splitter._pieces, splitter.buffered) == ([], 0)
 
 
 @given(st.lists(messages, max_size=8), st.integers(0, 3), st.integers(1, 50))
