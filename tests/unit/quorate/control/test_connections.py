@@ -110,6 +110,26 @@ def test_half_a_request_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, name:
     run(story)
 
 
+def test_nobody_is_called_silent_whose_request_is_being_answered() -> None:
+    """A long poll lasts longer than a first request may take to come."""
+
+    async def story(here: World) -> None:
+        here.answer.clear()
+        reader, writer = await here.connect()
+        while not here.table._idle:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        (judgement,) = here.table._idle.values()
+        writer.write(REQUEST)
+        await here.asked.wait()
+        assert judgement.cancelled()
+        assert not here.table._idle
+        here.answer.set()
+        assert b"200" in await reader.readline()
+        writer.transport.abort()
+
+    run(story)
+
+
 def test_who_has_gone_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "FIRST_REQUEST_TIMEOUT_S", 1000)
 

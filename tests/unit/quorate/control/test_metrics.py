@@ -12,8 +12,10 @@ from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from quorate.control.metrics import (
+    COUNTERS,
     REFUSED_LABELS_MAX,
     SYNC_BUCKETS_S,
+    TURN_BUCKETS_S,
     DurationHistogram,
     Metrics,
     MetricsCollector,
@@ -159,6 +161,27 @@ def test_durations_beyond_every_bucket_still_count() -> None:
     assert seen["quorate_sync_duration_seconds_count"] == 1
     assert seen["quorate_sync_duration_seconds_sum"] == 60
     assert seen["quorate_loop_turn_duration_seconds_bucket{le=0.001}"] == 1
+
+
+def test_counters_begin_at_zero_with_every_start() -> None:
+    """A rate over a restart would show what never happened."""
+    begun = {
+        name: value
+        for name, value in scrape(Metrics(), STATUS).items()
+        if name.startswith("quorate_") and re.search(r"_(total|count|sum|bucket)\b", name)
+    }
+    assert {name for name, value in begun.items() if value} == set()
+    assert {f"{counter.name}_total" for counter in COUNTERS} <= begun.keys()
+
+
+@pytest.mark.parametrize("bounds", [SYNC_BUCKETS_S, TURN_BUCKETS_S])
+def test_a_longer_duration_is_in_no_lower_bucket(bounds: tuple[float, ...]) -> None:
+    """Bounds out of order would count in the wrong place, and Prometheus would refuse them."""
+    assert list(bounds) == sorted(set(bounds))
+    for bound in bounds:
+        histogram = DurationHistogram(bounds)
+        histogram.observe_ns(round(bound * 1e9))
+        assert next(le for le, count in histogram.buckets() if count) == repr(bound)
 
 
 def families() -> Iterator[Metric]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import zlib
 from collections.abc import Awaitable, Callable, Coroutine
 
@@ -18,6 +19,7 @@ from quorate.control.port import Health
 from quorate.control.server import ControlServer, parse_wait
 from quorate.control.status import MemberState
 from quorate.errors import AdminRejected, AuthenticationRejected, NotConnected, RemoteProtocolError
+from quorate.runtime.signals import END_SIGNALS
 from quorate_runtime.control import STATUS, FakePort, world
 
 TOKEN = "a-token-of-some-length"
@@ -238,6 +240,16 @@ def test_without_a_secret_a_web_page_may_not_act_through_a_browser() -> None:
             code, _ = await here.post("/admin/found", Origin="http://evil.example")
             assert code == 403
             assert here.port.asked == []
+
+    run(story)
+
+
+def test_who_may_not_ask_without_a_token_is_told_so() -> None:
+    async def story() -> None:
+        async with world() as here:
+            here.client._headers = {"Origin": "http://evil.example"}
+            with pytest.raises(AuthenticationRejected, match="for this machine only"):
+                await here.client.found(here.address)
 
     run(story)
 
@@ -496,3 +508,15 @@ def test_a_port_in_use_is_an_os_error() -> None:
 def test_waits_are_read_with_their_unit_and_bounded() -> None:
     assert (parse_wait("20s"), parse_wait("500ms"), parse_wait("3")) == (20, 0.5, 3)
     assert parse_wait("999999s") == server.WAIT_MAX_S
+
+
+def test_what_asks_a_member_to_end_is_not_taken_over_by_its_control_port() -> None:
+    """A server that ends the process by itself would do so with clients and leadership in hand."""
+
+    async def story() -> None:
+        before = {number: signal.getsignal(number) for number in END_SIGNALS}
+        async with world() as here:
+            assert (await here.get("/livez"))[0] == 200
+            assert {number: signal.getsignal(number) for number in END_SIGNALS} == before
+
+    run(story)

@@ -98,6 +98,21 @@ def test_what_a_later_release_adds_is_skipped() -> None:
     assert decode_status(json.dumps(mapping).encode()).state is MemberState.UNKNOWN
 
 
+def test_a_status_that_says_little_promises_nothing() -> None:
+    """What an earlier release does not say is not taken for good news."""
+    said = ("status_version", "version", "cluster_id", "epoch", "member_id", "seat", "start_nonce")
+    mapping = json.loads(encode_status(STATUS))
+    mapping = {key: mapping[key] for key in (*said, "state")}
+    mapping["members"] = [{"seat": 0, "connected": False}]
+    read = decode_status(json.dumps(mapping).encode())
+    assert (read.leader, read.caught_up, read.founded, read.voters) == (None, False, False, ())
+    (row,) = read.members
+    for position in (row.append_position, row.service_position, read.written_position):
+        assert position == 0
+    assert (read.append_position, read.commit_position, read.service_position) == (0, 0, 0)
+    assert (row.last_contact_ms, row.state, read.role) == (-1, "", "follower")
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [
