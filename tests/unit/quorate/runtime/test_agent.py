@@ -158,6 +158,22 @@ def test_a_stall_judges_no_deadline_before_the_sockets_were_read() -> None:
     run(scenario)
 
 
+def test_a_stall_is_told_with_its_length(caplog: pytest.LogCaptureFixture) -> None:
+    """Whoever asks why leadership went finds it in the log."""
+
+    async def scenario(bench: AgentBench, _: Timing) -> None:
+        await bench.pass_time(50)
+        caplog.clear()
+        bench.clock.now += 5 * SECOND
+        bench.agent.on_timer()
+        await bench.turns()
+        (record,) = caplog.records
+        assert vars(record)["event"] == "loop_stalled"
+        assert vars(record)["fields"] == {"seat": 0, "ms": 5_000}
+
+    run(scenario)
+
+
 def test_loop_time_grows_by_at_most_the_stall_bound() -> None:
     async def scenario(bench: AgentBench, _: Timing) -> None:
         before = bench.agent.begin_turn().loop

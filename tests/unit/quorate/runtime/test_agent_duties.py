@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quorate.config import ClusterConstants
-from quorate.consensus.effects import IngressChanged, IngressState
-from quorate.consensus.types import ROOM_UNBOUNDED, LogPosition, Role
+from quorate.consensus.effects import IngressChanged, IngressState, Send
+from quorate.consensus.messages import Founded, Message
+from quorate.consensus.types import ROOM_UNBOUNDED, Instant, LogPosition, Role, Seat
 from quorate.errors import ServiceFailed
 from quorate.runtime.agent import TICK_MAX_NS
 from quorate.service.api import ClientSession, Cluster, ClusteredService, SnapshotInput
@@ -76,6 +77,33 @@ def test_the_loop_sleeps_no_longer_than_the_next_timer_wants_and_never_long(
             await bench.pass_time(7)
 
     run(scenario)
+
+
+@pytest.mark.parametrize("before_ms", [0, 1, 1000])
+def test_a_timer_for_a_time_that_is_over_fires_though_nothing_else_happens(before_ms: int) -> None:
+    """A quiet cluster gives it a frame; it would else wait for whoever sends the next message."""
+
+    class Late(Alarmed):
+        def on_session_message(
+            self, session: ClientSession | None, timestamp: int, message: bytes
+        ) -> None:
+            self.cluster.schedule_timer(1, timestamp - before_ms * MS)
+            self.applied = [message]
+
+        def on_timer(self, timer_id: int, timestamp: int) -> None:
+            self.applied.append(b"fired")
+
+    async def play() -> None:
+        bench = AgentBench(Late())
+        await bench.lead()
+        bench.agent.append_entry(ingress(await bench.open_session(), 1, [b"x"]))
+        await bench.turns()
+        await bench.persist_all()
+        await bench.pass_time(50)
+        await bench.persist_all()
+        assert applied(bench) == [b"x", b"fired"]
+
+    asyncio.run(play())
 
 
 def test_who_waits_for_an_election_wakes_as_often_as_anybody() -> None:
@@ -176,7 +204,16 @@ def test_what_ends_a_leader_at_a_message_is_behind_the_news_of_its_commit(
     told: list[str] = []
 
     async def scenario(bench: AgentBench, session: int) -> None:
-        bench.module.publish_commit = lambda _: told.append("commit")  # type: ignore[method-assign]
+        def publish(_: Instant) -> None:
+            bench.module.core.effects.append(Send(Seat(1), Founded(0)))
+
+        def send(seat: Seat, message: Message) -> bool:
+            told.append(f"{message} to {seat}")
+            return True
+
+        bench.module.publish_commit = publish  # type: ignore[method-assign]
+        bench.links.send = send  # type: ignore[method-assign]
+        bench.links.flush = lambda: told.append("sent") if told else None  # type: ignore[method-assign]
         bench.applier.container._runner._service = Dying()
         bench.agent.append_entry(ingress(session, 1, [b"x"]))
         await bench.turns()
@@ -185,7 +222,7 @@ def test_what_ends_a_leader_at_a_message_is_behind_the_news_of_its_commit(
 
     with pytest.raises(ends_with):
         run(scenario)
-    assert told == ["commit"]
+    assert told == [f"{Founded(0)} to 1", "sent"]
 
 
 def test_only_a_leader_answers() -> None:

@@ -55,3 +55,12 @@ def test_clients_are_told_addresses_by_seat_and_a_leader_only_if_one_is_known() 
         agent.module.leader = leader
         told.append(edge.leader_client_address)
     assert told == [None, "host-0:9010", "host-2:9010", None]
+
+
+def test_what_clients_send_goes_to_the_agent_in_order() -> None:
+    entries: list[bytes] = []
+    agent = SimpleNamespace(append_entry=entries.append)
+    edge = ClientEdge(cast("ConsensusAgent", agent), NodeConfig(), ClusterId(b"c" * 16))
+    for entry in (b"one", b"two"):
+        edge.append_entry(entry)
+    assert entries == [b"one", b"two"]

@@ -141,6 +141,20 @@ def test_the_service_hears_of_a_role_once() -> None:
     run(scenario)
 
 
+@pytest.mark.parametrize("role", Role)
+def test_clients_that_wait_and_who_watches_are_told_of_each_change_of_leader(role: Role) -> None:
+    async def scenario(bench: AgentBench, _: Roles) -> None:
+        news: list[None] = []
+        bench.agent.on_news = lambda: news.append(None)
+        for leader in (Seat(2), None, Seat(1)):
+            before = bench.gateway.calls.count("serving changed"), len(news)
+            bench.effects.carry_out([RoleChanged(role, TERM, leader, "as told")])
+            told = bench.gateway.calls.count("serving changed"), len(news)
+            assert told == (before[0] + 1, before[1] + 1)
+
+    run(scenario)
+
+
 def test_standing_is_counted_as_an_election() -> None:
     async def scenario(bench: AgentBench, _: Roles) -> None:
         bench.effects.carry_out([RoleChanged(Role.CANDIDATE, TERM, None, "stands")])

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quorate.archive.archive import Archive
-from quorate.config import MemberConfig, NodeConfig, SeatAddress
+from quorate.config import ControlConfig, MemberConfig, NodeConfig, SeatAddress
 from quorate.consensus.config import Identity
 from quorate.consensus.core import Core
 from quorate.consensus.effects import Alarm, ServiceDiverged
@@ -352,6 +352,15 @@ def test_a_blank_directory_in_a_known_seat_is_reported_by_the_others() -> None:
         lost = Recovering(RecoveringReason.UNSYNCED, LeadershipTermId(1), LogPosition(64))
         core.hellos[Seat(1)] = replace(hello, recovering=lost)
         assert watched.report.read(1).members[1].state == "recovering"
+        leading = watched.bench.module.leading
+        assert leading is not None
+        leading.progress[Seat(1)] = Progress(StartNonce(1), LOG_START)
+        watched.report._config = replace(
+            make_config(3), control=ControlConfig(ready_lag_bytes_max=0)
+        )
+        assert watched.report.read(1).members[1].state == "recovering", "more than to be behind"
+        core.hellos[Seat(1)] = hello
+        assert watched.report.read(1).members[1].state == "catching-up"
 
     run(scenario)
 
