@@ -99,7 +99,7 @@ class LinkRefusal(IntEnum):
 
     @property
     def label(self) -> str:
-        """The reason as metrics and log lines spell it."""
+        """The reason as messages spell it; in metrics and events it has underscores."""
         return self.name.lower().replace("_", "-")
 
 

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from quorate.errors import LocalProtocolError, RemoteProtocolError
 from quorate.protocol.entry_bodies import (
+    NAME_BYTES_MAX,
+    PRINCIPAL_BYTES_MAX,
     CloseReason,
     SessionOpenBody,
     decode_session_close,
@@ -29,6 +31,11 @@ BODIES = st.builds(
 
 @given(BODIES)
 def test_an_open_comes_back(body: SessionOpenBody) -> None:
+    assert decode_session_open(encode_session_open(body)) == body
+
+
+def test_an_open_may_be_as_long_as_its_limits() -> None:
+    body = SessionOpenBody(bytes(16), bytes(PRINCIPAL_BYTES_MAX), "x" * NAME_BYTES_MAX, 2**32 - 1)
     assert decode_session_open(encode_session_open(body)) == body
 
 
