@@ -62,7 +62,9 @@ def run_member(config: NodeConfig) -> int:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(_Process(prepared).run())
     except BaseExceptionGroup as group:
-        error: BaseException = group
+        # A task that fails in the moment of a halt is told beside it, and says less: why this
+        # member ended has been logged, and its code says whether a restart helps.
+        error: BaseException = group.subgroup(_HaltedError) or group
         while isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]
         return error.code if isinstance(error, _HaltedError) else _log_end(error)

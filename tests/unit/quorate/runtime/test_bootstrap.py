@@ -121,6 +121,30 @@ def test_a_member_that_has_halted_says_why_once(
     assert HALTED not in events(caplog)
 
 
+def test_a_halt_counts_for_more_than_what_fails_in_the_same_moment(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A disk that fails under a write and a read: a restart may help, and no human is called."""
+    read = ExceptionGroup("reads", [CorruptRecord("cut short")])
+    both = ExceptionGroup("tasks", [read, _HaltedError(ExitCode.STORAGE_FAILED)])
+    assert ends_with(both, monkeypatch, early=False) == ExitCode.STORAGE_FAILED
+    assert HALTED not in events(caplog)
+
+
+def test_signals_are_heard_before_anything_that_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A log may take minutes to read, and a supervisor may change its mind meanwhile."""
+    done: list[str] = []
+
+    def prepare_slowly(_: NodeConfig) -> None:
+        done.append("prepared")
+        raise StorageError("enough is known")
+
+    monkeypatch.setattr(bootstrap, "exit_when_asked", lambda: done.append("heard"))
+    monkeypatch.setattr(bootstrap, "prepare", prepare_slowly)
+    assert run_member(NodeConfig()) == ExitCode.STORAGE_FAILED
+    assert done == ["heard", "prepared"]
+
+
 @pytest.mark.parametrize("early", [True, False])
 def test_a_signal_before_there_is_a_member_ends_the_process_in_good_order(
     early: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
