@@ -205,33 +205,57 @@ def test_a_peer_that_does_not_read_should_not_hold_up_the_end(run: Run, *, is_mu
     run(test())
 
 
+class _Noting(asyncio.Transport):
+    """Stands for a socket; notes what it was asked for and tells nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[str] = []
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.calls.append(f"write {len(data)}")
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def close(self) -> None:
+        self.calls.append("close")
+
+    def abort(self) -> None:
+        self.calls.append("abort")
+
+
+@pytest.mark.parametrize("dialled", [None, Seat(1)])
+def test_should_not_begin_with_a_connection_that_comes_up_as_the_member_ends(
+    run: Run, dialled: Seat | None
+) -> None:
+    """Else the end waits for its handshake, or a link comes up behind the end."""
+
+    async def test() -> None:
+        alice = alone()
+        async with running(alice):
+            connection, transport = alice.links._new_connection(dialled), _Noting()
+            await alice.links.close()
+            connection.connection_made(transport)
+            assert transport.calls == ["close"]
+            connection.connection_lost(None)
+            assert not alice.links._connections
+
+    run(test())
+
+
 def test_a_connection_of_which_the_loop_never_tells_the_end_should_not_hold_up_the_end(
     run: Run,
 ) -> None:
     """uvloop says nothing of a socket whose attempt to connect was cancelled as it succeeded."""
 
-    class Forgotten(asyncio.Transport):
-        is_cut = False
-
-        def write(self, data: bytes | bytearray | memoryview) -> None:
-            assert data
-
-        def get_write_buffer_size(self) -> int:
-            return 0
-
-        def close(self) -> None:
-            pass
-
-        def abort(self) -> None:
-            self.is_cut = True
-
     async def test() -> None:
         alice = alone()
         async with running(alice):
-            connection, transport = alice.links._new_connection(Seat(1)), Forgotten()
+            connection, transport = alice.links._new_connection(Seat(1)), _Noting()
             connection.connection_made(transport)
             connection.abandon()
-            assert transport.is_cut
+            assert transport.calls[-1] == "abort"
             async with asyncio.timeout(PATIENCE_S):
                 await alice.links.close()
 
