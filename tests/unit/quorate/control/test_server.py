@@ -13,7 +13,7 @@ import pytest
 
 from quorate.consensus.types import Seat
 from quorate.control import admin, server
-from quorate.control.client import ControlClient
+from quorate.control.client import ControlClient, _read_result
 from quorate.control.metrics import Metrics
 from quorate.control.port import Health
 from quorate.control.server import ControlServer, parse_wait
@@ -455,6 +455,39 @@ def test_a_page_that_is_no_member_is_a_protocol_error() -> None:
         async with world() as here:
             with pytest.raises(RemoteProtocolError, match="HTTP 405"):
                 await here.client._act(here.address, "../status", {}, 1)
+
+    run(story)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"not json",
+        b"\xff",
+        b"[" * 50_000,
+        b"[]",
+        b'{"id": "1", "state": "completed"}',
+        b'{"id": 1, "state": "completed", "reason": ""}',
+    ],
+)
+def test_an_outcome_that_is_none_is_a_protocol_error(answer: bytes) -> None:
+    """Whatever listens there by now: it ends nobody who asks."""
+    with pytest.raises(RemoteProtocolError, match="answered /admin/found with HTTP 200"):
+        _read_result("host:1", "/admin/found", 200, answer)
+
+
+def test_closing_lets_go_of_those_who_say_nothing() -> None:
+    async def story() -> None:
+        served = ControlServer(FakePort(), Metrics(), token=lambda: None)
+        number = await served.start("127.0.0.1", 0)
+        reader, writer = await asyncio.open_connection("127.0.0.1", number)
+        writer.write(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert b" 200 " in await reader.readline()
+        async with asyncio.timeout(20):
+            await served.close()
+            await reader.read()
+        writer.close()
 
     run(story)
 
