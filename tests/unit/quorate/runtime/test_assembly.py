@@ -114,6 +114,19 @@ def test_the_core_gets_its_values_in_its_units(tmp_path: Path, durability: Durab
     run(config, check)
 
 
+def test_the_core_sees_how_the_disk_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a leader whose disk is full or hangs would go on as if it were not."""
+    room, busy_ns = LogPosition(1 << 30), 7 * MS
+    monkeypatch.setattr(assembly.Archive, "room_end", property(lambda _: room))
+    monkeypatch.setattr(assembly.ArchiveWriter, "busy_ns", property(lambda _: busy_ns))
+
+    def check(parts: Assembled) -> None:
+        agent = parts.member.agent
+        assert (agent.room_end(), agent.storage_busy_ns()) == (room, busy_ns)
+
+    run(make_config(tmp_path), check)
+
+
 def test_links_are_told_where_each_member_is_and_how_long_to_wait(tmp_path: Path) -> None:
     def check(parts: Assembled) -> None:
         (identity, addresses), named = parts.made["MemberLinks"]

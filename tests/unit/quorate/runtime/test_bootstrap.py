@@ -86,7 +86,7 @@ def ends_with(error: BaseException, monkeypatch: pytest.MonkeyPatch, *, early: b
         (ServiceFailed("x"), ExitCode.SERVICE_FAILED),
         (MemoryError(), ExitCode.FAILED),
         (OSError("x"), ExitCode.INVARIANT_BROKEN),
-        (AssertionError("x"), ExitCode.INVARIANT_BROKEN),
+        (AssertionError(), ExitCode.INVARIANT_BROKEN),
         (SystemExit(0), ExitCode.SERVICE_FAILED),
         (KeyboardInterrupt(), ExitCode.SERVICE_FAILED),
     ],
@@ -109,6 +109,8 @@ def test_whatever_ends_a_member_is_logged_once_and_has_its_code(
     (told,) = [record for record in caplog.records if vars(record).get("event") == HALTED]
     assert vars(told)["fields"]["exit_code"] == code
     assert vars(told)["fields"]["detail"], "an error without words has its name"
+    is_memory = isinstance(error, MemoryError)
+    assert ("out of memory" in vars(told)["fields"]["detail"]) == is_memory
     assert ("please report it" in caplog.text) == (code is ExitCode.INVARIANT_BROKEN)
 
 
@@ -255,6 +257,24 @@ def test_a_member_that_is_asked_to_end_does_so_in_good_order(
     told = events(caplog)
     ports = told.index("listening")
     assert told[ports:] == ["listening", "member_stopping", "member_stopped"]
+
+
+def test_a_member_on_loopback_listens_there_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody else on the network is to reach a cluster that somebody tries out."""
+    monkeypatch.setattr(bootstrap, "END_SIGNALS", ())
+    hosts: list[str] = []
+
+    async def look(living: Living) -> None:
+        for port in (living.server, living.member.links, living.member.gateway):
+            listener = port._server
+            assert listener is not None
+            hosts.extend(socket.getsockname()[0] for socket in listener.sockets)
+        living.process._asked.set()
+
+    assert live(make_config(tmp_path, free_ports(3)), look, monkeypatch) == ExitCode.ASKED
+    assert hosts == ["127.0.0.1"] * 3
 
 
 @pytest.mark.parametrize("is_stopping", [False, True])

@@ -9,11 +9,14 @@ from typing import cast
 import pytest
 
 from quorate.config import MemberConfig, NodeConfig, SeatAddress
+from quorate.consensus.messages import Founded
 from quorate.consensus.types import ClusterId, Seat
 from quorate.protocol.handshake import LinkRefusal
 from quorate.runtime import edges
 from quorate.runtime.agent import ConsensusAgent
 from quorate.runtime.edges import ClientEdge, LinkEdge
+from quorate.transport.interfaces import LinkInfo
+from quorate_runtime.bench import life
 
 
 def test_a_stranger_who_knocks_all_day_does_not_fill_the_log(
@@ -42,6 +45,20 @@ def test_a_refusal_that_goes_on_is_written_every_ten_seconds(
 
     asyncio.run(story())
     assert len(caplog.records) == 10
+
+
+def test_what_links_tell_reaches_the_agent_in_order() -> None:
+    told: list[tuple[object, ...]] = []
+    names = ("on_link_up", "on_message", "on_link_down", "on_reconnect_refused")
+    noting = {name: lambda *what, name=name: told.append((name, *what)) for name in names}
+    edge = LinkEdge(cast("ConsensusAgent", SimpleNamespace(**noting)))
+    peer, message = life(1), Founded(5)
+    edge.on_link_up(peer, cast("LinkInfo", SimpleNamespace(dialled_here=True)))
+    edge.on_message(peer, message)
+    edge.on_link_down(peer)
+    edge.on_reconnect_refused(Seat(1))
+    expected = ((peer,), (peer, message), (peer,), (Seat(1),))
+    assert told == [(name, *what) for name, what in zip(names, expected, strict=True)]
 
 
 def test_clients_are_told_addresses_by_seat_and_a_leader_only_if_one_is_known() -> None:

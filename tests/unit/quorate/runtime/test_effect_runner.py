@@ -25,6 +25,7 @@ from quorate.consensus.effects import (
     TransferEnded,
 )
 from quorate.consensus.messages import FoundingDiscard
+from quorate.consensus.module import ConsensusModule
 from quorate.consensus.types import (
     BLANK_NODE_STATE,
     LeadershipTermId,
@@ -153,6 +154,27 @@ def test_clients_that_wait_and_who_watches_are_told_of_each_change_of_leader(rol
             assert told == (before[0] + 1, before[1] + 1)
 
     run(scenario)
+
+
+def test_what_is_carried_out_is_logged_with_who_when_and_where(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def scenario(bench: AgentBench, _: Roles) -> None:
+        caplog.clear()
+        caplog.set_level("INFO", "quorate")
+        bench.effects.carry_out([RoleChanged(Role.FOLLOWER, TERM, Seat(2), "heard of it")])
+        (record,) = caplog.records
+        assert vars(record)["event"] == "role_changed"
+        assert vars(record)["fields"] == {
+            "seat": 0,
+            "leadership_term_id": bench.module.term,
+            "log_position": bench.module.core.log.end.position,
+            "role": "follower",
+            "leader": 2,
+            "reason": "heard of it",
+        }
+
+    run(scenario, leads=True)
 
 
 def test_standing_is_counted_as_an_election() -> None:
@@ -308,6 +330,17 @@ def test_a_leader_whose_service_has_diverged_hands_over(leads: bool) -> None:
         assert asked == [None] * leads
 
     run(scenario, leads=leads)
+
+
+def test_a_leader_that_cannot_tell_whose_service_is_right_does_not_serve(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def scenario(bench: AgentBench, _: Roles) -> None:
+        assert is_serving(bench)
+        monkeypatch.setattr(ConsensusModule, "is_undecided", property(lambda _: True))
+        assert not is_serving(bench)
+
+    run(scenario, leads=True)
 
 
 def test_a_member_whose_service_has_diverged_applies_and_serves_no_more() -> None:

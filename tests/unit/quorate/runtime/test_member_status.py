@@ -111,6 +111,10 @@ def test_a_blank_member() -> None:
         assert (status.state, status.status_version) == (MemberState.BLANK, 5)
         assert (status.founded, status.leader, status.voters) == (False, None, ())
         assert [row.connected for row in status.members] == [True, False, False]
+        watched.bench.module.core.links[Seat(1)] = life(1)
+        assert [row.state for row in watched.report.read(5).members] == ["", "", ""], (
+            "before the founding nobody is a stranger"
+        )
         assert not watched.control.ready().ok
         assert watched.control.alive().ok
         assert watched.control.started().ok
