@@ -322,6 +322,7 @@ def test_a_pause_should_end_when_a_link_breaks_that_came_up_meanwhile(run: Run) 
             peer = await RawPeer.connect(alice)
             await peer.shake_hands(alice, handshake_of(bob))
             await alice.listener.heard("up 1 11")
+            assert pauses == [1000.0], "no attempt was made meanwhile"
             alice.links._diallers[Seat(1)]._up_since -= 10_000
             peer.writer.transport.abort()
             await alice.listener.heard("ended 1")
