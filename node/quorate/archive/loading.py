@@ -76,12 +76,24 @@ class Scan:
         self.end = mark_behind(frame)
 
 
+class _Head(NamedTuple):
+    """What the first pages of a file show, and how long it is."""
+
+    name: str
+    base: LogPosition
+    size: int
+    header: SegmentHeader | None
+    watermark: Watermark
+    has_frame: bool
+    """Something stands where the first frame begins."""
+
+
 def find_segments(files: FileSystem, segment_length: int) -> list[SegmentFile]:
     """Look at every file with a segment's name.
 
     Args:
         files: The data directory.
-        segment_length: Bytes of frames in a segment, where no header tells it.
+        segment_length: Bytes of frames in a segment, where no header of the log tells it.
 
     Returns:
         Sorted by base.
@@ -90,29 +102,36 @@ def find_segments(files: FileSystem, segment_length: int) -> list[SegmentFile]:
         ForeignData: A file of another format.
 
     """
-    found = []
+    heads = []
     for name in files.names():
         base = segment_base(name)
         if base is not None:
-            found.append(_examine(files, name, base, segment_length))
-    return found
+            heads.append(_read_head(files, name, base))
+    told = (head.header.segment_length for head in heads if head.header is not None)
+    length = next(told, segment_length)
+    return [_judge(head, length) for head in heads]
 
 
-def _examine(files: FileSystem, name: str, base: LogPosition, length: int) -> SegmentFile:
+def _read_head(files: FileSystem, name: str, base: LogPosition) -> _Head:
     file = files.open(name, writable=False)
     try:
         pages = file.read(0, FRAMES_OFFSET + _PROBE_LENGTH)
         size = file.size()
     finally:
         file.close()
-    header = decode_header(pages)
+    has_frame = not is_zero(pages[FRAMES_OFFSET:])
+    return _Head(name, base, size, decode_header(pages), highest_watermark(pages), has_frame)
+
+
+def _judge(head: _Head, length: int) -> SegmentFile:
+    """Tell what a file is, in a log whose segments have so many bytes of frames."""
+    header = head.header
     # A file becomes a segment at its full length only, so a shorter one has lost something.
-    whole = size >= FRAMES_OFFSET + (length if header is None else header.segment_length)
-    if header is not None and header.base == base and whole:
-        return SegmentFile(name, base, SegmentKind.SOUND, header, highest_watermark(pages))
-    unused = whole and is_zero(pages[FRAMES_OFFSET:])
-    kind = SegmentKind.SPARE if unused else SegmentKind.BROKEN
-    return SegmentFile(name, base, kind, None, NO_WATERMARK)
+    whole = head.size >= FRAMES_OFFSET + (length if header is None else header.segment_length)
+    if header is not None and header.base == head.base and whole:
+        return SegmentFile(head.name, head.base, SegmentKind.SOUND, header, head.watermark)
+    kind = SegmentKind.SPARE if whole and not head.has_frame else SegmentKind.BROKEN
+    return SegmentFile(head.name, head.base, kind, None, NO_WATERMARK)
 
 
 def scan_recording(files: FileSystem, segments: Sequence[SegmentFile], segment_length: int) -> Scan:

@@ -12,7 +12,13 @@ from enum import Enum
 from typing import NamedTuple, TypeVar
 
 from quorate.archive.files import DataFile, FileSystem, storage_error
-from quorate.archive.loading import Scan, SegmentFile, find_segments, scan_recording
+from quorate.archive.loading import (
+    Scan,
+    SegmentFile,
+    SegmentKind,
+    find_segments,
+    scan_recording,
+)
 from quorate.archive.node_state import (
     NODE_STATE_NAME,
     NODE_STATE_TEMPORARY,
@@ -206,10 +212,11 @@ class _Verifier:
                 self._add(name, FindingSeverity.NOTE, detail)
 
     def _check_headless(self, found: SegmentFile) -> None:
-        """Report a file that names no base; its length is not known here."""
+        """Report a file that names no base, as a start judges it, and that to its last byte."""
         with self._open(found.name) as file:
             size = file.size()
-        if size > FRAMES_OFFSET and self._first_nonzero(found.name, FRAMES_OFFSET) is None:
+        unused = found.kind is SegmentKind.SPARE and size > FRAMES_OFFSET
+        if unused and self._first_nonzero(found.name, FRAMES_OFFSET) is None:
             self._add(found.name, FindingSeverity.HEALS, "taken as a segment, but never used")
         else:
             detail = "its header is not valid, or it is cut short"

@@ -50,13 +50,11 @@ def made(driver: ArchiveDriver, count: int) -> tuple[LogFrame, ...]:
     return tuple(frame for row in frames for frame in row)
 
 
-def open_again(
-    disk: SimulatedDisk, *, cluster_id: bytes = CLUSTER, segment_length: int = SEGMENT_LENGTH
-) -> Archive:
+def open_again(disk: SimulatedDisk, *, cluster_id: bytes = CLUSTER) -> Archive:
     return Archive.open(
         disk,
         cluster_id=ClusterId(cluster_id),
-        constants=ClusterConstants(segment_length=segment_length),
+        constants=ClusterConstants(segment_length=SEGMENT_LENGTH),
         durability=Durability.FSYNC,
         boot_id=bytes(16),
         new_member_id=MemberId(b"n" * 16),
@@ -538,15 +536,6 @@ def test_a_node_state_older_than_the_log_is_refused() -> None:
     driver.disk.put("node-state", old)
     with pytest.raises(CorruptRecord, match="term 3"):
         open_again(driver.disk)
-
-
-def test_a_log_keeps_its_segment_length_whatever_the_configuration_says() -> None:
-    driver = started()
-    driver.append([bytes(900)] * 6)
-    driver.close_clean()
-    archive = open_again(driver.disk, segment_length=8192)
-    assert archive.segment_length == SEGMENT_LENGTH
-    assert archive.end == driver.mark(len(driver.frames))
 
 
 def test_a_directory_is_opened_by_one_process_at_a_time() -> None:

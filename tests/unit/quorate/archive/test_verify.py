@@ -14,6 +14,7 @@ from quorate_simulation.disk import SimulatedDisk, SimulatedFile
 
 FIRST = "log-00000000000000000000.seg"
 SECOND = "log-00000000000000004096.seg"
+THIRD = "log-00000000000000008192.seg"
 
 
 def stopped() -> SimulatedDisk:
@@ -116,6 +117,17 @@ def test_a_segment_cut_short_or_of_another_member_is_damage() -> None:
     disk = stopped()
     disk.put(FIRST, other.disk.content(FIRST))
     assert (FIRST, FindingSeverity.DAMAGE) in severities(disk)
+
+
+@pytest.mark.parametrize(
+    ("missing", "severity"), [(0, FindingSeverity.HEALS), (1, FindingSeverity.DAMAGE)]
+)
+def test_a_segment_that_was_never_used_heals_unless_it_is_cut_short(
+    missing: int, severity: FindingSeverity
+) -> None:
+    disk = stopped()
+    disk.put(THIRD, bytes(len(disk.content(SECOND)) - missing))
+    assert severities(disk) == {(THIRD, severity)}
 
 
 def test_a_segment_of_a_later_epoch_is_damage_as_it_is_for_a_start() -> None:
