@@ -29,6 +29,7 @@ from quorate.consensus.types import (
     RecoveringReason,
     TermRecord,
 )
+from quorate_simulation.certain import uncertain_after_start
 from quorate_simulation.disk import SimulatedDisk
 from quorate_simulation.logs import LogBuilder
 
@@ -256,6 +257,8 @@ class ArchiveDriver:
         ]
         if severe:
             raise ModelBroken(f"after a start the verifier finds {severe}")
+        if uncertain := uncertain_after_start(self.disk, archive.end):
+            raise ModelBroken(f"a start has told of what a power cut may take: {uncertain}")
         self.under_way = None
         self.tried = {self.durability}
         self.rewind()

@@ -306,6 +306,29 @@ class SimulatedDisk:
         """Return a file as the page cache shows it."""
         return bytes(self._node(name).data)
 
+    def uncertain(self, name: str) -> dict[int, list[bytes]]:
+        """Return what a power cut may leave of a file instead of what the page cache shows.
+
+        Returns:
+            By the offset of a sector, what it may hold else; only what differs.
+
+        """
+        node = self._node(name)
+        versions = {**node.versions, **{sector: [node.lost[sector]] for sector in node.lost}}
+        found: dict[int, list[bytes]] = {}
+        for sector, held in versions.items():
+            start = sector * SECTOR_LENGTH
+            present = bytes(node.data[start : start + SECTOR_LENGTH])
+            others = [other for version in held if (other := _padded(version)) != _padded(present)]
+            if others:
+                found[start] = others
+        return found
+
+    @property
+    def uncertain_names(self) -> set[str]:
+        """Names that a power cut may take, or bring back."""
+        return {name for old, new, _ in self._unsynced for name in (old, new) if name}
+
     def put(self, name: str, content: bytes) -> None:
         """Place a synced file into the directory."""
         node = _Node()
@@ -365,6 +388,11 @@ class SimulatedDisk:
         if node is None:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
         return node
+
+
+def _padded(content: bytes) -> bytes:
+    """Return a sector's content as a whole sector: what was never written is zeros."""
+    return content.ljust(SECTOR_LENGTH, b"\0")
 
 
 def _apply(names: dict[str, _Node], old: str, new: str, node: _Node | None) -> None:
