@@ -8,6 +8,8 @@ import pytest
 
 from quorate.config import Durability
 from quorate.consensus.effects import AppendToLog
+from quorate.consensus.types import Chain, LogPosition
+from quorate.errors import InvariantBroken, SyncFailed
 from quorate_simulation.archive_driver import ArchiveDriver
 from quorate_simulation.disk import SimulatedDisk
 
@@ -41,3 +43,19 @@ def test_a_sync_of_what_was_written_at_once_reaches_the_disk() -> None:
     assert driver.archive.synced == end
     driver.disk.power_cut(Random(1))
     assert driver.open_archive().recovered.end == end
+
+
+@pytest.mark.parametrize("change", [{"position": LogPosition(64)}, {"previous_chain": Chain(7)}])
+@pytest.mark.parametrize("bad", [0, 1])
+def test_nothing_is_written_at_once_where_a_frame_does_not_follow(
+    change: dict[str, object], bad: int
+) -> None:
+    driver = written_at_once(0)
+    frames = [driver.builder.frame(body)[0] for body in (b"one", b"two")]
+    frames[bad] = frames[bad]._replace(**change)  # type: ignore[arg-type]
+    before = driver.disk.operations
+    with pytest.raises(InvariantBroken, match="cannot stand"):
+        driver.archive.write_at_once([AppendToLog(1, tuple(frames))])
+    assert driver.disk.operations == before
+    with pytest.raises(SyncFailed, match="failed before"):
+        driver.archive.begin_sync()

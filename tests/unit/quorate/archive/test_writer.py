@@ -8,8 +8,10 @@ from random import Random
 
 import pytest
 
+from quorate.archive import writer as writer_module
 from quorate.archive.files import SystemFiles
 from quorate.archive.library_sync import SYNC_SIGNAL, LibrarySync
+from quorate.archive.node_state import NODE_STATE_NAME, SLOT_LENGTH, SLOT_OFFSETS, decode_slot
 from quorate.config import Durability
 from quorate.consensus.effects import StoreNodeState
 from quorate.consensus.types import LogPosition
@@ -148,6 +150,29 @@ def test_a_vote_behind_frames_waits_for_their_sync(tmp_path: Path) -> None:
         assert again.archive.recovered.node_state.founded
         assert again.archive.recovered.end == member.builder.end
         await again.writer.close(clean=False)
+
+    run(test)
+
+
+def test_the_second_copy_of_a_vote_does_not_wait_until_nothing_is_submitted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A busy member is never idle; until the copy is written a rotten slot forgets the vote."""
+
+    async def test() -> None:
+        monkeypatch.setattr(writer_module, "IDLE_INTERVAL_S", 1000.0)
+        disk = SimulatedDisk(Random(1))
+        member = await Member.founded(disk)
+        member.sequence += 1
+        state = member.archive.recovered.node_state._replace(founded=True)
+        member.writer.submit([StoreNodeState(member.sequence, state)])
+
+        def is_founded(offset: int) -> bool:
+            slot = decode_slot(disk.content(NODE_STATE_NAME)[offset : offset + SLOT_LENGTH])
+            return slot is not None and slot.node_state.founded
+
+        await poll(lambda: all(map(is_founded, SLOT_OFFSETS)))
+        await member.writer.close(clean=False)
 
     run(test)
 
