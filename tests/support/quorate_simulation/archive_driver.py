@@ -123,6 +123,7 @@ class ArchiveDriver:
         if self.archive.synced == self.archive.end:
             return None
         mark = self.archive.begin_sync()
+        self._check_watermark_of_append(self.archive.synced)
         if not late:
             self._sync_segment()
         return mark, sum(frame.position < mark.position for frame in self.frames)
@@ -357,8 +358,11 @@ class ArchiveDriver:
 
     def _persist(self, effect: PersistEffect) -> None:
         self.under_way = effect
+        synced = self.archive.synced
         done = self.archive.persist([effect])
         assert done == effect.sequence
+        if isinstance(effect, AppendToLog):
+            self._check_watermark_of_append(synced)
 
     def _confirm(self) -> None:
         """Take over what an operation that has returned promises."""
@@ -369,8 +373,20 @@ class ArchiveDriver:
         if self.archive.durability is Durability.FSYNC:
             assert self.synced_count == len(self.frames)
             self.generation = self.archive.watermark.generation
+        self._check_terms()
         self._check_room()
         self._check_open_files()
+
+    def _check_watermark_of_append(self, synced: LogMark) -> None:
+        """Look that whatever was synced before is covered: rot there is damage, never torn."""
+        if self.archive.watermark.mark.position < synced.position:
+            raise ModelBroken(f"{self.archive.watermark} beside an append, but {synced} was synced")
+
+    def _check_terms(self) -> None:
+        """Compare the term table, by which a truncation is checked, with the frames."""
+        told = self.archive._recording.recording_log.records
+        if told != _terms(self.frames):
+            raise ModelBroken(f"the terms are {_terms(self.frames)}, the recording has {told}")
 
     def _check_room(self) -> None:
         """Compare how far the log can grow, as the leader is told, with the files there are."""

@@ -369,9 +369,10 @@ def test_a_full_disk_stops_the_writer_when_the_spares_are_used_up_and_it_goes_on
     assert not driver.archive.space_low
 
 
-def test_no_space_for_one_of_several_segments_writes_none_of_them() -> None:
+@pytest.mark.parametrize("count", [9, 12])
+def test_no_space_for_one_of_several_segments_writes_none_of_them(count: int) -> None:
     driver = started()
-    frames = made(driver, 12)
+    frames = made(driver, count)
     driver.disk.capacity = driver.disk.used_bytes + 2 * FILE_LENGTH
     begins = driver.archive.end
     with pytest.raises(DiskFull):

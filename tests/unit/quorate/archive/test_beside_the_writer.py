@@ -14,10 +14,11 @@ import pytest
 
 from quorate.archive.recording import Recording
 from quorate.archive.segment import Segment
+from quorate.config import Durability
 from quorate.consensus.types import LogPosition
 from quorate.errors import QuorateError
 from quorate_simulation.archive_driver import ArchiveDriver
-from quorate_simulation.disk import SimulatedDisk
+from quorate_simulation.disk import Operation, SimulatedDisk
 
 
 def member() -> ArchiveDriver:
@@ -102,3 +103,30 @@ def test_a_read_begun_at_any_step_of_a_truncation_is_no_damage(
         lambda step: read_beside_truncation(monkeypatch, step), itertools.count(1)
     )
     assert len(list(steps)) > 3
+
+
+@pytest.mark.parametrize("durability", list(Durability))
+def test_a_read_at_any_step_of_an_append_gives_nothing_that_is_not_written(
+    durability: Durability,
+) -> None:
+    driver = ArchiveDriver(SimulatedDisk(Random(1)), durability=durability)
+    driver.reopen()
+    driver.append([b"founding"])
+    archive, steps = driver.archive, 0
+
+    def read(_: Operation) -> None:
+        nonlocal steps
+        steps += 1
+        data, position = b"", begins
+        while piece := archive.read(position, 1000):
+            data += piece
+            position = LogPosition(position + len(piece))
+        assert position == archive.end.position
+        assert driver.builder.end.position - begins >= len(data)
+
+    for _ in range(3):
+        begins = archive.end.position
+        driver.disk.fault = read
+        driver.append([bytes(900)] * 3)
+        driver.disk.fault = None
+    assert steps > 10

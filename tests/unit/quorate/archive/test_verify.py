@@ -140,6 +140,28 @@ def test_a_segment_of_a_later_epoch_is_damage_as_it_is_for_a_start() -> None:
     assert (SECOND, FindingSeverity.DAMAGE) in severities(disk)
 
 
+def test_a_segment_of_another_length_is_damage_as_it_is_for_a_start() -> None:
+    disk = stopped()
+    content = disk.content(SECOND)
+    header = decode_header(content)
+    assert header is not None
+    shorter = encode_header(header._replace(segment_length=header.segment_length // 2))
+    disk.put(SECOND, shorter + content[len(shorter) :])
+    assert (SECOND, FindingSeverity.DAMAGE) in severities(disk)
+
+
+def test_a_node_state_older_than_the_log_is_damage_as_it_is_for_a_start() -> None:
+    driver = ArchiveDriver(SimulatedDisk(Random(1)))
+    driver.reopen()
+    old = driver.disk.content("node-state")
+    driver.store(driver.state._replace(candidate_term_id=LeadershipTermId(3)))
+    driver.append([b"one"])
+    driver.close_clean()
+    assert severities(driver.disk) == set()
+    driver.disk.put("node-state", old)
+    assert severities(driver.disk) == {("node-state", FindingSeverity.DAMAGE)}
+
+
 def test_a_directory_that_cannot_be_listed_is_an_error_of_ours(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
