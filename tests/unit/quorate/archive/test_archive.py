@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Callable
 from random import Random
 
 import pytest
@@ -113,12 +114,15 @@ def test_effects_are_carried_out_in_order() -> None:
     assert order.index("write nod") > order.index("write log")
 
 
-def test_the_second_copy_of_a_node_state_follows_when_told() -> None:
+@pytest.mark.parametrize("finish", [Archive.finish_node_state, lambda archive: archive.idle(0.0)])
+def test_the_second_copy_of_a_node_state_follows_when_told_or_idle(
+    finish: Callable[[Archive], None],
+) -> None:
     driver = started()
     driver.disk.recorded = []
     driver.store(BLANK_NODE_STATE._replace(candidate_term_id=LeadershipTermId(1)))
     assert kinds(driver.disk) == ["write nod", "sync nod"]
-    driver.archive.finish_node_state()
+    finish(driver.archive)
     assert kinds(driver.disk) == ["write nod", "sync nod"] * 2
 
 

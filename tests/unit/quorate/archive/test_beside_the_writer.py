@@ -105,6 +105,28 @@ def test_a_read_begun_at_any_step_of_a_truncation_is_no_damage(
     assert len(list(steps)) > 3
 
 
+@pytest.mark.parametrize("which", [0, -1])
+@pytest.mark.parametrize(("owner", "step"), [(SimulatedDisk, "open"), (Segment, "read")])
+def test_a_read_that_a_truncation_overtakes_is_no_damage(
+    monkeypatch: pytest.MonkeyPatch, owner: type, step: str, which: int
+) -> None:
+    """It has looked where the log ends; then its file is gone, or zeros stand where it reads."""
+    driver = member()
+    kept = len(driver.frames) // 3
+    frame = driver.frames[kept:][which]
+    reader = SlowReader(driver.archive._recording, frame.position)
+    real = getattr(owner, step)
+
+    def slowly(*arguments: object, **keywords: object) -> object:
+        reader.pause()
+        return real(*arguments, **keywords)
+
+    monkeypatch.setattr(owner, step, slowly)
+    reader.start()
+    driver.truncate(kept)
+    assert reader.finish() in (frame.data, b"")
+
+
 @pytest.mark.parametrize("durability", list(Durability))
 def test_a_read_at_any_step_of_an_append_gives_nothing_that_is_not_written(
     durability: Durability,

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import itertools
 from copy import deepcopy
 from random import Random
@@ -11,9 +12,10 @@ from quorate.archive.repair import last_base
 from quorate.archive.segment import Segment, decode_header, encode_header, segment_name
 from quorate.config import Durability
 from quorate.consensus.types import Chain
+from quorate.errors import SyncFailed
 from quorate_simulation.archive_driver import ArchiveDriver
 from quorate_simulation.certain import CertaintyRules
-from quorate_simulation.disk import SimulatedCrash, SimulatedDisk
+from quorate_simulation.disk import Operation, SimulatedCrash, SimulatedDisk
 
 
 def full_segments(count: int) -> ArchiveDriver:
@@ -54,6 +56,29 @@ def test_an_unused_segment_of_the_same_history_takes_the_next_frame() -> None:
     driver.append([b"no room but there"])
     driver.crash(None)
     driver.reopen()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_header_that_a_failed_sync_kept_from_the_disk_is_written_again(seed: int) -> None:
+    """The page cache shows it; with frames behind it, a power cut would make it damage."""
+    driver = ArchiveDriver(SimulatedDisk(Random(seed)))
+    driver.reopen()
+    driver.append([bytes(driver.segment_length // 4 - 64)] * 4)
+    taken = segment_name(driver.segment_length)
+
+    def fail(operation: Operation) -> OSError | None:
+        is_header = (operation.kind, operation.name) == ("sync", taken)
+        return OSError(errno.EIO, "injected") if is_header else None
+
+    driver.disk.fault = fail
+    with pytest.raises(SyncFailed):
+        driver.append([b"into the next segment"])
+    driver.disk.fault = None
+    driver.crash(None)
+    driver.reopen()
+    driver.append([b"acknowledged"])
+    driver.crash(Random(seed))
+    driver.reopen(power_was_cut=True)
 
 
 def torn_over_two_segments(seed: int) -> ArchiveDriver:
