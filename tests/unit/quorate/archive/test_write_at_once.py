@@ -7,8 +7,8 @@ from random import Random
 import pytest
 
 from quorate.config import Durability
-from quorate.consensus.effects import AppendToLog
-from quorate.consensus.types import Chain, LogPosition
+from quorate.consensus.effects import AppendToLog, StoreNodeState
+from quorate.consensus.types import Chain, LeadershipTermId, LogPosition
 from quorate.errors import InvariantBroken, SyncFailed
 from quorate_simulation.archive_driver import ArchiveDriver
 from quorate_simulation.disk import SimulatedDisk
@@ -59,3 +59,13 @@ def test_nothing_is_written_at_once_where_a_frame_does_not_follow(
     assert driver.disk.operations == before
     with pytest.raises(SyncFailed, match="failed before"):
         driver.archive.begin_sync()
+
+
+@pytest.mark.parametrize("behind", [False, True])
+def test_a_vote_among_frames_is_not_passed_over(*, behind: bool) -> None:
+    driver = written_at_once(0)
+    state = driver.state._replace(candidate_term_id=LeadershipTermId(7))
+    effects = [AppendToLog(1, tuple(driver.builder.frame(b""))), StoreNodeState(2, state)]
+    before = driver.disk.operations, driver.archive.end
+    assert not driver.archive.write_at_once(effects if behind else effects[::-1])
+    assert (driver.disk.operations, driver.archive.end) == before

@@ -15,6 +15,7 @@ from quorate.archive import writer as writer_module
 from quorate.archive.archive import Archive
 from quorate.archive.files import SystemFile, SystemFiles
 from quorate.archive.library_sync import LibrarySync
+from quorate.archive.segment import segment_name
 from quorate.config import Durability
 from quorate.consensus.types import LogPosition
 from quorate.errors import StorageError, SyncFailed
@@ -125,5 +126,31 @@ def test_replicated_waits_for_no_sync_however_long_it_hangs(
         go_on.set()
         await member.writer.close(clean=True)
         assert not member.failures
+
+    run(test)
+
+
+def test_nothing_is_written_on_the_loop_while_idle_work_writes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Both write the watermark: the slot of one that is not durable yet would be passed over."""
+
+    async def test() -> None:
+        disk = SimulatedDisk(Random(1))
+        monkeypatch.setattr(writer_module, "IDLE_INTERVAL_S", 0.01)
+        member = await Member.founded(disk, Durability.REPLICATED)
+        go_on = hang_syncs(disk)
+        disk.recorded = []
+        monkeypatch.setattr(archive_module, "WATERMARK_DELAY_S", 0.0)
+        await poll(
+            lambda: ("sync", segment_name(0)) in [op[:2] for op in disk.recorded or ()],
+        )
+        end = member.archive.end
+        member.submit(b"waits for idle work")
+        assert member.archive.end == end
+        assert member.completed == [1]
+        go_on.set()
+        await member.until(lambda: member.completed == [1, 2])
+        await member.writer.close(clean=True)
 
     run(test)
