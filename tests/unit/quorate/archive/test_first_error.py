@@ -25,3 +25,15 @@ def test_a_segment_that_cannot_be_made_ends_the_archive_unless_it_is_for_space()
     driver.disk.fault = None
     with pytest.raises(SyncFailed, match="failed before"):
         driver.archive.persist([effect])
+
+
+def test_a_sync_that_others_saw_fail_ends_the_archive() -> None:
+    driver = ArchiveDriver(SimulatedDisk(Random(1)))
+    driver.reopen()
+    driver.append([b"founding"])
+    with pytest.raises(SyncFailed, match="syncing the recording"):
+        raise driver.archive.fail(OSError(errno.EIO, "injected"))
+    before = driver.disk.operations
+    with pytest.raises(SyncFailed, match="failed before"):
+        driver.archive.close_clean()
+    assert driver.disk.operations == before

@@ -9,7 +9,14 @@ import pytest
 
 from quorate.archive.loading import find_segments, scan_recording
 from quorate.archive.repair import last_base
-from quorate.archive.segment import Segment, decode_header, encode_header, segment_name
+from quorate.archive.segment import (
+    FRAMES_OFFSET,
+    PIECE_LENGTH,
+    Segment,
+    decode_header,
+    encode_header,
+    segment_name,
+)
 from quorate.config import Durability
 from quorate.consensus.types import Chain
 from quorate.errors import SyncFailed
@@ -79,6 +86,42 @@ def test_a_header_that_a_failed_sync_kept_from_the_disk_is_written_again(seed: i
     driver.append([b"acknowledged"])
     driver.crash(Random(seed))
     driver.reopen(power_was_cut=True)
+
+
+def long_batch(seed: int) -> tuple[ArchiveDriver, list[bytes]]:
+    """Return a founded member, and bodies that are together several pieces of one segment."""
+    driver = ArchiveDriver(SimulatedDisk(Random(seed)), segment_length=8 * PIECE_LENGTH)
+    driver.reopen()
+    driver.append([b"founding"])
+    return driver, [bytes([n]) * (PIECE_LENGTH // 4) for n in range(1, 15)]
+
+
+def test_more_than_a_piece_that_a_failed_sync_kept_from_the_disk_is_written_again() -> None:
+    driver, bodies = long_batch(1)
+    driver.disk.fault = lambda operation: (
+        OSError(errno.EIO, "injected") if operation.kind == "sync" else None
+    )
+    with pytest.raises(SyncFailed):
+        driver.append(bodies)
+    driver.disk.fault = None
+    driver.crash(None)
+    driver.reopen()
+    assert len(driver.frames) == 1 + len(bodies)
+    driver.crash(Random(1))
+    driver.reopen(power_was_cut=True)
+    assert len(driver.frames) == 1 + len(bodies)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_more_than_a_piece_that_tore_is_zeroed(seed: int) -> None:
+    driver, bodies = long_batch(seed)
+    driver.disk.crash_at = driver.disk.operations + 2
+    with pytest.raises(SimulatedCrash):
+        driver.append(bodies)
+    driver.crash(Random(seed))
+    driver.reopen(power_was_cut=True)
+    content = driver.disk.content(segment_name(0))
+    assert not any(content[FRAMES_OFFSET + driver.archive.end.position :])
 
 
 def torn_over_two_segments(seed: int) -> ArchiveDriver:

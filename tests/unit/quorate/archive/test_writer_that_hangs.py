@@ -154,3 +154,23 @@ def test_nothing_is_written_on_the_loop_while_idle_work_writes(
         await member.writer.close(clean=True)
 
     run(test)
+
+
+def test_closing_closes_no_file_under_a_thread_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test() -> None:
+        disk = SimulatedDisk(Random(1))
+        monkeypatch.setattr(archive_module, "SYNC_INTERVAL_S", 0.0)
+        member = await Member.founded(disk, Durability.REPLICATED)
+        go_on = hang_syncs(disk)
+        disk.recorded = []
+        member.submit(b"its sync hangs")
+        await poll(lambda: ("sync", segment_name(0)) in [op[:2] for op in disk.recorded or ()])
+        monkeypatch.setattr(writer_module, "JOIN_TIMEOUT_S", JOIN_TIMEOUT_S)
+        with pytest.raises(StorageError, match="archive-sync hangs"):
+            await member.writer.close(clean=True)
+        current = member.archive._recording.current
+        assert current is not None
+        assert current.file.size() > 0, "the file is open"
+        go_on.set()
+
+    run(test)
