@@ -6,6 +6,7 @@ import pytest
 
 from quorate.archive.loading import Scan, SegmentKind, find_segments, scan_recording
 from quorate.archive.segment import FRAMES_OFFSET, SLOT_OFFSETS, Watermark, encode_slot
+from quorate.config import Durability
 from quorate.consensus.types import Chain, LeadershipTermId, LogMark, LogPosition
 from quorate_simulation.archive_driver import ArchiveDriver
 from quorate_simulation.disk import SimulatedDisk
@@ -84,3 +85,18 @@ def test_slots_of_a_file_without_a_header_do_not_count() -> None:
     assert found.watermark.mark.position <= SEGMENT_LENGTH
     assert found.damaged
     assert found.furthest == driver.mark(len(driver.frames))
+
+
+def test_how_far_damage_may_have_acknowledged_is_seen_over_all_segments() -> None:
+    """In ``replicated`` a watermark may lie segments behind what was acknowledged."""
+    driver = ArchiveDriver(SimulatedDisk(Random(1)), durability=Durability.REPLICATED)
+    driver.reopen()
+    driver.append([b"founding"])
+    driver.append([bytes(900)] * 14)
+    driver.crash(None)
+    driver.disk.flip(FIRST, FRAMES_OFFSET + 40)
+    found = scan(driver.disk)
+    assert found.watermark.mark == driver.mark(1)
+    assert (found.end, found.damaged) == (driver.mark(0), True)
+    assert found.furthest == driver.mark(len(driver.frames))
+    assert found.furthest.position > 3 * SEGMENT_LENGTH

@@ -221,6 +221,25 @@ def test_replicated_is_synced_in_the_background(tmp_path: Path) -> None:
     run(test)
 
 
+def test_what_waits_for_the_thread_is_finished_before_a_writer_is_closed() -> None:
+    async def test() -> None:
+        disk = SimulatedDisk(Random(1))
+        member = Member(disk)
+        go_on = hang_syncs(disk)
+        for _ in range(3):
+            member.submit(b"waits")
+        closing = asyncio.create_task(member.writer.close(clean=True))
+        await asyncio.sleep(0)
+        go_on.set()
+        await closing
+        assert member.completed[-1] == 3
+        again = Member(disk)
+        assert again.archive.recovered.end == member.builder.end
+        await again.writer.close(clean=False)
+
+    run(test)
+
+
 def test_a_call_that_hangs_shows_for_how_long() -> None:
     async def test() -> None:
         disk = SimulatedDisk(Random(1))
