@@ -22,10 +22,11 @@ sys.path.insert(0, str(Path(__file__).parent))
 from mutant import Mutant
 from mutants import ALL as NODE
 from operator_plan import OPERATOR_PLAN
+from recording import RECORDING
 
 ROOT = Path(__file__).resolve().parents[2]
 GATE_TIMEOUT_S = 300
-ALL = (*NODE, *OPERATOR_PLAN)
+ALL = (*NODE, *RECORDING, *OPERATOR_PLAN)
 
 Gate = tuple[str, list[str]]
 
