@@ -134,7 +134,6 @@ class EffectRunner:
                 self._spawn(self._read(effect, asked_by), f"read log for seat {effect.seat}")
             case CloseLink():
                 self._log(Event.FRAME_REFUSED, seat=effect.seat, reason=effect.reason)
-                agent.metrics.refused("member", effect.reason)
                 self._links.close_link(effect.seat, effect.reason)
             case Alarm():
                 self._on_alarm(effect)
