@@ -87,5 +87,5 @@ class MemberProcess:
         except OSError:
             return ""
         lines = [line.strip() for line in text.split("\n") if line.strip()]
-        reasons = [line for line in lines if f" {Event.MEMBER_HALTED.name.lower()}: " in line]
+        reasons = [line for line in lines if f" {Event.MEMBER_HALTED.event_name}: " in line]
         return (reasons or lines or [""])[-1]
