@@ -6,13 +6,16 @@ the one effect under way. ``reopen`` starts a new life and says what is wrong, i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from random import Random
+
+import pytest
 
 from quorate.archive.archive import Archive, PersistEffect
 from quorate.archive.inspect import iterate_frames
 from quorate.archive.loading import find_segments
-from quorate.archive.segment import segment_base, segment_name
+from quorate.archive.segment import Segment, segment_base, segment_name
 from quorate.archive.verify import FindingSeverity, verify_directory
 from quorate.config import ClusterConstants, Durability
 from quorate.consensus.effects import AppendToLog, StoreNodeState, TruncateLog
@@ -89,6 +92,19 @@ class ArchiveDriver:
         self._persist(AppendToLog(self._next(), tuple(frames)))
         self.frames.extend(frames)
         self._confirm()
+
+    @contextmanager
+    def appending_behind_a_sync(self, bodies: Sequence[bytes]) -> Iterator[None]:
+        """Append right behind the next sync of a segment, which does not cover that any more."""
+        with pytest.MonkeyPatch.context() as patched:
+
+            def sync_then_append(segment: Segment) -> None:
+                patched.undo()
+                segment.sync()
+                self.append(bodies)
+
+            patched.setattr(Segment, "sync", sync_then_append)
+            yield
 
     def append_beside_syncs(self, batches: Sequence[Sequence[bytes]], random: Random) -> None:
         """Write each batch at once, beside the sync of the one before, as an event loop does.

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-import pytest
-
-from quorate.archive.segment import FRAMES_OFFSET, Segment, segment_name
+from quorate.archive.segment import FRAMES_OFFSET, segment_name
 from quorate.config import Durability
 from quorate_simulation.archive_driver import ArchiveDriver
 from quorate_simulation.disk import SimulatedDisk
@@ -32,16 +30,7 @@ def test_a_full_last_segment_stays_open_for_the_watermark() -> None:
 
 def test_what_is_written_beside_a_sync_into_its_segment_and_the_next_is_synced_later() -> None:
     driver = member(2)
-    sync = Segment.sync
-
-    def write_behind(segment: Segment) -> None:
-        sync(segment)
-        with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(Segment, "sync", sync)
-            driver.append([bytes(900)] * 4)
-
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(Segment, "sync", write_behind)
+    with driver.appending_behind_a_sync([bytes(900)] * 4):
         driver.archive.sync()
     assert driver.archive.synced == driver.mark(2)
     driver.archive.sync()

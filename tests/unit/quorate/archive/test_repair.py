@@ -12,7 +12,6 @@ from quorate.archive.repair import last_base
 from quorate.archive.segment import (
     FRAMES_OFFSET,
     PIECE_LENGTH,
-    Segment,
     decode_header,
     encode_header,
     segment_name,
@@ -136,16 +135,7 @@ def torn_over_two_segments(seed: int) -> ArchiveDriver:
     driver.append([b"founding"])
     driver.store(driver.state._replace(founded=True))
     driver.append([bytes(900)] * 2)
-    sync = Segment.sync
-
-    def write_behind(segment: Segment) -> None:
-        sync(segment)
-        with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(Segment, "sync", sync)
-            driver.append([bytes(900)] * 2)
-
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(Segment, "sync", write_behind)
+    with driver.appending_behind_a_sync([bytes(900)] * 2):
         driver.archive._recording.sync_written()
     driver.append([b"with the watermark"])
     driver.crash(Random(seed))
