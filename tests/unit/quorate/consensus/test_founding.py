@@ -41,6 +41,17 @@ def all_blank() -> Together:
     return together
 
 
+def with_two_frames() -> Together:
+    """Return three members of which two hold founding frames that are not the same."""
+    together = all_blank()
+    other = founding_frame(tuple(Member(m.member_id, m.seat, "x") for m in members_of(3)))
+    together.replace(blank(1, held=HandLog(3, (other,))))
+    together.replace(blank(2, held=HandLog()))
+    together.link(0, 1, 2)
+    together.settle()
+    return together
+
+
 def states(together: Together) -> list[FoundingState]:
     return [together.members[seat].module.founding_state for seat in range(3)]
 
@@ -197,12 +208,7 @@ def test_who_would_forward_a_request_in_vain_is_refused_at_once(*, discard: bool
 
 
 def test_who_forwarded_a_request_learns_that_it_broke_the_founding() -> None:
-    together = all_blank()
-    other = founding_frame(tuple(Member(m.member_id, m.seat, "x") for m in members_of(3)))
-    together.replace(blank(1, held=HandLog(3, (other,))))
-    together.replace(blank(2, held=HandLog()))
-    together.link(0, 1, 2)
-    together.settle()
+    together = with_two_frames()
     assert found(together.members[2]) is None
     together.settle()
     (ended,) = together.members[2].of(FoundingEnded)
@@ -333,12 +339,7 @@ def test_a_seat_that_says_it_is_broken_is_not_founded_with() -> None:
 
 
 def test_two_founding_frames_break_the_founding() -> None:
-    together = all_blank()
-    other = founding_frame(tuple(Member(m.member_id, m.seat, "x") for m in members_of(3)))
-    together.replace(blank(1, held=HandLog(3, (other,))))
-    together.replace(blank(2, held=HandLog()))
-    together.link(0, 1, 2)
-    together.settle()
+    together = with_two_frames()
     assert "two founding frames are held" in str(found(together.members[0]))
     assert found(together.members[1], discard=True) is None
     together.settle()
