@@ -16,6 +16,7 @@ from quorate_operator.errors import Deferred, Unavailable
 from quorate_operator.members import BACKOFF_MAX_S, PAUSE_S, Members, PollProblem, _is_news
 from quorate_operator.planning.observed import Member, Pod
 from quorate_operator.queue import Key
+from quorate_reconciliation.world import pod
 
 CLUSTER = "c" * 32
 KEY = Key("ns", "bank")
@@ -23,28 +24,7 @@ STATUS = MemberStatus(1, "0.1.0", CLUSTER, 0, "d" * 32, 0, "e" * 16, MemberState
 
 
 def pod_at(ip: str, seat: int = 0, uid: str = "pod-0") -> Pod:
-    return Pod(
-        seat=seat,
-        name=f"bank-{seat}",
-        uid=uid,
-        resource_version="1",
-        controller_uid="set",
-        created_s=0.0,
-        deleting=False,
-        scheduled=True,
-        running=True,
-        ready=True,
-        reason="",
-        restarts=0,
-        last_exit_code=None,
-        node="n1",
-        ip=ip,
-        image="quorate:1",
-        input_hash="",
-        role="",
-        term=-1,
-        not_running_since_s=None,
-    )
+    return replace(pod(seat), uid=uid, ip=ip)
 
 
 @dataclass
