@@ -26,6 +26,12 @@ from quorate.consensus.types import (
     Seat,
 )
 
+CLOCKS_ALARM = "clocks_apart"
+CONTRADICTION_ALARM = "recordings_contradict"
+LOSS_ALARM = "possible_loss"
+OFFICE_ALARMS = (CLOCKS_ALARM, CONTRADICTION_ALARM, LOSS_ALARM)
+"""What one leader says of its own term: over with it, the next leader judges anew."""
+
 
 class Leader:
     """One leadership term of this member."""
@@ -88,7 +94,7 @@ class Leader:
         return self._clock.read(self._core.now)
 
     def _majority_walls(self) -> list[int]:
-        """Return the wall clocks known, ours among them; warn where they are far apart.
+        """Return the wall clocks known, ours among them.
 
         A majority at least: each vote and each canvass answer named one.
         """
@@ -96,11 +102,22 @@ class Leader:
         known = core.walls.estimates(core.now)
         walls = [known[seat] for seat in core.other_voters if seat in known]
         walls.append(core.now.wall)
-        apart = max(walls) - min(walls)
-        if apart > core.config.clock_alarm_ns:
-            detail = f"wall clocks of members differ by {apart // 1_000_000} ms"
-            core.alarm("clocks_apart", detail)
         return walls
+
+    def _judge_clocks(self) -> None:
+        """Warn where the wall clocks are far apart as the term begins, and say when that is over.
+
+        Only then, as votes are fresh: a report that has waited in a stalled member's queue makes
+        a clock look late, which must raise no alarm and can only keep one for longer.
+        """
+        core = self._core
+        walls = self._majority_walls()
+        apart, limit = max(walls) - min(walls), core.config.clock_alarm_ns
+        if apart > limit and not self._round:
+            detail = f"wall clocks of members differ by {apart // 1_000_000} ms"
+            core.alarm(CLOCKS_ALARM, detail)
+        elif apart <= limit // 2:
+            core.end_alarm(CLOCKS_ALARM)
 
     # -- replication ----------------------------------------------------------------------
 
@@ -257,6 +274,7 @@ class Leader:
         """Begin a new round: something to everyone, whatever state the stream is in."""
         core = self._core
         core.arm(Deadline.HEARTBEAT, core.config.heartbeat_interval_ns)
+        self._judge_clocks()
         self._round += 1
         for seat, progress in self.progress.items():
             self._send_empty(seat, progress)
@@ -351,7 +369,7 @@ class Leader:
             f"the recordings of seats {self._core.seat} and {seat} differ before {position} in "
             "a term that both hold: one is damaged; run `quorate verify` on both"
         )
-        self._core.alarm("recordings_contradict", detail)
+        self._core.alarm(CONTRADICTION_ALARM, detail)
 
     # -- commit and quorum ----------------------------------------------------------------
 
@@ -406,6 +424,8 @@ class Leader:
         else:
             progress = Progress(peer.start_nonce, self._base_mark, heard_at=progress.heard_at)
             self.progress[peer.seat] = progress
+        if not any(other.unmatchable for other in self.progress.values()):
+            self._core.end_alarm(CONTRADICTION_ALARM)
         self._send_empty(peer.seat, progress)
 
     def on_link_down(self, peer: PeerLife) -> None:

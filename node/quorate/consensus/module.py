@@ -30,7 +30,7 @@ from quorate.consensus.effects import (
 from quorate.consensus.election import Election, log_order
 from quorate.consensus.follower import Follower
 from quorate.consensus.founding import Founding
-from quorate.consensus.leader import Leader
+from quorate.consensus.leader import LOSS_ALARM, OFFICE_ALARMS, Leader
 from quorate.consensus.messages import (
     AppendFrames,
     AppendReport,
@@ -510,7 +510,7 @@ class ConsensusModule(Observed):
             core.set_ingress(IngressState.OPEN)
             if possible_loss:
                 detail = f"term {core.term} began without all that may have been acknowledged"
-                core.alarm("possible_loss", detail)
+                core.alarm(LOSS_ALARM, detail)
             self._digests.repeat()
 
     def _leave_office(self, reason: str) -> None:
@@ -526,7 +526,8 @@ class ConsensusModule(Observed):
         self._transfer = None
         self._room = None
         core.storage_full = False
-        core.end_alarm(FULL_ALARM)
+        for name in (FULL_ALARM, *OFFICE_ALARMS):
+            core.end_alarm(name)
         self._digests.end_term()
         core.disarm(Deadline.HEARTBEAT, Deadline.PUBLISH, Deadline.CHECK_QUORUM, Deadline.TRANSFER)
         core.set_role(Role.FOLLOWER, None, reason)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from quorate.consensus.config import ConsensusConfig
@@ -33,6 +35,7 @@ from quorate_consensus.leaders import frames_to, leading, streaming
 from quorate_consensus.logs import CODEC, HandLog, member_id, node_state
 
 LOST = Recovering(RecoveringReason.DAMAGED, LeadershipTermId(1), LogPosition(64))
+SECOND = 1_000_000_000
 SMALL = ConsensusConfig(
     frame_bytes_max=1024, segment_length=4096, append_bytes_max=1024, window_bytes=2048
 )
@@ -57,29 +60,85 @@ def test_a_term_begins_with_its_frame_and_a_probe_at_its_base() -> None:
     assert leader.of(IngressChanged) == [IngressChanged(IngressState.OPEN)]
 
 
-def test_the_log_begins_its_term_at_the_lower_median_of_the_wall_clocks() -> None:
+def elected_with_walls(*ahead_s: int) -> Driven:
+    """Return a leader whose voters in seats 1, 2 have clocks so many seconds ahead of its own."""
     leader = Driven()
     leader.link(1, 2)
     asked = leader.canvass()
-    for seat, ahead in ((1, 50_000_000_000), (2, -1_000_000_000)):
+    for seat, ahead in enumerate(ahead_s, start=1):
         answer = CanvassAnswer(
             leader.module.term,
             asked.round,
             granted=True,
             end=LOG_START,
             recovering=leader.core.node_state.recovering,
-            wall=leader.now.wall + ahead,
+            wall=leader.now.wall + ahead * SECOND,
         )
         leader.receive(seat, answer)
     leader.core.persisted = leader.sequence
     leader.module._election.won = True
     leader.module._settle_outcome()
     leader.drain()
+    return leader
+
+
+def alarms(leader: Driven) -> list[tuple[str, bool]]:
+    """Return the alarms raised and taken back."""
+    return [(alarm.name, alarm.raised) for alarm in leader.of(Alarm)]
+
+
+def test_the_log_begins_its_term_at_the_lower_median_of_the_wall_clocks() -> None:
+    leader = elected_with_walls(50, -1)
     frame = leader.core.log.frame_at(leader.leader.base)
     assert frame is not None
     assert frame.timestamp == leader.now.wall
     assert leader.leader.log_time() == leader.now.wall
-    assert [alarm.name for alarm in leader.of(Alarm)] == ["clocks_apart"]
+
+
+@pytest.mark.parametrize(
+    ("ahead", "alarmed"),
+    [((50, -1), True), ((-50, 0), True), ((10, 0), False), ((6, -5), True), ((5, -5), False)],
+)
+def test_clocks_far_apart_as_a_term_begins_are_an_alarm(
+    ahead: tuple[int, int],
+    alarmed: bool,
+) -> None:
+    leader = elected_with_walls(*ahead)
+    assert alarms(leader) == [("clocks_apart", True)] * alarmed
+    leader.fire(Deadline.HEARTBEAT)
+    assert alarms(leader) == [("clocks_apart", True)] * alarmed
+
+
+@pytest.mark.parametrize(("ahead_s", "over"), [(0, True), (5, True), (6, False), (-6, False)])
+def test_clocks_well_within_the_limit_again_end_the_alarm(
+    ahead_s: int,
+    over: bool,
+) -> None:
+    leader = elected_with_walls(50, 0)
+    wall = leader.now.wall + ahead_s * SECOND
+    leader.receive(1, replace(report(leader), wall=wall))
+    leader.fire(Deadline.HEARTBEAT)
+    assert (alarms(leader)[-1] == ("clocks_apart", False)) == over
+
+
+def test_a_report_that_waited_long_raises_no_alarm_of_clocks() -> None:
+    leader = elected_with_walls(0, 0)
+    late = replace(report(leader), wall=leader.now.wall - 60 * SECOND)
+    leader.receive(1, late)
+    leader.fire(Deadline.HEARTBEAT)
+    assert alarms(leader) == []
+
+
+def test_what_a_leader_alarmed_of_its_own_term_ends_with_it() -> None:
+    leader = elected_with_walls(50, 0)
+    for name in ("possible_loss", "recordings_contradict"):
+        leader.core.alarm(name, "seen in this term")
+    leader.drain()
+    leader.clear()
+    leader.receive(1, append(leader.module.term + 1, leader.core.log.end))
+    assert leader.has_role(Role.FOLLOWER)
+    names = ("clocks_apart", "recordings_contradict", "possible_loss")
+    assert alarms(leader) == [(name, False) for name in names]
 
 
 # -- replication ------------------------------------------------------------------------------

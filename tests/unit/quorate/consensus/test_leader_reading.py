@@ -234,9 +234,24 @@ def test_term_tables_that_contradict_ours_stop_the_stream_until_the_next_link(wh
     leader.receive(1, report(leader, checked=leader.leader.base))
     assert not frames_to(leader, 1)
     leader.link(1)
+    assert [alarm.raised for alarm in leader.of(Alarm)] == [True, False]
     leader.accept(1)
     leader.propose()
     assert frames_to(leader, 1)
+
+
+def test_recordings_that_contradict_stay_an_alarm_while_one_of_several_does() -> None:
+    log = HandLog()
+    log.begin_term(1)
+    log.add(1)
+    leader = leading(log)
+    end = log.end._replace(chain=log.end.chain ^ 1)  # type: ignore[arg-type]
+    for seat in (1, 2):
+        leader.receive(seat, report(leader, matched=False, checked=0, end=end, terms=log.terms))
+    leader.link(1)
+    assert [alarm.raised for alarm in leader.of(Alarm)] == [True, True]
+    leader.link(2, life=2)
+    assert [alarm.raised for alarm in leader.of(Alarm)] == [True, True, False]
 
 
 def test_nothing_is_read_for_a_member_that_is_gone_or_has_no_room() -> None:
