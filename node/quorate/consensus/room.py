@@ -57,10 +57,10 @@ class LeaderRoom:
         The empty frames of timers wait as clients do: any number of them may be due.
         """
         core = self._core
-        if core.room_end == ROOM_UNBOUNDED:
-            return True
         if frame_type is FrameType.EMPTY and core.storage_full:
             return False
+        if core.room_end == ROOM_UNBOUNDED:
+            return True
         has_room = core.has_room(64 + body_length, core.config.room_reserve_bytes // 2)
         if not has_room:
             self._refused_with = core.room_end

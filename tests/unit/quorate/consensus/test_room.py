@@ -207,8 +207,10 @@ def test_ingress_is_refused_while_no_quorum_has_room() -> None:
     assert not ingress(leader)
     reported(leader, 2, RESERVE - 64)
     assert ingress(leader) == [IngressState.STORAGE_FULL]
+    assert leader.module.propose_empty(leader.now) is Rejection.STORAGE_FULL
     reported(leader, 1, -1)
     assert ingress(leader) == [IngressState.STORAGE_FULL, IngressState.OPEN]
+    assert leader.module.propose_empty(leader.now) is not Rejection.STORAGE_FULL
 
 
 def test_a_full_follower_counts_with_one_that_is_gone_and_the_gone_one_alone_does_not() -> None:
