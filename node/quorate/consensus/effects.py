@@ -133,10 +133,12 @@ class TransferEnded:
 
 @dataclass(frozen=True, slots=True)
 class FoundingEnded:
-    """The outcome of a request to found, as far as this member can tell."""
+    """The outcome of a request to found or to discard, as far as this member can tell."""
 
     completed: bool
     reason: str
+    discarded: bool = False
+    """What has ended the founding is a discard, which may be another's than who waits here."""
 
 
 @dataclass(frozen=True, slots=True)

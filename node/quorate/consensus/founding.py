@@ -212,7 +212,7 @@ class Founding:
             # What it has told us that it holds, or none, or what we have sent it since.
             for chain in sorted({core.hellos[seat].founding_chain} | own):
                 core.send(seat, FoundingDiscard(chain))
-        core.effects.append(FoundingEnded(True, DISCARDED))
+        core.effects.append(FoundingEnded(True, DISCARDED, discarded=True))
         return None
 
     def _drop(self) -> None:
@@ -255,7 +255,7 @@ class Founding:
             asked = self._asked
             self._drop()
             if asked:
-                core.effects.append(FoundingEnded(True, DISCARDED))
+                core.effects.append(FoundingEnded(True, DISCARDED, discarded=True))
 
     def on_stored(self, peer: PeerLife, message: FoundingStored) -> None:
         """Count a seat that durably holds our frame."""

@@ -92,7 +92,8 @@ class MemberControl:
 
     def found(self, *, discard: bool, on_outcome: OnOutcome) -> str | None:
         """Ask for the founding; return why not."""
-        outcomes = self._member.effects.founding_outcomes
+        effects = self._member.effects
+        outcomes = effects.discard_outcomes if discard else effects.founding_outcomes
         log_event(LOGGER, Event.ADMIN_REQUESTED, action="found", discard=discard)
         outcomes.append(on_outcome)
         refused = self._member.agent.request_found(discard=discard)

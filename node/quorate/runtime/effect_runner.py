@@ -83,6 +83,7 @@ class EffectRunner:
         """Carry out what ``agent.module`` decides."""
         self.alarms: dict[str, str] = {}
         self.founding_outcomes: list[Outcome] = []
+        self.discard_outcomes: list[Outcome] = []
         self.transfer_outcomes: list[Outcome] = []
         self._agent = agent
         self._recorder = recorder
@@ -181,16 +182,25 @@ class EffectRunner:
         self._agent.on_news()
 
     def _on_outcome(self, effect: TransferEnded | FoundingEnded) -> None:
-        if isinstance(effect, TransferEnded):
-            waiting, event = self.transfer_outcomes, Event.TRANSFER_ENDED
-        else:
-            waiting, event = self.founding_outcomes, Event.FOUNDING_ENDED
+        is_transfer = isinstance(effect, TransferEnded)
+        event = Event.TRANSFER_ENDED if is_transfer else Event.FOUNDING_ENDED
         self._log(event, completed=effect.completed, reason=effect.reason)
+        if isinstance(effect, TransferEnded):
+            self._end(self.transfer_outcomes, effect.completed, effect.reason)
+        else:
+            # A founding and a discard that wait here each end without success by the other.
+            founded = effect.completed and not effect.discarded
+            self._end(self.founding_outcomes, founded, effect.reason)
+            if effect.completed:
+                self._end(self.discard_outcomes, effect.discarded, effect.reason)
+        self._agent.on_news()
+
+    @staticmethod
+    def _end(waiting: list[Outcome], completed: bool, reason: str) -> None:  # noqa: FBT001
         outcomes = list(waiting)
         waiting.clear()
         for outcome in outcomes:
-            outcome(effect.completed, effect.reason)
-        self._agent.on_news()
+            outcome(completed, reason)
 
     def _on_diverged(self, effect: ServiceDiverged) -> None:
         """Stop applying and serving here; the log goes on being replicated."""

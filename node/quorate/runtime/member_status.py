@@ -47,6 +47,11 @@ _NO_LOG = (
     "quorate recover: bring back members that have theirs"
 )
 
+_OTHER_DIRECTORY = (
+    "the cluster knows this seat with another directory: bring that one back, nothing else can "
+    "take its place"
+)
+
 
 class StatusReport:
     """Tells what one member is, at any time."""
@@ -118,7 +123,7 @@ class StatusReport:
             _storage_word(module.core),
             self._agent.applier.possible_loss,
             self.is_caught_up(self._config.control.ready_lag_bytes_max),
-            len(self._effects.alarms),
+            tuple(sorted(self._effects.alarms)),
         )
 
     def _digest_now(self) -> DigestRow:
@@ -138,12 +143,8 @@ class StatusReport:
                 MemberState.DIVERGED,
                 alarms.get("service_diverged", ""),
             ),
-            (module.is_volume_lost, MemberState.VOLUME_LOST, "the cluster knows another directory"),
-            (
-                module.is_not_a_member,
-                MemberState.NOT_A_MEMBER,
-                "the cluster knows another directory",
-            ),
+            (module.is_volume_lost, MemberState.VOLUME_LOST, _OTHER_DIRECTORY),
+            (module.is_not_a_member, MemberState.NOT_A_MEMBER, _OTHER_DIRECTORY),
             (
                 founding is not FoundingState.FOUNDED,
                 _FOUNDING_STATES.get(founding, MemberState.BLANK),

@@ -218,7 +218,9 @@ def test_who_forwarded_a_request_learns_that_it_broke_the_founding() -> None:
     assert not together.members[1].of(FoundingEnded)
     assert found(together.members[2], discard=True) is None
     together.settle()
-    assert together.members[2].of(FoundingEnded)[1:] == [FoundingEnded(True, DISCARDED)]
+    assert together.members[2].of(FoundingEnded)[1:] == [
+        FoundingEnded(True, DISCARDED, discarded=True)
+    ]
 
 
 def test_a_founded_member_founds_nothing_and_discards_nothing() -> None:
@@ -344,7 +346,7 @@ def test_two_founding_frames_break_the_founding() -> None:
     assert found(together.members[1], discard=True) is None
     together.settle()
     assert states(together) == [FoundingState.BLANK] * 3
-    assert together.members[1].of(FoundingEnded) == [FoundingEnded(True, DISCARDED)]
+    assert together.members[1].of(FoundingEnded) == [FoundingEnded(True, DISCARDED, discarded=True)]
     assert not together.members[2].of(FoundingEnded)
 
 

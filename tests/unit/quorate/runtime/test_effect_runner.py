@@ -236,6 +236,29 @@ def test_outcomes_reach_those_who_asked_for_that_action_only() -> None:
     run(scenario)
 
 
+@pytest.mark.parametrize(
+    ("ended", "found", "discard"),
+    [
+        (FoundingEnded(True, "founded"), True, False),
+        (FoundingEnded(True, "dropped", discarded=True), False, True),
+        (FoundingEnded(False, "broken"), False, None),
+    ],
+)
+def test_a_founding_that_another_discards_has_failed_and_the_reverse(
+    ended: FoundingEnded,
+    found: bool,
+    discard: bool | None,
+) -> None:
+    async def scenario(bench: AgentBench, _: Roles) -> None:
+        told: dict[str, bool] = {}
+        bench.effects.founding_outcomes.append(lambda done, _: told.update(found=done))
+        bench.effects.discard_outcomes.append(lambda done, _: told.update(discard=done))
+        bench.effects.carry_out([ended])
+        assert (told.get("found"), told.get("discard")) == (found, discard)
+
+    run(scenario)
+
+
 def test_frames_read_for_a_follower_go_back_to_the_module_in_parts(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

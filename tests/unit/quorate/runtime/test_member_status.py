@@ -16,7 +16,7 @@ from quorate.archive.archive import Archive
 from quorate.config import ControlConfig, MemberConfig, NodeConfig, SeatAddress
 from quorate.consensus.config import Identity
 from quorate.consensus.core import Core
-from quorate.consensus.effects import Alarm, ServiceDiverged
+from quorate.consensus.effects import Alarm, FoundingEnded, ServiceDiverged
 from quorate.consensus.messages import Hello, Refusal
 from quorate.consensus.progress import Progress
 from quorate.consensus.types import (
@@ -430,6 +430,37 @@ def test_a_status_that_says_something_else_has_another_version(
     run(scenario)
 
 
+def test_an_alarm_in_the_place_of_another_is_news() -> None:
+    async def scenario(watched: Watched) -> None:
+        alarms = watched.bench.effects.alarms
+        alarms.update(one="a")
+        await watched.bench.pass_time(50)
+        before = watched.control.status()
+        del alarms["one"]
+        alarms.update(two="b")
+        await watched.bench.pass_time(50)
+        assert watched.control.status().status_version > before.status_version
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("discard", [False, True])
+def test_a_request_to_found_waits_for_its_own_kind_of_outcome(
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    discard: bool,
+) -> None:
+    async def scenario(watched: Watched) -> None:
+        told: list[bool] = []
+        monkeypatch.setattr(watched.bench.agent, "request_found", lambda **_: None)
+        refused = watched.control.found(discard=discard, on_outcome=lambda d, _: told.append(d))
+        assert refused is None
+        watched.bench.effects.carry_out([FoundingEnded(True, "ended", discarded=True)])
+        assert told == [discard]
+
+    run(scenario)
+
+
 def test_refused_actions_say_why_and_call_nobody() -> None:
     async def scenario(watched: Watched) -> None:
         told: list[tuple[bool, str]] = []
@@ -443,7 +474,7 @@ def test_refused_actions_say_why_and_call_nobody() -> None:
         assert told == [(True, "the cluster is founded already")]
         refused = control.found(discard=True, on_outcome=lambda d, w: told.append((d, w)))
         assert refused is not None
-        assert effects.founding_outcomes == []
+        assert effects.founding_outcomes == effects.discard_outcomes == []
 
     run(scenario)
 
