@@ -124,6 +124,13 @@ def read_slots(file: DataFile) -> tuple[StoredNodeState | None, StoredNodeState 
     return first, second
 
 
+STAYS_OUT = (
+    "it takes no part, nor would an empty directory in its place: bring its own files back, or "
+    "let the cluster go on with the others"
+)
+"""What to do about a member that may have forgotten a vote."""
+
+
 class NodeStateFile:
     """The open file: knows what is stored, and whether the second copy is still owed."""
 
@@ -143,7 +150,7 @@ class NodeStateFile:
             file.close()
             raise CorruptRecord(
                 f"both slots of {NODE_STATE_NAME} are bad: this member no longer knows what it "
-                "voted for; replace it by an empty directory"
+                f"voted for; {STAYS_OUT}"
             )
         self._file = file
         self.stored = max(valid, key=lambda slot: slot.generation)

@@ -15,6 +15,7 @@ from quorate.archive.loading import Scan, SegmentFile, find_segments, scan_recor
 from quorate.archive.node_state import (
     NODE_STATE_NAME,
     NODE_STATE_TEMPORARY,
+    STAYS_OUT,
     NodeStateFile,
     StoredNodeState,
     format_node_state,
@@ -94,7 +95,7 @@ def _format_if_empty(files: FileSystem, life: ThisLife) -> bool:
     if segments:
         raise CorruptRecord(
             f"{NODE_STATE_NAME} is missing beside {segments[0]}: this member no longer knows what "
-            "it voted for; replace it by an empty directory"
+            f"it voted for; {STAYS_OUT}"
         )
     foreign = [name for name in names if name not in HARMLESS and not _is_spare_file(name)]
     if foreign:
@@ -158,7 +159,7 @@ def _check_term(stored: StoredNodeState, scan: Scan) -> None:
     if last > seen:
         raise CorruptRecord(
             f"the log ends in term {last}, but {NODE_STATE_NAME} has seen none above {seen}: it is "
-            "older than the log; replace this member by an empty directory"
+            f"older than the log; {STAYS_OUT}"
         )
 
 
