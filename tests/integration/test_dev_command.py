@@ -101,6 +101,19 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
         terminal.output.close()
 
 
+def look_at_logs(terminal: Terminal) -> None:
+    """Read the recordings of members that have stopped."""
+    log = terminal.run("log", "--messages", "quorate-dev/member-1").stdout
+    assert log.index("'x5'") < log.index("'x6'")
+    frames = terminal.run("log", "--json", "quorate-dev/member-2").stdout.splitlines()
+    assert json.loads(frames[0])["type"] == "founding"
+    end = str(json.loads(frames[-1])["end"])
+    assert terminal.run("log", "--from", end, "quorate-dev/member-2").stdout == ""
+    beyond = terminal.run("log", "--from", "99999999999", "quorate-dev/member-2")
+    assert (beyond.returncode, beyond.stdout) == (2, "")
+    assert f"the end of this log, which is at {end}" in beyond.stderr
+
+
 def test_a_whole_day_with_dev(terminal: Terminal) -> None:
     """Found, use, look, kill a member, stop, start again, go on."""
     terminal.start()
@@ -135,10 +148,7 @@ def test_a_whole_day_with_dev(terminal: Terminal) -> None:
     assert "syncs=library" in journal, "the fast way to sync is not there: some thread was early"
     verified = terminal.run("verify", "quorate-dev/member-1")
     assert verified.returncode == 0, verified.stdout
-    log = terminal.run("log", "--messages", "quorate-dev/member-1").stdout
-    assert log.index("'x5'") < log.index("'x6'")
-    frames = terminal.run("log", "--json", "quorate-dev/member-2").stdout.splitlines()
-    assert json.loads(frames[0])["type"] == "founding"
+    look_at_logs(terminal)
 
     terminal.start("--service", "quorate.examples.calculator:Calculator", "--members", "3")
     terminal.see("Ctrl-C stops")

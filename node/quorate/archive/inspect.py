@@ -50,6 +50,27 @@ def iterate_frames(files: FileSystem, start: LogPosition | None = None) -> Itera
         raise storage_error(error, "reading the recording") from error
 
 
+def log_end(files: FileSystem) -> LogPosition:
+    """Return where the good frames of the last segment end, 0 of an empty log.
+
+    Raises:
+        As ``iterate_frames``.
+
+    """
+    end = LogPosition(0)
+    try:
+        for last in _headers(files)[-1:]:
+            end = last.base
+            mark = LogMark(last.base, LeadershipTermId(0), last.first_chain)
+            for frame in _frames_of(files, last, mark, 0):
+                end = frame.end
+    except FileNotFoundError:
+        return end  # a truncation has just taken the segment
+    except OSError as error:
+        raise storage_error(error, "reading the recording") from error
+    return end
+
+
 def _frames_of(
     files: FileSystem, header: SegmentHeader, mark: LogMark, timestamp: int
 ) -> Iterator[LogFrame]:

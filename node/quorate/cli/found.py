@@ -7,6 +7,7 @@ import asyncio
 import json
 from typing import TYPE_CHECKING
 
+from quorate.cli.arguments import whole_seconds
 from quorate.cli.output import tell
 from quorate.cli.targets import Target, add_target_arguments, control_target
 from quorate.config import CONTROL_PORT
@@ -39,7 +40,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     )
     parser.add_argument(
         "--timeout",
-        type=int,
+        type=whole_seconds,
         default=30,
         metavar="S",
         help="seconds to wait for members that start, and for the founding; default 30",

@@ -7,10 +7,15 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from quorate.cli.arguments import log_position
 from quorate.cli.targets import data_directory
 from quorate.consensus.types import FrameType, LogFrame, LogPosition
-from quorate.errors import ProtocolError
+from quorate.errors import ConfigurationError, ProtocolError
+
+if TYPE_CHECKING:
+    from quorate.archive.files import FileSystem
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -26,7 +31,11 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     )
     parser.add_argument("directory", type=Path, help="data directory, or a member's of quorate dev")
     parser.add_argument(
-        "--from", type=int, dest="start", metavar="POSITION", help="first log position; default 0"
+        "--from",
+        type=log_position,
+        dest="start",
+        metavar="POSITION",
+        help="first log position; default 0",
     )
     parser.add_argument("--entries", action="store_true", help="show the entries of each frame")
     parser.add_argument(
@@ -42,15 +51,26 @@ def run(options: argparse.Namespace) -> int:
     from quorate.archive.inspect import iterate_frames
 
     files = SystemFiles(str(data_directory(options.directory)))
-    start = None if options.start is None else LogPosition(options.start)
+    if options.start is not None:
+        _refuse_beyond_end(files, options.start)
     depth = 2 if options.messages else int(options.entries)
-    for frame in iterate_frames(files, start):
+    for frame in iterate_frames(files, options.start):
         described = describe_frame(frame, depth)
         if options.json:
             print(json.dumps(described))
         else:
             print("\n".join(_lines(described)))
     return 0
+
+
+def _refuse_beyond_end(files: FileSystem, start: LogPosition) -> None:
+    """Complain where there is nothing to print now, nor when the next frame is appended."""
+    from quorate.archive.inspect import log_end
+
+    end = log_end(files)
+    if start > end:
+        text = f"--from {start} is beyond the end of this log, which is at {end}"
+        raise ConfigurationError([text])
 
 
 def describe_frame(frame: LogFrame, depth: int) -> dict[str, object]:

@@ -10,6 +10,7 @@ import threading
 from collections.abc import AsyncIterator
 from concurrent import futures
 
+from quorate.cli.arguments import seconds
 from quorate.cli.output import tell
 from quorate.cli.targets import add_target_arguments, client_addresses
 from quorate.config import CLIENT_PORT
@@ -33,7 +34,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser.add_argument("message", nargs="*", help="default: the lines of standard input")
     add_target_arguments(parser, what="client address", example_port=CLIENT_PORT)
     parser.add_argument(
-        "--timeout", type=float, default=10.0, metavar="S", help="to find a leader; default 10"
+        "--timeout", type=seconds, default=10.0, metavar="S", help="to find a leader; default 10"
     )
     parser.set_defaults(run=run)
 

@@ -41,14 +41,17 @@ def run(options: argparse.Namespace) -> int:
     target = control_target(options)
     statuses = asyncio.run(_ask(target))
     if options.json:
-        print(json.dumps([None if status is None else asdict(status) for status in statuses]))
+        rows = [None if isinstance(status, str) else asdict(status) for status in statuses]
+        print(json.dumps(rows))
     else:
         print("\n".join(render(target.addresses, statuses)))
-    leads = any(status is not None and status.role == "leader" for status in statuses)
-    return 0 if leads and None not in statuses else 1
+    answers = [status for status in statuses if not isinstance(status, str)]
+    leads = any(status.role == "leader" for status in answers)
+    return 0 if leads and len(answers) == len(statuses) else 1
 
 
-async def _ask(target: Target) -> list[MemberStatus | None]:
+async def _ask(target: Target) -> list[MemberStatus | str]:
+    """Return each member's status, or why there is none."""
     from quorate.control.client import ControlClient
 
     async with ControlClient() as client, asyncio.TaskGroup() as group:
@@ -59,17 +62,23 @@ async def _ask(target: Target) -> list[MemberStatus | None]:
     return [task.result() for task in tasks]
 
 
-async def _ask_one(asking: Coroutine[None, None, MemberStatus]) -> MemberStatus | None:
+async def _ask_one(asking: Coroutine[None, None, MemberStatus]) -> MemberStatus | str:
     try:
         return await asking
-    except (NotConnected, RemoteProtocolError):
-        return None
+    except (NotConnected, RemoteProtocolError) as error:
+        return str(error)
 
 
-def render(addresses: Sequence[str], statuses: Sequence[MemberStatus | None]) -> list[str]:
-    """Return the lines of the table, and one line for each thing that needs words."""
+def render(addresses: Sequence[str], statuses: Sequence[MemberStatus | str]) -> list[str]:
+    """Return the lines of the table, and one line for each thing that needs words.
+
+    Args:
+        addresses: Of the members' control ports.
+        statuses: What each of them answered, or why there is no answer.
+
+    """
     leader = max(
-        (status for status in statuses if status and status.role == "leader"),
+        (row for row in statuses if not isinstance(row, str) and row.role == "leader"),
         # One that has been deposed and has not heard of it yet may have the longer log.
         key=lambda status: status.leadership_term_id,
         default=None,
@@ -84,13 +93,12 @@ def render(addresses: Sequence[str], statuses: Sequence[MemberStatus | None]) ->
         for row in rows
     ]
     for status in statuses:
-        if status is not None:
-            lines += _remarks(status)
+        lines += [status] if isinstance(status, str) else _remarks(status)
     return lines
 
 
-def _row(address: str, status: MemberStatus | None, leader_end: int | None) -> Sequence[str]:
-    if status is None:
+def _row(address: str, status: MemberStatus | str, leader_end: int | None) -> Sequence[str]:
+    if isinstance(status, str):
         return ("?", "no answer", *["-"] * (len(COLUMNS) - 3), address)
     lag = "-" if leader_end is None else str(max(0, leader_end - status.append_position))
     return (

@@ -307,7 +307,8 @@ class ClusterClient:
             await self._stop()
             tried = ", ".join(self._dialer.describe_attempts())
             raise NotConnected(
-                f"no leader opened a session within {timeout} s at {tried}"
+                f"no leader opened a session within {timeout} s at {tried}; "
+                "`quorate status` tells what the members say"
             ) from None
         except BaseException:
             await self._stop()

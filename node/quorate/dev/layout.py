@@ -41,6 +41,7 @@ from quorate.config import (
     to_toml,
     validate,
 )
+from quorate.config.addresses import PORT_MAX
 from quorate.consensus.types import CLUSTER_ID_LENGTH, SEATS_MAX, ClusterId, Seat
 from quorate.errors import ConfigurationError, DirectoryInUse
 
@@ -50,6 +51,8 @@ _PORT_LOW, _PORT_HIGH = 20_000, 32_000
 """Below the range from which Linux takes the ports of outgoing connections, so that no
 connection can sit on a member's port while that member is down."""
 _PORT_ATTEMPTS = 200
+_MEMBER_OFFSET, _CONTROL_OFFSET = 10, 20
+"""From a seat's client port on, where the first one is chosen by hand."""
 _OWN_NAMES = {"lock", "secret", "token", ".gitignore", "cluster.json.new"}
 
 
@@ -312,9 +315,16 @@ def _choose_seats(count: int, base_port: int | None) -> tuple[SeatAddress, ...]:
     if not 1 <= count <= SEATS_MAX:
         raise ConfigurationError([f"--members is {count}, not 1 to {SEATS_MAX}"])
     if base_port is not None:
+        last = base_port + _CONTROL_OFFSET + count - 1
+        if base_port < 1 or last > PORT_MAX:
+            text = (
+                f"--base-port is {base_port}: {count} member(s) take ports from it to {last}, "
+                f"which must lie within 1 to {PORT_MAX}"
+            )
+            raise ConfigurationError([text])
         return tuple(
-            SeatAddress(Seat(n), HOST, base_port + n, base_port + 10 + n, base_port + 20 + n)
-            for n in range(count)
+            SeatAddress(Seat(n), HOST, port, port + _MEMBER_OFFSET, port + _CONTROL_OFFSET)
+            for n, port in enumerate(range(base_port, base_port + count))
         )
     wanted = count * PORTS_PER_SEAT
     for _ in range(_PORT_ATTEMPTS):

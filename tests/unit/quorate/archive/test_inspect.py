@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from quorate.archive.inspect import iterate_frames
+from quorate.archive.inspect import iterate_frames, log_end
 from quorate.archive.segment import FRAMES_OFFSET
 from quorate.consensus.types import LogPosition
 from quorate_simulation.archive_driver import ArchiveDriver
@@ -53,6 +53,27 @@ def test_it_stops_before_a_bad_frame() -> None:
 
 def test_an_empty_directory_has_no_frames() -> None:
     assert list(iterate_frames(SimulatedDisk(Random(1)))) == []
+
+
+@pytest.mark.parametrize("count", [1, 3, 4, 10])
+def test_the_end_is_behind_the_last_good_frame(count: int) -> None:
+    driver = ArchiveDriver(SimulatedDisk(Random(1)))
+    driver.reopen()
+    driver.append([bytes(900)] * count)
+    assert log_end(driver.disk) == driver.frames[-1].end
+
+
+def test_the_end_lies_before_a_bad_frame_of_the_last_segment() -> None:
+    driver = started()
+    last = driver.frames[-1]
+    base = last.position // 4096 * 4096
+    assert last.position > base, "the segment holds more than this frame"
+    driver.disk.flip(f"log-{base:020}.seg", FRAMES_OFFSET + last.position - base + 70)
+    assert log_end(driver.disk) == last.position
+
+
+def test_an_empty_directory_ends_at_0() -> None:
+    assert log_end(SimulatedDisk(Random(1))) == 0
 
 
 def test_a_segment_that_is_removed_meanwhile_ends_it() -> None:

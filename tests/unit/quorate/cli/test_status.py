@@ -34,7 +34,7 @@ RECOVERING = MemberStatus(
 
 
 def test_every_member_has_a_row_and_what_needs_words_a_line() -> None:
-    lines = render(("a:1", "b:2", "c:3"), (LEADER, None, RECOVERING))
+    lines = render(("a:1", "b:2", "c:3"), (LEADER, "no answer from b:2: refused", RECOVERING))
     assert [" ".join(line.split()) for line in lines[:4]] == [
         "SEAT STATE TERM LEADER WRITTEN APPEND COMMIT SERVICE LAG DURABILITY CONTROL",
         "0 leader 3 0 1000 900 800 700 100 fsync a:1",
@@ -42,6 +42,7 @@ def test_every_member_has_a_row_and_what_needs_words_a_line() -> None:
         "2 recovering 0 - 0 250 0 0 750 fsync c:3",
     ]
     assert lines[4:] == [
+        "no answer from b:2: refused",
         "seat 2: recovering: damaged",
         "seat 2: this term may lack messages acknowledged before it",
         "seat 2: ALARM clocks: 12 s apart",

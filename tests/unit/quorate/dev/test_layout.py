@@ -47,6 +47,23 @@ def test_a_new_directory_has_a_valid_file_for_each_member(tmp_path: Path) -> Non
     assert (made.path / ".gitignore").read_text() == "*\n"
 
 
+@pytest.mark.parametrize(("base", "members"), [(0, 3), (-5, 1), (65_514, 3), (70_000, 3)])
+def test_ports_beyond_the_last_one_are_refused_in_one_line(
+    tmp_path: Path, base: int, members: int
+) -> None:
+    problem = problem_of(DevOptions(tmp_path, members=members, base_port=base))
+    assert problem.startswith(f"--base-port is {base}: ")
+    assert f"to {base + 20 + members - 1}," in problem
+
+
+@pytest.mark.parametrize(("base", "members"), [(1, 3), (65_513, 3), (65_515, 1)])
+def test_the_first_and_last_ports_that_there_are_can_be_chosen(
+    tmp_path: Path, base: int, members: int
+) -> None:
+    seats = opened(DevOptions(tmp_path, members=members, base_port=base)).seats
+    assert (seats[0].client_port, seats[-1].control_port) == (base, base + 20 + members - 1)
+
+
 def test_secrets_are_for_the_owner_only(tmp_path: Path) -> None:
     made = opened(DevOptions(tmp_path / "dev"))
     for name in ("secret", "token", "cluster.json"):
