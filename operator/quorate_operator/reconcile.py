@@ -47,7 +47,7 @@ from quorate_operator.planning.actions import (
     Transfer,
     WriteIdentity,
 )
-from quorate_operator.planning.observed import Observed
+from quorate_operator.planning.observed import Observed, Resource
 from quorate_operator.queue import Key, Verdict
 from quorate_operator.reasons import Condition, Reason
 
@@ -133,7 +133,11 @@ class Reconciler:
         return verdict
 
     async def _pass(self, key: Key) -> tuple[Verdict, str]:
-        observed = await self._observe(key, live=key in self._to_ask)
+        try:
+            observed = await self._observe(key, live=key in self._to_ask)
+        except Refused as refusal:
+            await self._report_unread(key, refusal)
+            raise
         self._to_ask.discard(key)
         if observed is None:
             self._busy.pop(key, None)
@@ -151,8 +155,9 @@ class Reconciler:
         words = self._hindrance(key, observed, failed, error)
         words = "; ".join(word for word in (words, *self._changed.pop(key, ())) if word)
         if words:
-            status = with_problem(status, Reason.API_REFUSED, words, observed)
-            notes = (*notes, *_refusal(observed, Reason.API_REFUSED, words))
+            resource, now_s = observed.resource, observed.now_s
+            status = with_problem(status, Reason.API_REFUSED, words, resource, now_s)
+            notes = (*notes, *_refusal(resource, Reason.API_REFUSED, words))
         written = False
         has_identity = any(isinstance(step, WriteIdentity) for step in plan.steps)
         if not (done and has_identity) or isinstance(failed, WriteIdentity):
@@ -164,7 +169,7 @@ class Reconciler:
         if isinstance(failed, LabelPod):
             untrue |= {Reason.MEMBER_LABELLED}
         told = (note for note in notes if note.reason not in untrue)
-        await self._tell(observed, tuple(told))
+        await self._tell(observed.resource, tuple(told))
         if error is not None:
             raise error
         await self._label_source(key, observed, plan)
@@ -306,16 +311,27 @@ class Reconciler:
     async def _refuse(self, observed: Observed) -> tuple[Verdict, str]:
         """Do nothing but say that the served schema is too old for this operator."""
         words = "the CustomResourceDefinition is older than this operator: install its release's"
-        status = with_problem(observed.resource.status, Reason.SCHEMA_TOO_OLD, words, observed)
-        await self.actor.report(observed.resource, status)
-        await self._tell(observed, _refusal(observed, Reason.SCHEMA_TOO_OLD, words))
+        await self._report_problem(observed.resource, Reason.SCHEMA_TOO_OLD, words)
         return Verdict(), "refused"
 
-    async def _tell(self, observed: Observed, notes: tuple[Note, ...]) -> None:
+    async def _report_unread(self, key: Key, refusal: Refused) -> None:
+        """Say which read is refused where people look, if the resource itself can be read."""
+        resource = await self.observer.find(key.namespace, key.name)
+        if not isinstance(resource, Absent):
+            await self._report_problem(resource, Reason.API_REFUSED, str(refusal))
+
+    async def _report_problem(self, resource: Resource, reason: Reason, words: str) -> None:
+        """Leave the status as it is but for a problem because of which nothing is planned."""
+        now_s = self.clock.wall() * _S
+        status = with_problem(resource.status, reason, words, resource, now_s)
+        await self.actor.report(resource, status)
+        await self._tell(resource, _refusal(resource, reason, words))
+
+    async def _tell(self, resource: Resource, notes: tuple[Note, ...]) -> None:
         """Tell events; one that cannot be told is only logged."""
         for note in notes:
             try:
-                await self.herald.tell(observed.resource, note)
+                await self.herald.tell(resource, note)
             except LeaseLost:
                 raise
             except OperatorError as error:
@@ -364,10 +380,9 @@ def _bare(step: Transfer | EvictPod | DeletePod) -> Transfer | EvictPod | Delete
     return replace(step, resource_version="")
 
 
-def _refusal(observed: Observed, reason: Reason, words: str) -> tuple[Note, ...]:
+def _refusal(resource: Resource, reason: Reason, words: str) -> tuple[Note, ...]:
     """Return the event of a refusal, none while the recorded status tells of it."""
-    rows = observed.resource.status.conditions
-    is_told = any(row.reason is reason for row in rows)
+    is_told = any(row.reason is reason for row in resource.status.conditions)
     return () if is_told else (Note(reason, words, warning=True),)
 
 

@@ -54,12 +54,9 @@ class Observer:
         Blocking: four rounds of calls, each at most the limit of a call.
 
         """
-        body = await self.api.find(kinds.CLUSTER_SERVICE, namespace, name)
-        if body is None:
-            return Absent("the resource is gone")
-        if lenient.metadata(body).get("deletionTimestamp") is not None:
-            return Absent("the resource is being deleted")
-        resource = read_resource(body)
+        resource = await self.find(namespace, name)
+        if isinstance(resource, Absent):
+            return resource
         monitors_served = await self._monitors_served()
         look = _Look(self.api, namespace, name, resource, monitors_served=monitors_served)
         try:
@@ -92,6 +89,15 @@ class Observer:
             entropy=secrets.token_bytes(ENTROPY_BYTES),
             cluster_domain=self.cluster_domain,
         )
+
+    async def find(self, namespace: str, name: str) -> Resource | Absent:
+        """Return the ClusterService alone; raises as ``observe``."""
+        body = await self.api.find(kinds.CLUSTER_SERVICE, namespace, name)
+        if body is None:
+            return Absent("the resource is gone")
+        if lenient.metadata(body).get("deletionTimestamp") is not None:
+            return Absent("the resource is being deleted")
+        return read_resource(body)
 
     async def _namespace_ends(self, namespace: str) -> bool:
         body = await self.api.find(kinds.NAMESPACE, None, namespace)

@@ -88,6 +88,7 @@ class World:
     notes: list[Note] = field(default_factory=list)
     followed: list[str] = field(default_factory=list)
     may_act: bool = True
+    found_resource: Resource | Absent = field(default_factory=lambda: observed().resource)
     changed: str = ""
     """What becomes of a child that is applied."""
 
@@ -97,6 +98,10 @@ class World:
         if isinstance(look, OperatorError):
             raise look
         return look
+
+    async def find(self, namespace: str, name: str) -> Resource | Absent:
+        self.log.append("find")
+        return self.found_resource
 
     def plan(self, seen: Observed) -> Plan:
         self.log.append("plan")

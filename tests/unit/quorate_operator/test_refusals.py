@@ -16,6 +16,7 @@ from quorate_operator.errors import (
     Refused,
     Unavailable,
 )
+from quorate_operator.kube.observe import Absent
 from quorate_operator.model import ClusterStatus, MemberRow
 from quorate_operator.planning.actions import (
     ApplyChild,
@@ -228,15 +229,52 @@ def test_what_goes_on_being_refused_is_written_and_told_once_whatever_traffic_do
     assert again.count("reconcile_total", result="refused") == 1
 
 
+def unread(recorded: ClusterStatus) -> World:
+    """Return a world in which the claims may not be listed, but the resource can be read."""
+    error = Refused("list persistentvolumeclaims: forbidden")
+    resource = replace(observed().resource, status=recorded)
+    world = World(deque([plan_of()]), deque([error]), found_resource=resource)
+    verdict = reconciled(world)
+    assert (verdict.again_s, verdict.failed) == (REFUSED_S, True)
+    assert "plan" not in world.log
+    return world
+
+
+def test_a_read_that_is_refused_stands_in_the_status_and_is_told_once() -> None:
+    first = unread(RECORDED)
+    (status,) = first.statuses
+    (row,) = (row for row in status.conditions if row.type is Condition.RECONCILED)
+    assert (row.status, row.reason) == (False, Reason.API_REFUSED)
+    assert "list persistentvolumeclaims" in row.message
+    assert [note.reason for note in first.notes] == [Reason.API_REFUSED]
+    again = unread(status)
+    assert [shown.conditions for shown in again.statuses] == [status.conditions]
+    assert again.notes == []
+
+
+@pytest.mark.parametrize("error", [Unavailable("away"), Conflict("changed"), Gone("gone")])
+def test_a_read_that_may_work_next_time_does_not_stand_in_the_status(error: OperatorError) -> None:
+    world = World(deque([plan_of()]), deque([error]))
+    reconciled(world)
+    assert (world.statuses, world.notes, world.log) == ([], [], ["observe"])
+
+
+def test_of_a_resource_that_is_gone_no_refused_read_is_told() -> None:
+    gone = Absent("the resource is gone")
+    world = World(deque([plan_of()]), deque([Refused("pods")]), found_resource=gone)
+    reconciled(world)
+    assert (world.statuses, world.notes) == ([], [])
+
+
 def test_what_lasts_says_since_when() -> None:
     """A time that moved with each pass would be a write with each pass as well."""
-    first = with_problem(RECORDED, Reason.API_REFUSED, "policy x", replace(observed(), now_s=5.0))
-    resource = replace(observed().resource, status=first)
-    later = replace(observed(), now_s=500.0, resource=resource)
-    assert with_problem(RECORDED, Reason.API_REFUSED, "policy x", later) == first
-    other = with_problem(RECORDED, Reason.API_REFUSED, "policy y", later)
+    resource = observed().resource
+    first = with_problem(RECORDED, Reason.API_REFUSED, "policy x", resource, 5.0)
+    later = replace(resource, status=first)
+    assert with_problem(RECORDED, Reason.API_REFUSED, "policy x", later, 500.0) == first
+    other = with_problem(RECORDED, Reason.API_REFUSED, "policy y", later, 500.0)
     assert other.conditions[-1].last_transition == first.conditions[-1].last_transition
-    assert with_problem(RECORDED, Reason.API_REFUSED, "policy x", observed()) != first
+    assert with_problem(RECORDED, Reason.API_REFUSED, "policy x", resource, 0.0) != first
 
 
 @pytest.mark.parametrize(("before", "word"), [("Ready", "Blocked"), ("VolumesLost", "VolumesLost")])
@@ -244,5 +282,6 @@ def test_the_one_word_for_people_does_not_say_ready_while_nothing_can_be_made(
     before: str, word: str
 ) -> None:
     status = replace(RECORDED, state=before)
-    shown = with_problem(status, Reason.API_REFUSED, "forbidden by policy x", observed())
+    words = "forbidden by policy x"
+    shown = with_problem(status, Reason.API_REFUSED, words, observed().resource, 0.0)
     assert shown.state == word
