@@ -24,12 +24,18 @@ BATCHES = st.lists(
 
 
 class Batches:
-    """Makes batches of effects as a consensus module would, on the archive of a driver."""
+    """Makes batches of effects as a consensus module would, on an archive of its own."""
 
-    def __init__(self, driver: ArchiveDriver) -> None:
-        self.driver = driver
-        self.frames: list[LogFrame] = driver.frames
+    def __init__(self) -> None:
+        self.driver = ArchiveDriver(SimulatedDisk(Random(1)), segment_length=SEGMENT_LENGTH)
+        self.driver.reopen()
+        self.archive = self.driver.archive
+        self.frames: list[LogFrame] = self.driver.frames
         self.sequence = 0
+
+    def effects(self, batch: list[tuple[str, object]]) -> list[PersistEffect]:
+        """Return what a batch asks for, in order."""
+        return [self.effect(kind, value) for kind, value in batch]
 
     def effect(self, kind: str, given: object) -> PersistEffect:
         """Return the next effect, and let what comes behind it follow."""
@@ -53,10 +59,8 @@ class Batches:
 def test_as_many_spares_are_reserved_as_a_batch_takes(
     batches: list[list[tuple[str, object]]],
 ) -> None:
-    driver = ArchiveDriver(SimulatedDisk(Random(1)), segment_length=SEGMENT_LENGTH)
-    driver.reopen()
-    archive, made = driver.archive, Batches(driver)
-    spares = archive.spares
+    made = Batches()
+    archive, spares = made.archive, made.archive.spares
     take, taken = spares.take, []
 
     def counted() -> str:
@@ -65,12 +69,12 @@ def test_as_many_spares_are_reserved_as_a_batch_takes(
 
     spares.take = counted  # type: ignore[method-assign]
     for batch in batches:
-        effects = [made.effect(kind, value) for kind, value in batch]
+        effects = made.effects(batch)
         missing = archive._recording.missing_segments(effects)
         taken.clear()
         archive.persist(effects)
         assert len(taken) == missing
-        assert archive.end == driver.mark(len(made.frames))
+        assert archive.end == made.driver.mark(len(made.frames))
 
 
 @settings(deadline=None)
@@ -79,13 +83,12 @@ def test_a_batch_that_was_begun_never_meets_a_full_disk(
     batches: list[list[tuple[str, object]]],
 ) -> None:
     """What is reserved is all: from then on the disk may take nothing more."""
-    driver = ArchiveDriver(SimulatedDisk(Random(1)), segment_length=SEGMENT_LENGTH)
-    driver.reopen()
-    archive, made = driver.archive, Batches(driver)
+    made = Batches()
+    archive, disk = made.archive, made.driver.disk
     for batch in batches:
-        effects = [made.effect(kind, value) for kind, value in batch]
+        effects = made.effects(batch)
         archive._reserve(effects)
-        driver.disk.capacity = driver.disk.used_bytes
+        disk.capacity = disk.used_bytes
         archive.persist(effects)
-        driver.disk.capacity = None
-        assert archive.end == driver.mark(len(made.frames))
+        disk.capacity = None
+        assert archive.end == made.driver.mark(len(made.frames))
