@@ -18,6 +18,8 @@ LOGGER = logging.getLogger("quorate.transport")
 REPEATED_AFTER_S = 10.0
 """A refusal is logged again after this; anybody can cause one as often as he likes, so all are
 counted, and not all are written."""
+_USUAL = frozenset({LinkRefusal.DUPLICATE, LinkRefusal.REPLACED, LinkRefusal.CLOSING})
+"""Two members that dial each other at once, or one that starts or ends: nothing to look at."""
 
 
 class LinkEdge:
@@ -53,9 +55,8 @@ class LinkEdge:
         if now - self._logged_at.get(key, -REPEATED_AFTER_S) < REPEATED_AFTER_S:
             return
         self._logged_at[key] = now
-        log_event(
-            LOGGER, Event.LINK_REFUSED, seat=seat, reason=reason.name.lower(), by_peer=by_peer
-        )
+        event = Event.LINK_GIVEN_UP if reason in _USUAL else Event.LINK_REFUSED
+        log_event(LOGGER, event, seat=seat, reason=reason.name.lower(), by_peer=by_peer)
 
 
 class ClientEdge:

@@ -80,6 +80,9 @@ class Event(Enum):
     REFUSED_BY_MEMBER = EventDefinition(
         505, logging.WARNING, "a member's log does not know this directory"
     )
+    LINK_GIVEN_UP = EventDefinition(
+        506, logging.INFO, "one of two links, or that of a member that ends, was not kept"
+    )
 
     INGRESS_CHANGED = EventDefinition(601, logging.INFO, "clients' messages are taken, held or not")
     SESSION_OPENED = EventDefinition(602, logging.DEBUG, "a client's session began, or resumed")

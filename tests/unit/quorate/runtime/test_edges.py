@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from types import SimpleNamespace
 from typing import cast
 
@@ -45,6 +46,21 @@ def test_a_refusal_that_goes_on_is_written_every_ten_seconds(
 
     asyncio.run(story())
     assert len(caplog.records) == 10
+
+
+@pytest.mark.parametrize("reason", list(LinkRefusal))
+def test_what_happens_at_every_start_and_end_is_no_warning(
+    caplog: pytest.LogCaptureFixture, reason: LinkRefusal
+) -> None:
+    async def story() -> None:
+        LinkEdge(cast("ConsensusAgent", None)).on_refused(Seat(1), reason, by_peer=True)
+
+    caplog.set_level(logging.INFO, "quorate.transport")
+    asyncio.run(story())
+    (record,) = caplog.records
+    usual = (LinkRefusal.DUPLICATE, LinkRefusal.REPLACED, LinkRefusal.CLOSING)
+    assert (record.levelno == logging.INFO) == (reason in usual)
+    assert (record.levelno == logging.WARNING) == (reason not in usual)
 
 
 def test_what_links_tell_reaches_the_agent_in_order() -> None:
