@@ -66,7 +66,7 @@ async def _ask_one(asking: Coroutine[None, None, MemberStatus]) -> MemberStatus 
     try:
         return await asking
     except (NotConnected, RemoteProtocolError) as error:
-        return str(error)
+        return " ".join(str(error).split())  # what is no member may answer with a page
 
 
 def render(addresses: Sequence[str], statuses: Sequence[MemberStatus | str]) -> list[str]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
-from quorate.cli.status import render
+from quorate.cli.status import _ask_one, render
 from quorate.control.status import AlarmRow, MemberState, MemberStatus
+from quorate.errors import RemoteProtocolError
 
 IDENTITY = (1, "0.1.0", "c" * 32, 0, "d" * 32)
 LEADER = MemberStatus(
@@ -47,6 +49,14 @@ def test_every_member_has_a_row_and_what_needs_words_a_line() -> None:
         "seat 2: this term may lack messages acknowledged before it",
         "seat 2: ALARM clocks: 12 s apart",
     ]
+
+
+def test_whatever_answers_in_the_place_of_a_member_is_told_in_one_line() -> None:
+    async def asked() -> MemberStatus:
+        raise RemoteProtocolError("b:2 answered /status with HTTP 404: <html>\n\t<p>No</p>\n")
+
+    said = asyncio.run(_ask_one(asked()))
+    assert said == "b:2 answered /status with HTTP 404: <html> <p>No</p>"
 
 
 def test_columns_line_up_and_no_line_ends_with_blanks() -> None:
