@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import secrets
 from collections.abc import AsyncIterator, Callable, Generator, Sequence
 from dataclasses import dataclass
@@ -140,8 +141,8 @@ class ClusterClient:
             NotConnected: No leader opened the session in time.
             AuthenticationRejected: The members refuse this client.
             SessionClosed: The cluster holds as many sessions as it may.
-            ValueError: There is no address or one is not ``host:port``, the name is too long, or
-                the cluster id is none.
+            ValueError: There is no address or one is not ``host:port``, the name is too long,
+                the cluster id is none, or the timeout is no time to wait.
             TypeError: The addresses are one text instead of a list, or there is an ``on_error``
                 and no ``on_egress``.
 
@@ -149,6 +150,8 @@ class ClusterClient:
         if on_error is not None and on_egress is None:
             raise TypeError("on_error without on_egress: receive() yields errors as well")
         _check(addresses, name, cluster_id)
+        if not 0 < timeout < math.inf:
+            raise ValueError(f"timeout is {timeout}, not a number of seconds above 0")
         build = partial(
             cls,
             addresses,

@@ -512,6 +512,12 @@ def test_what_can_never_be_connected_is_refused_before_anything_happens(
         ClusterClient.connect(addresses, name=name, cluster_id=cluster_id)
 
 
+@pytest.mark.parametrize("timeout", [0, -1.0, float("nan"), float("inf")])
+def test_a_time_in_which_nobody_can_be_reached_is_refused(timeout: float) -> None:
+    with pytest.raises(ValueError, match=f"timeout is {timeout}, not"):
+        ClusterClient.connect(["a:1"], timeout=timeout)
+
+
 def test_whoever_names_one_address_instead_of_a_list_is_told_so() -> None:
     with pytest.raises(TypeError, match=r"a list, such as \['127.0.0.1:9010'\]"):
         ClusterClient.connect("127.0.0.1:9010")
