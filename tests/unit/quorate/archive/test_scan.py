@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from quorate.archive import scan
 from quorate.archive.scan import CHUNK_LENGTH, mark_behind, read_frames
 from quorate.archive.segment import FRAMES_OFFSET, Segment
 from quorate.consensus.types import (
@@ -85,6 +86,54 @@ def test_frames_over_the_ends_of_chunks_are_read_whole() -> None:
     start = mark_behind(frames[1])
     found = read_frames(segment(content, length), start, frames[1].timestamp)
     assert list(found) == frames[2:]
+
+
+def greedy_reads(frames: list[LogFrame], chunk_length: int) -> int:
+    """Return how many chunks it takes where each is used as far as it holds whole frames."""
+    reads, end = 0, 0
+    for made in frames:
+        if made.end > end:
+            reads, end = reads + 1, made.position + chunk_length
+    return reads
+
+
+def test_frames_are_read_whole_however_chunks_cut_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each end of a chunk falls onto each byte: within a header, a body, and on both their ends."""
+    builder = LogBuilder(1024)
+    frames = [
+        made for size in (0, 100, 0, 200, 1, 64, 0, 256) for made in builder.frame(bytes(size))
+    ]
+    content = b"".join(made.data for made in frames)
+    length = len(content)
+    longest = max(len(made.data) for made in frames)
+    read, reads = Segment.read, 0
+
+    def counted(of: Segment, position: LogPosition, at_most: int) -> bytes:
+        nonlocal reads
+        reads += 1
+        return read(of, position, at_most)
+
+    monkeypatch.setattr(Segment, "read", counted)
+    for chunk_length in range(longest, length + 2):
+        monkeypatch.setattr(scan, "CHUNK_LENGTH", chunk_length)
+        # The last frame ends with the segment; or zeros follow that end within a frame's header.
+        for room in (0, 64, 65):
+            reads = 0
+            found = list(read_frames(segment(content, length + room), LOG_START))
+            assert found == frames, chunk_length
+            seen = reads - (room > 0)
+            assert seen <= greedy_reads(frames, chunk_length), chunk_length
+
+
+def test_a_file_that_is_cut_short_holds_the_frames_before_the_cut() -> None:
+    builder = LogBuilder(SEGMENT_LENGTH)
+    frames = [made for size in (0, 100, 64) for made in builder.frame(bytes(size))]
+    content = bytes(FRAMES_OFFSET) + b"".join(made.data for made in frames)
+    for end in range(frames[-1].end + 1):
+        disk = SimulatedDisk(Random(1))
+        disk.put("log", content[: FRAMES_OFFSET + end])
+        cut = Segment(disk.open("log"), LogPosition(0), SEGMENT_LENGTH)
+        assert list(read_frames(cut, LOG_START)) == [made for made in frames if made.end <= end]
 
 
 @given(st.binary(max_size=400))
