@@ -8,6 +8,7 @@ write or sync is unknown until it is read anew, by another process.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from typing import TypeVar
 
 from quorate.archive.files import FileSystem, storage_error
@@ -358,12 +359,21 @@ class Archive:
         self._node_state.finish()
 
     def close(self) -> None:
-        """Let go of the directory as it is, as the end of the process would."""
+        """Let go of the directory as it is, as the end of the process would.
+
+        Raises:
+            StorageError: A file could not be closed; the lock is let go of all the same.
+
+        """
         self._failure = self._failure or InvariantBroken("the archive is closed")
-        self.spares.close()
-        self._recording.close()
-        self._node_state.close()
-        self._files.unlock()
+        try:
+            with ExitStack() as last_first:
+                last_first.callback(self._files.unlock)
+                last_first.callback(self._node_state.close)
+                last_first.callback(self._recording.close)
+                last_first.callback(self.spares.close)
+        except OSError as error:
+            raise storage_error(error, "closing") from error
 
     # ------------------------------------------------------------------------------ status
 

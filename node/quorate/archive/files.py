@@ -270,18 +270,11 @@ class SystemFiles:
         descriptor = os.open(LOCK_NAME, flags, 0o600, dir_fd=self._directory)
         try:
             self._wait_for_lock(descriptor, grace_s)
+            _write_pid(descriptor)
         except BaseException:
             os.close(descriptor)
             raise
         self._lock = descriptor
-        pid = f"{os.getpid()}\n".encode()
-        try:
-            os.pwrite(descriptor, pid, 0)
-            os.ftruncate(descriptor, len(pid))
-        except OSError as error:
-            # For reading only: a full disk must not keep a member from starting.
-            if error.errno not in FULL:
-                raise
 
     def _wait_for_lock(self, descriptor: int, grace_s: float) -> None:
         polls_left = int(grace_s / LOCK_POLL_S)
@@ -339,6 +332,17 @@ def _sync_directory(path: str) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _write_pid(descriptor: int) -> None:
+    pid = f"{os.getpid()}\n".encode()
+    try:
+        os.pwrite(descriptor, pid, 0)
+        os.ftruncate(descriptor, len(pid))
+    except OSError as error:
+        # For reading only: a full disk must not keep a member from starting.
+        if error.errno not in FULL:
+            raise
 
 
 def _try_lock(descriptor: int) -> bool:
