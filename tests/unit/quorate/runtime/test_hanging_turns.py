@@ -55,10 +55,12 @@ def test_turns_that_end_and_a_loop_that_waits_are_nothing_to_tell(
 
 
 def test_what_hangs_is_named_innermost_first(caplog: pytest.LogCaptureFixture) -> None:
-    records = caplog.records
+    records, turns = caplog.records, [0]
 
     def never_returns() -> None:
-        with looking([7], limit_ns=4_000_000):
+        with looking(turns, limit_ns=4_000_000):
+            # Not before: the start of the watch waits for its thread, and is not what hangs.
+            turns.append(7)
             while not records:
                 pass
 
