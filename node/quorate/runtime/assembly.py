@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from uuid import UUID
 
 from quorate.archive.archive import Archive
 from quorate.archive.files import SystemFiles
@@ -294,7 +295,7 @@ def read_boot_id() -> bytes:
 
     """
     try:
-        return bytes.fromhex(BOOT_ID_FILE.read_text().strip().replace("-", ""))
+        return UUID(BOOT_ID_FILE.read_text().strip()).bytes
     except (OSError, ValueError) as error:
         raise StorageError(f"cannot read {BOOT_ID_FILE}: {error}") from error
 

@@ -23,15 +23,27 @@ from quorate.config import (
     TransportConfig,
     validate,
 )
+from quorate.consensus.effects import AppendToLog, StoreNodeState
 from quorate.consensus.module import ConsensusModule
-from quorate.consensus.types import ClusterId, LogPosition, Seat
-from quorate.errors import ConfigurationError
+from quorate.consensus.types import (
+    NOT_RECOVERING,
+    ClusterId,
+    LeadershipTermId,
+    LogPosition,
+    Recovering,
+    RecoveringReason,
+    Seat,
+)
+from quorate.errors import ConfigurationError, StorageError
 from quorate.protocol.handshake import LinkRefusal
 from quorate.runtime import assembly
-from quorate.runtime.assembly import Ends, assemble, prepare, read_secret
+from quorate.runtime.assembly import Ends, assemble, prepare, read_boot_id, read_secret
+from quorate.runtime.exit_codes import ExitCode
+from quorate.runtime.lifecycle import exit_code_of
 from quorate.service.callbacks import CallbackFailure
 from quorate.service.container import REFUSALS
 from quorate.transport.interfaces import LinkSettings
+from quorate_simulation.logs import LogBuilder
 
 MS = 1_000_000
 
@@ -216,3 +228,56 @@ def test_no_file_is_no_secret_but_an_empty_or_a_missing_one_is_a_mistake(tmp_pat
         read_secret(str(tmp_path / "secret"))
     with pytest.raises(ConfigurationError, match="No such file"):
         read_secret(str(tmp_path / "missing"))
+
+
+def test_what_the_directory_held_is_logged_and_a_loss_with_how_far_it_may_have_gone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "quorate")
+    config = make_config(tmp_path)
+    archive = prepare(config).archive
+    builder = LogBuilder(archive.segment_length)
+    lost = Recovering(RecoveringReason.UNSYNCED, LeadershipTermId(4), LogPosition(640))
+    state = archive.recovered.node_state._replace(
+        candidate_term_id=LeadershipTermId(4), recovering=lost
+    )
+    archive.persist([StoreNodeState(1, state), AppendToLog(2, tuple(builder.frame(b"x", 4)))])
+    archive.close()
+    place = {"seat": 3, "log_position": 128, "leadership_term_id": 4}
+    for recovering, more in (
+        (lost, [("recovering_started", {"reason": "unsynced", "may_have_acknowledged": 640})]),
+        (NOT_RECOVERING, []),
+    ):
+        caplog.clear()
+        archive = prepare(config).archive
+        archive.persist([StoreNodeState(1, state._replace(recovering=NOT_RECOVERING))])
+        archive.close()
+        told = [(vars(record)["event"], vars(record)["fields"]) for record in caplog.records]
+        assert told == [
+            ("service_started", {"service": "quorate.examples.echo:Echo"}),
+            ("log_recovered", place | {"recovering": recovering.reason.name.lower()}),
+            *((event, {"seat": 3} | fields) for event, fields in more),
+        ]
+
+
+def test_a_boot_is_named_by_the_sixteen_bytes_of_the_kernel(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = tmp_path / "boot_id"
+    told.write_text("00112233-4455-6677-8899-aabbccddeeff\n")
+    monkeypatch.setattr(assembly, "BOOT_ID_FILE", told)
+    assert read_boot_id() == bytes.fromhex("00112233445566778899aabbccddeeff")
+
+
+@pytest.mark.parametrize("text", [None, "", "\n", "00112233-4455\n", "no boot id"])
+def test_a_member_that_does_not_know_its_boot_does_not_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None
+) -> None:
+    """It could not tell whether the page cache, and what it acknowledged, is still there."""
+    told = tmp_path / "boot_id"
+    if text is not None:
+        told.write_text(text)
+    monkeypatch.setattr(assembly, "BOOT_ID_FILE", told)
+    with pytest.raises(StorageError, match=f"cannot read {told}") as raised:
+        prepare(make_config(tmp_path))
+    assert exit_code_of(raised.value) is ExitCode.STORAGE_FAILED
