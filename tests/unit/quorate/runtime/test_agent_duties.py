@@ -14,6 +14,8 @@ from quorate.consensus.effects import IngressChanged, IngressState, Send
 from quorate.consensus.messages import Founded, Message
 from quorate.consensus.types import ROOM_UNBOUNDED, Instant, LogPosition, Role, Seat
 from quorate.errors import ServiceFailed
+from quorate.protocol.entry_bodies import CloseReason, encode_session_close
+from quorate.protocol.log_codec import EntryType, encode_entry
 from quorate.runtime.agent import TICK_MAX_NS
 from quorate.service.api import ClientSession, Cluster, ClusteredService, SnapshotInput
 from quorate_runtime.bench import MS, AgentBench, appended, ingress
@@ -277,3 +279,74 @@ def test_a_commit_position_that_was_heard_is_never_taken_back() -> None:
         assert applied(bench) == [b"x"]
 
     run(scenario)
+
+
+def test_while_the_recording_is_read_no_turn_asks_for_the_next_one() -> None:
+    async def play() -> None:
+        bench = AgentBench(Alarmed(), tail_bytes=1 << 14)
+        await bench.lead()
+        session = await bench.open_session()
+        for sequence in range(1, 41):
+            bench.agent.append_entry(ingress(session, sequence, [bytes(1000)]))
+            bench.agent._append_entries()
+        read, may_go_on = bench.recorder.read, asyncio.Event()
+
+        async def wait(position: LogPosition, bytes_max: int) -> bytes:
+            await may_go_on.wait()
+            return await read(position, bytes_max)
+
+        bench.applier._read = wait
+        await bench.turns()
+        await bench.persist_all()
+        assert bench.applier.is_behind
+        before = len(bench.gateway.turns)
+        await bench.turns(20)
+        assert len(bench.gateway.turns) == before
+        may_go_on.set()
+        await bench.turns(50)
+        assert not bench.applier.is_behind
+
+    asyncio.run(play())
+
+
+def test_an_input_is_judged_by_the_clocks_of_its_turn_or_of_its_own_time_between_turns() -> None:
+    async def play() -> None:
+        bench = AgentBench(Alarmed())
+        await bench.lead()
+        judged: list[Instant] = []
+        bench.module.on_persisted = lambda now, _: judged.append(now)  # type: ignore[method-assign]
+        for _ in range(2):
+            bench.clock.now += 10 * MS
+            bench.agent.on_persisted(0)
+            assert judged[-1].boottime == bench.clock.now
+            assert judged[-1].wall == bench.clock.wall()
+        assert judged[1].loop == judged[0].loop + 10 * MS
+        instant = bench.agent.begin_turn()
+        bench.clock.now += 10 * MS
+        bench.agent.on_persisted(0)
+        assert judged[-1] is instant, "one turn, one time"
+
+    asyncio.run(play())
+
+
+def test_sessions_that_come_and_go_are_logged_where_they_are_answered(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def play() -> None:
+        caplog.set_level("DEBUG", "quorate.runtime")
+        bench = AgentBench(Alarmed())
+        await bench.lead()
+        caplog.clear()
+        session = await bench.open_session()
+        close = encode_entry(
+            EntryType.SESSION_CLOSE, session, encode_session_close(CloseReason.CLIENT)
+        )
+        bench.agent.append_entry(close)
+        await bench.turns()
+        await bench.persist_all()
+        assert [(vars(record)["event"], vars(record)["fields"]) for record in caplog.records] == [
+            ("session_opened", {"session": session}),
+            ("session_closed", {"session": session, "reason": "client"}),
+        ]
+
+    asyncio.run(play())

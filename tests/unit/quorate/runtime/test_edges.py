@@ -77,6 +77,38 @@ def test_what_links_tell_reaches_the_agent_in_order() -> None:
     assert told == [(name, *what) for name, what in zip(names, expected, strict=True)]
 
 
+@pytest.mark.parametrize("dialled_here", [True, False])
+def test_links_that_come_and_go_are_logged_with_whose_they_are(
+    caplog: pytest.LogCaptureFixture, *, dialled_here: bool
+) -> None:
+    caplog.set_level("INFO", "quorate")
+    ignore = {name: lambda *_: None for name in ("on_link_up", "on_link_down")}
+    edge = LinkEdge(cast("ConsensusAgent", SimpleNamespace(**ignore)))
+    edge.on_link_up(life(2), cast("LinkInfo", SimpleNamespace(dialled_here=dialled_here)))
+    edge.on_link_down(life(2))
+    assert [(vars(record)["event"], vars(record)["fields"]) for record in caplog.records] == [
+        ("link_up", {"seat": 2, "dialled_here": dialled_here}),
+        ("link_down", {"seat": 2}),
+    ]
+
+
+@pytest.mark.parametrize("seat", [None, Seat(2)])
+@pytest.mark.parametrize("by_peer", [True, False])
+def test_a_refusal_is_logged_with_who_refused_whom_and_why(
+    caplog: pytest.LogCaptureFixture, seat: Seat | None, *, by_peer: bool
+) -> None:
+    async def story() -> None:
+        edge = LinkEdge(cast("ConsensusAgent", None))
+        edge.on_refused(seat, LinkRefusal.SECRET, by_peer=by_peer)
+        edge.on_refused(seat, LinkRefusal.SECRET, by_peer=not by_peer)
+
+    asyncio.run(story())
+    assert [(vars(record)["event"], vars(record)["fields"]) for record in caplog.records] == [
+        ("link_refused", {"seat": seat, "reason": "secret", "by_peer": refused_there})
+        for refused_there in (by_peer, not by_peer)
+    ]
+
+
 def test_clients_are_told_addresses_by_seat_and_a_leader_only_if_one_is_known() -> None:
     rows = tuple(SeatAddress(Seat(seat), f"host-{seat}") for seat in (2, 0, 1))
     config = NodeConfig(member=MemberConfig(seats=rows))

@@ -22,6 +22,7 @@ from quorate.consensus.effects import (
     Send,
     ServiceDiverged,
     StoreNodeState,
+    Trace,
     TransferEnded,
 )
 from quorate.consensus.messages import FoundingDiscard
@@ -173,6 +174,54 @@ def test_what_is_carried_out_is_logged_with_who_when_and_where(
             "leader": 2,
             "reason": "heard of it",
         }
+
+    run(scenario, leads=True)
+
+
+@pytest.mark.parametrize(
+    ("effect", "lines"),
+    [
+        (
+            CloseLink(Seat(2), "frames out of order"),
+            [("frame_refused", {"seat": 2, "reason": "frames out of order"})],
+        ),
+        (
+            IngressChanged(IngressState.STORAGE_FULL),
+            [("ingress_changed", {"state": "storage_full"})],
+        ),
+        (Alarm("a", "told"), [("alarm_raised", {"alarm": "a", "detail": "told"})]),
+        (Alarm("a", "", raised=False), [("alarm_cleared", {"alarm": "a"})]),
+        (
+            TransferEnded(completed=False, target=Seat(1), reason="nobody"),
+            [("transfer_ended", {"completed": False, "reason": "nobody"})],
+        ),
+        (
+            FoundingEnded(completed=True, reason="founded"),
+            [("founding_ended", {"completed": True, "reason": "founded"})],
+        ),
+        (
+            Halt(HaltCode.DAMAGED, "bad"),
+            [("member_halted", {"exit_code": int(HaltCode.DAMAGED), "detail": "bad"})],
+        ),
+        (Trace("canvass", (("round", 3),)), [("canvass", {"round": 3})]),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_is_done_is_one_line_with_its_fields_and_where_the_log_was(
+    caplog: pytest.LogCaptureFixture, effect: Effect, lines: list[tuple[str, dict[str, object]]]
+) -> None:
+    async def scenario(bench: AgentBench, _: Roles) -> None:
+        caplog.clear()
+        caplog.set_level("INFO", "quorate")
+        core = bench.module.core
+        place = {
+            "seat": 0,
+            "leadership_term_id": bench.module.term,
+            "log_position": core.log.end.position,
+        }
+        bench.effects.carry_out([effect])
+        found = [(vars(record)["event"], vars(record)["fields"]) for record in caplog.records]
+        assert found == [(event, place | fields) for event, fields in lines]
 
     run(scenario, leads=True)
 
