@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import socket
 
+import aiohttp
 import pytest
 
 from quorate.control.client import ControlClient
+from quorate.control.status import STATUS_BYTES_MAX, encode_status
 from quorate.errors import NotConnected, RemoteProtocolError
+from quorate_runtime.control import STATUS, world
 
 
 async def ask(address: str) -> None:
@@ -48,5 +51,47 @@ def test_a_port_of_another_protocol_is_told_in_one_line() -> None:
                 await ask(f"{host}:{port}")
         expected = "does not speak HTTP: name the control address of a member"
         assert str(raised.value) == f"{host}:{port} {expected}"
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("piece", [1, 100, 10_000])
+def test_a_status_that_comes_in_pieces_is_read_to_its_end(
+    monkeypatch: pytest.MonkeyPatch, piece: int
+) -> None:
+    read = aiohttp.StreamReader.read
+
+    async def read_little(of: aiohttp.StreamReader, at_most: int = -1) -> bytes:
+        return await read(of, min(piece, at_most))
+
+    monkeypatch.setattr(aiohttp.StreamReader, "read", read_little)
+
+    async def scenario() -> None:
+        async with world() as here:
+            assert await here.client.status(here.address) == STATUS
+
+    asyncio.run(scenario())
+
+
+def test_no_more_is_read_than_a_status_may_have() -> None:
+    """Of an answer that announces more and never comes to its end."""
+    body = encode_status(STATUS).ljust(STATUS_BYTES_MAX + 1)
+
+    async def scenario() -> None:
+        is_over = asyncio.Event()
+
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (1 << 40))
+            writer.write(body)
+            await reader.read()
+            writer.close()
+            is_over.set()
+
+        async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+            host, port = server.sockets[0].getsockname()
+            with pytest.raises(RemoteProtocolError, match=f"more than {STATUS_BYTES_MAX} bytes"):
+                await ask(f"{host}:{port}")
+            await is_over.wait()
 
     asyncio.run(scenario())

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from quorate.config import ClusterConstants
 from quorate.consensus.effects import IngressChanged, IngressState, Send
 from quorate.consensus.messages import Founded, Message
-from quorate.consensus.types import ROOM_UNBOUNDED, Instant, LogPosition, Role, Seat
+from quorate.consensus.types import ROOM_UNBOUNDED, FrameType, Instant, LogPosition, Role, Seat
 from quorate.errors import ServiceFailed
 from quorate.protocol.entry_bodies import CloseReason, encode_session_close
 from quorate.protocol.log_codec import EntryType, encode_entry
@@ -350,3 +350,45 @@ def test_sessions_that_come_and_go_are_logged_where_they_are_answered(
         ]
 
     asyncio.run(play())
+
+
+def test_what_a_turn_itself_adds_is_written_in_the_same_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A timer that is due, and what the gateway says at the end, such as that a session expired."""
+
+    async def scenario(bench: AgentBench, session: int) -> None:
+        bench.agent.append_entry(ingress(session, 1, [b"20"]))
+        await bench.turns()
+        await bench.persist_all()
+        before = len(appended(bench))
+        bench.clock.now += 30 * MS
+        bench.agent.wake()
+        await bench.turns(1)
+        assert [frame.frame_type for frame in appended(bench)[before:]] == [FrameType.EMPTY]
+        await bench.persist_all()
+
+        def expire(_now_ns: int, _positions: tuple[int, int, int]) -> None:
+            monkeypatch.undo()
+            bench.agent.append_entry(ingress(session, 2, [b"late"]))
+
+        monkeypatch.setattr(bench.gateway, "on_turn", expire)
+        before = len(appended(bench))
+        bench.agent.wake()
+        await bench.turns(1)
+        assert [frame.frame_type for frame in appended(bench)[before:]] == [FrameType.ENTRIES]
+
+    run(scenario)
+
+
+def test_each_turn_is_measured_from_its_beginning() -> None:
+    async def scenario(bench: AgentBench, _: int) -> None:
+        measured = bench.metrics.loop_turn
+        count, total = measured.buckets()[-1][1], measured.sum
+        bench.agent.begin_turn()
+        bench.clock.now += 30 * MS
+        await bench.turns(1)
+        assert measured.buckets()[-1][1] == count + 1
+        assert measured.sum == pytest.approx(total + 0.03)
+
+    run(scenario)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import struct
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from quorate.consensus.types import FrameType, LeadershipTermId
+from quorate.consensus.types import FrameType, LeadershipTermId, LogPosition
+from quorate.errors import InvariantBroken
 from quorate.protocol.log_codec import EntryType, encode_entry
 from quorate.protocol.term_codec import TermBody, encode_term
 from quorate.runtime.applying import MESSAGES_PER_STEP, SLICE_NS, Applier
@@ -87,6 +89,52 @@ def commit(bench: AgentBench, *entries: bytes) -> None:
         bench.agent.append_entry(entry)
         bench.agent._append_entries()
     bench.applier.commit_to(bench.module.core.log.end.position)
+
+
+def test_what_a_slice_leaves_is_applied_in_the_turns_that_follow_by_themselves() -> None:
+    async def play() -> None:
+        service = Slow()
+        bench, session = await prepared(service)
+        service.clock = bench.clock
+        messages = 10 * SLICE_NS // MS
+        for sequence in range(1, messages + 1):
+            bench.agent.append_entry(ingress(session, sequence, [b"x"]))
+            bench.agent._append_entries()
+        bench.agent._carry_out()
+        bench.agent.on_persisted(bench.module.core.sequence)
+        await bench.turns(1)
+        assert 0 < service.applied < messages
+        await bench.turns(messages)
+        assert service.applied == messages
+
+    asyncio.run(play())
+
+
+@pytest.mark.parametrize("found", ["nothing", "another frame"])
+def test_a_recording_without_the_frame_that_is_next_is_our_bug(found: str) -> None:
+    async def play() -> None:
+        bench = AgentBench(Slow(), tail_bytes=1 << 14)
+        await bench.lead()
+        session = await bench.open_session()
+        for sequence in range(1, 41):
+            bench.agent.append_entry(ingress(session, sequence, [bytes(1000)]))
+            bench.agent._append_entries()
+        read = bench.recorder.read
+
+        async def read_other(position: LogPosition, bytes_max: int) -> bytes:
+            whole = await read(position, bytes_max)
+            (length,) = struct.unpack_from("<I", whole)
+            return b"" if found == "nothing" else whole[length + -length % 64 :]
+
+        bench.applier._read = read_other
+        await bench.turns()
+        bench.agent.on_persisted(bench.module.core.sequence)
+        await bench.turns()
+        (task,) = bench.tasks
+        with pytest.raises(InvariantBroken, match="the recording holds no frame at"):
+            await task
+
+    asyncio.run(play())
 
 
 def test_frames_without_messages_do_not_show_that_a_service_has_become_fast() -> None:
