@@ -8,6 +8,7 @@ import socket
 import aiohttp
 import pytest
 
+from quorate.control import client
 from quorate.control.client import ControlClient
 from quorate.control.status import STATUS_BYTES_MAX, encode_status
 from quorate.errors import NotConnected, RemoteProtocolError
@@ -15,8 +16,8 @@ from quorate_runtime.control import STATUS, world
 
 
 async def ask(address: str) -> None:
-    async with asyncio.timeout(30), ControlClient() as client:
-        await client.status(address)
+    async with asyncio.timeout(30), ControlClient() as asking:
+        await asking.status(address)
 
 
 def test_a_port_where_nobody_listens_is_told_in_the_systems_words() -> None:
@@ -53,6 +54,20 @@ def test_a_port_of_another_protocol_is_told_in_one_line() -> None:
         assert str(raised.value) == f"{host}:{port} {expected}"
 
     asyncio.run(scenario())
+
+
+def test_a_port_that_does_not_answer_in_time_is_told_by_the_name_of_the_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A time limit says nothing of its own."""
+    monkeypatch.setattr(client, "ANSWER_TIMEOUT_S", 0.05)
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(NotConnected) as raised:
+            asyncio.run(ask(address))
+    assert str(raised.value) == f"no answer from a member at {address}: TimeoutError"
 
 
 @pytest.mark.parametrize("piece", [1, 100, 10_000])

@@ -392,3 +392,51 @@ def test_each_turn_is_measured_from_its_beginning() -> None:
         assert measured.sum == pytest.approx(total + 0.03)
 
     run(scenario)
+
+
+def test_the_watch_of_hanging_turns_sees_when_the_present_one_began() -> None:
+    async def scenario(bench: AgentBench, _: int) -> None:
+        assert bench.agent.turn_began_ns == 0
+        bench.clock.now += 10 * MS
+        began = bench.clock.now
+        bench.agent.begin_turn()
+        bench.clock.now += 10 * MS
+        assert bench.agent.turn_began_ns == began
+        await bench.turns(1)
+        assert bench.agent.turn_began_ns == 0
+
+    run(scenario)
+
+
+def test_an_input_that_commits_within_a_turn_begins_no_second_one() -> None:
+    async def scenario(bench: AgentBench, session: int) -> None:
+        bench.agent.append_entry(ingress(session, 1, [b"x"]))
+        await bench.turns(1)
+        before = len(bench.gateway.turns)
+        bench.agent.wake()
+        bench.agent.on_persisted(bench.module.core.sequence)
+        assert bench.module.core.has_news
+        await bench.turns()
+        assert applied(bench) == [b"x"]
+        assert len(bench.gateway.turns) == before + 1
+
+    run(scenario)
+
+
+def test_after_a_stall_the_sockets_are_polled_again_at_once() -> None:
+    async def scenario(bench: AgentBench, _: int) -> None:
+        bench.clock.now += 5_000 * MS
+        bench.loop.pending.clear()
+        bench.agent.on_timer()
+        await bench.turns(1)
+        (again,) = bench.loop.pending
+        assert again.at_ns == bench.clock.now + MS
+        bench.agent.on_timer()
+        await bench.turns(1)
+        bench.agent.on_timer()
+        bench.loop.pending.clear()
+        await bench.turns(1)
+        (later,) = bench.loop.pending
+        assert later.at_ns > bench.clock.now + MS
+
+    run(scenario)

@@ -114,6 +114,7 @@ def test_clients_are_told_addresses_by_seat_and_a_leader_only_if_one_is_known() 
     config = NodeConfig(member=MemberConfig(seats=rows))
     agent = SimpleNamespace(module=SimpleNamespace(leader=None))
     edge = ClientEdge(cast("ConsensusAgent", agent), config, ClusterId(b"c" * 16))
+    assert edge.cluster_id == b"c" * 16
     assert edge.member_client_addresses == ("host-0:9010", "host-1:9010", "host-2:9010")
     told = []
     for leader in (None, Seat(0), Seat(2), Seat(9)):
