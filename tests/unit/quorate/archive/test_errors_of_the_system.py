@@ -20,7 +20,7 @@ import pytest
 from quorate.archive.accept_loss import accept_loss
 from quorate.archive.archive import Archive
 from quorate.archive.files import SystemFiles
-from quorate.archive.inspect import iterate_frames
+from quorate.archive.inspect import iterate_frames, log_end
 from quorate.archive.segment import FRAMES_OFFSET, segment_name
 from quorate.archive.verify import verify_directory
 from quorate.config import ClusterConstants, Durability
@@ -263,6 +263,7 @@ ENTRIES = {
     "inspect": Entry(
         Member.stop, lambda m: list(iterate_frames(m.files)), "reading the recording", is_free
     ),
+    "end": Entry(Member.stop, lambda m: log_end(m.files), "reading the recording", is_free),
     "recover": Entry(
         *(Member.recover, lambda m: accept_loss(m.files)),
         ("accepting the loss", "reading the recording"),
