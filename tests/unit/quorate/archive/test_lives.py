@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from random import Random
 from typing import NamedTuple
 
@@ -71,7 +72,7 @@ def test_a_member_is_recovering_when_the_life_before_left_unsynced_what_another_
     founding = LogBuilder(SEGMENT_LENGTH).frame(b"founding")
     archive.persist([AppendToLog(1, tuple(founding)), StoreNodeState(2, FOUNDED)])
     lives[0].end(archive, disk)
-    for before, life in zip(lives, lives[1:], strict=False):
+    for before, life in pairwise(lives):
         archive = life.begin(disk)
         reason = archive.recovered.node_state.recovering.reason
         assert (reason is RecoveringReason.UNSYNCED) == before.may_have_lost(life.boot)

@@ -18,7 +18,7 @@ from quorate.protocol.entry_bodies import CloseReason, encode_session_close
 from quorate.protocol.log_codec import EntryType, encode_entry
 from quorate.runtime.agent import TICK_MAX_NS
 from quorate.service.api import ClientSession, Cluster, ClusteredService, SnapshotInput
-from quorate_runtime.bench import MS, AgentBench, appended, ingress
+from quorate_runtime.bench import MS, AgentBench, appended, ingress, life
 
 
 class Alarmed(ClusteredService):
@@ -438,5 +438,43 @@ def test_after_a_stall_the_sockets_are_polled_again_at_once() -> None:
         await bench.turns(1)
         (later,) = bench.loop.pending
         assert later.at_ns > bench.clock.now + MS
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "named"),
+    [
+        ("on_link_up", (life(1),), {}),
+        ("on_link_down", (life(1),), {}),
+        ("on_reconnect_refused", (Seat(1),), {}),
+        ("on_message", (life(1), Founded(5)), {}),
+        ("on_log_read", (Seat(1), ()), {"more": True}),
+        ("request_found", (), {"discard": True}),
+        ("request_transfer", (Seat(1),), {}),
+    ],
+)
+def test_what_links_disk_and_operators_tell_reaches_the_module_in_a_turn(
+    name: str,
+    arguments: tuple[object, ...],
+    named: dict[str, object],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def scenario(bench: AgentBench, _: int) -> None:
+        told: list[object] = []
+
+        def tell(now: Instant, *what: object, **more: object) -> str:
+            told.extend((now, what, more))
+            return "answered"
+
+        monkeypatch.setattr(bench.module, name, tell)
+        bench.clock.now += 10 * MS
+        began, turns = bench.clock.now, len(bench.gateway.turns)
+        answer = getattr(bench.agent, name)(*arguments, **named)
+        assert answer == ("answered" if name.startswith("request") else None)
+        assert bench.agent.turn_began_ns == began
+        assert told == [bench.agent.begin_turn(), arguments, named]
+        await bench.turns(1)
+        assert len(bench.gateway.turns) == turns + 1
 
     run(scenario)

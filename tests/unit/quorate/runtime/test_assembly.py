@@ -155,16 +155,20 @@ def test_links_are_told_where_each_member_is_and_how_long_to_wait(tmp_path: Path
 
 
 def test_the_archive_and_the_gateway_get_their_limits(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    config = make_config(tmp_path)
+    configured = config.gateway.connections_max
     monkeypatch.setattr(assembly, "client_room", lambda _: 17)
 
     def check(parts: Assembled) -> None:
+        (few,) = [row for row in caplog.records if vars(row).get("event") == "descriptors_few"]
+        assert vars(few)["fields"] == {"configured": configured, "connections_max": 17}
         _, opened = parts.made["open"]
         assert (opened["spares"], opened["lock_grace_s"]) == (3, 1.5)
         assert parts.made["Gateway"][1]["config"].connections_max == 17
 
-    run(make_config(tmp_path), check)
+    run(config, check)
 
 
 def test_what_the_parts_count_is_in_the_metrics_and_the_status(tmp_path: Path) -> None:

@@ -330,6 +330,17 @@ def test_who_lost_the_whole_log_says_what_it_waits_for(
     run(scenario, leads=False)
 
 
+def test_who_is_recovering_with_a_log_says_nothing_of_a_lost_one() -> None:
+    async def scenario(watched: Watched) -> None:
+        core = watched.bench.module.core
+        lost = Recovering(RecoveringReason.DAMAGED, LeadershipTermId(1), LogPosition(1 << 20))
+        core.node_state = core.node_state._replace(recovering=lost)
+        status = watched.report.read(1)
+        assert (status.state, status.reason) == (MemberState.RECOVERING, "")
+
+    run(scenario)
+
+
 def test_a_blank_directory_in_a_known_seat_is_reported_by_the_others() -> None:
     async def scenario(watched: Watched) -> None:
         core = watched.bench.module.core
