@@ -12,13 +12,18 @@ from hypothesis import strategies as st
 from quorate.config import ClusterConstants
 from quorate.consensus.effects import IngressChanged, IngressState, Send
 from quorate.consensus.messages import Founded, Message
-from quorate.consensus.types import ROOM_UNBOUNDED, FrameType, Instant, LogPosition, Role, Seat
+from quorate.consensus.types import (
+    ROOM_UNBOUNDED,
+    FrameType,
+    Instant,
+    LogPosition,
+    Role,
+    Seat,
+)
 from quorate.errors import ServiceFailed
-from quorate.protocol.entry_bodies import CloseReason, encode_session_close
-from quorate.protocol.log_codec import EntryType, encode_entry
 from quorate.runtime.agent import TICK_MAX_NS
 from quorate.service.api import ClientSession, Cluster, ClusteredService, SnapshotInput
-from quorate_runtime.bench import MS, AgentBench, appended, ingress, life
+from quorate_runtime.bench import MS, AgentBench, appended, ingress
 
 
 class Alarmed(ClusteredService):
@@ -309,49 +314,6 @@ def test_while_the_recording_is_read_no_turn_asks_for_the_next_one() -> None:
     asyncio.run(play())
 
 
-def test_an_input_is_judged_by_the_clocks_of_its_turn_or_of_its_own_time_between_turns() -> None:
-    async def play() -> None:
-        bench = AgentBench(Alarmed())
-        await bench.lead()
-        judged: list[Instant] = []
-        bench.module.on_persisted = lambda now, _: judged.append(now)  # type: ignore[method-assign]
-        for _ in range(2):
-            bench.clock.now += 10 * MS
-            bench.agent.on_persisted(0)
-            assert judged[-1].boottime == bench.clock.now
-            assert judged[-1].wall == bench.clock.wall()
-        assert judged[1].loop == judged[0].loop + 10 * MS
-        instant = bench.agent.begin_turn()
-        bench.clock.now += 10 * MS
-        bench.agent.on_persisted(0)
-        assert judged[-1] is instant, "one turn, one time"
-
-    asyncio.run(play())
-
-
-def test_sessions_that_come_and_go_are_logged_where_they_are_answered(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    async def play() -> None:
-        caplog.set_level("DEBUG", "quorate.runtime")
-        bench = AgentBench(Alarmed())
-        await bench.lead()
-        caplog.clear()
-        session = await bench.open_session()
-        close = encode_entry(
-            EntryType.SESSION_CLOSE, session, encode_session_close(CloseReason.CLIENT)
-        )
-        bench.agent.append_entry(close)
-        await bench.turns()
-        await bench.persist_all()
-        assert [(vars(record)["event"], vars(record)["fields"]) for record in caplog.records] == [
-            ("session_opened", {"session": session}),
-            ("session_closed", {"session": session, "reason": "client"}),
-        ]
-
-    asyncio.run(play())
-
-
 def test_what_a_turn_itself_adds_is_written_in_the_same_turn(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -394,35 +356,6 @@ def test_each_turn_is_measured_from_its_beginning() -> None:
     run(scenario)
 
 
-def test_the_watch_of_hanging_turns_sees_when_the_present_one_began() -> None:
-    async def scenario(bench: AgentBench, _: int) -> None:
-        assert bench.agent.turn_began_ns == 0
-        bench.clock.now += 10 * MS
-        began = bench.clock.now
-        bench.agent.begin_turn()
-        bench.clock.now += 10 * MS
-        assert bench.agent.turn_began_ns == began
-        await bench.turns(1)
-        assert bench.agent.turn_began_ns == 0
-
-    run(scenario)
-
-
-def test_an_input_that_commits_within_a_turn_begins_no_second_one() -> None:
-    async def scenario(bench: AgentBench, session: int) -> None:
-        bench.agent.append_entry(ingress(session, 1, [b"x"]))
-        await bench.turns(1)
-        before = len(bench.gateway.turns)
-        bench.agent.wake()
-        bench.agent.on_persisted(bench.module.core.sequence)
-        assert bench.module.core.has_news
-        await bench.turns()
-        assert applied(bench) == [b"x"]
-        assert len(bench.gateway.turns) == before + 1
-
-    run(scenario)
-
-
 def test_after_a_stall_the_sockets_are_polled_again_at_once() -> None:
     async def scenario(bench: AgentBench, _: int) -> None:
         bench.clock.now += 5_000 * MS
@@ -438,43 +371,5 @@ def test_after_a_stall_the_sockets_are_polled_again_at_once() -> None:
         await bench.turns(1)
         (later,) = bench.loop.pending
         assert later.at_ns > bench.clock.now + MS
-
-    run(scenario)
-
-
-@pytest.mark.parametrize(
-    ("name", "arguments", "named"),
-    [
-        ("on_link_up", (life(1),), {}),
-        ("on_link_down", (life(1),), {}),
-        ("on_reconnect_refused", (Seat(1),), {}),
-        ("on_message", (life(1), Founded(5)), {}),
-        ("on_log_read", (Seat(1), ()), {"more": True}),
-        ("request_found", (), {"discard": True}),
-        ("request_transfer", (Seat(1),), {}),
-    ],
-)
-def test_what_links_disk_and_operators_tell_reaches_the_module_in_a_turn(
-    name: str,
-    arguments: tuple[object, ...],
-    named: dict[str, object],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    async def scenario(bench: AgentBench, _: int) -> None:
-        told: list[object] = []
-
-        def tell(now: Instant, *what: object, **more: object) -> str:
-            told.extend((now, what, more))
-            return "answered"
-
-        monkeypatch.setattr(bench.module, name, tell)
-        bench.clock.now += 10 * MS
-        began, turns = bench.clock.now, len(bench.gateway.turns)
-        answer = getattr(bench.agent, name)(*arguments, **named)
-        assert answer == ("answered" if name.startswith("request") else None)
-        assert bench.agent.turn_began_ns == began
-        assert told == [bench.agent.begin_turn(), arguments, named]
-        await bench.turns(1)
-        assert len(bench.gateway.turns) == turns + 1
 
     run(scenario)
