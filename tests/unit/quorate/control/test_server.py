@@ -7,6 +7,7 @@ import json
 import signal
 import zlib
 from collections.abc import Awaitable, Callable, Coroutine
+from typing import NoReturn
 
 import aiohttp
 import pytest
@@ -321,10 +322,32 @@ def test_bytes_that_are_not_http_are_answered_counted_and_not_logged(
             writer.write(noise)
             assert b" 400 " in await reader.readline()
             assert here.metrics.refusals() == {("control", "http 400"): 1}
+            assert (await reader.read()).endswith(b"understands\n"), "and the connection ends"
             writer.close()
 
     run(story)
     assert not caplog.records
+
+
+def test_a_handler_that_fails_is_answered_counted_and_logged_with_its_traceback(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> NoReturn:
+        raise OSError("statvfs failed")
+
+    async def story() -> None:
+        async with world() as here:
+            monkeypatch.setattr(here.port, "status", fail)
+            status, _ = await here.get("/status")
+            assert status == 500
+            assert here.metrics.refusals() == {("control", "http 500"): 1}
+            assert (await here.get("/livez"))[0] == 200, "the others go on"
+
+    run(story)
+    (record,) = caplog.records
+    assert record.levelname == "ERROR"
+    assert record.exc_info is not None
+    assert "statvfs failed" in str(record.exc_info[1])
 
 
 def test_a_body_that_does_not_come_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

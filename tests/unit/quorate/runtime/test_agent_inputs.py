@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
@@ -19,6 +19,8 @@ from quorate.consensus.types import (
 from quorate.examples.echo import Echo
 from quorate.protocol.entry_bodies import CloseReason, encode_session_close
 from quorate.protocol.log_codec import EntryType, encode_entry
+from quorate.runtime.effect_runner import PersistEffect
+from quorate.service.outbox import EgressBatch
 from quorate_runtime.bench import MS, AgentBench, ingress, life
 
 
@@ -170,5 +172,26 @@ def test_a_report_reaches_the_module_by_its_own_clocks_and_costs_no_turn(
         assert now.boottime == bench.clock.now
         await bench.turns()
         assert len(bench.gateway.turns) == turns
+
+    run(scenario)
+
+
+def test_a_write_that_is_done_at_once_is_applied_in_the_same_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As in durability ``replicated``, where no write waits for the disk."""
+
+    async def scenario(bench: AgentBench, session: int) -> None:
+        submit = bench.recorder.submit
+
+        def submit_and_complete(effects: Sequence[PersistEffect]) -> None:
+            submit(effects)
+            bench.agent.on_persisted(effects[-1].sequence)
+
+        monkeypatch.setattr(bench.recorder, "submit", submit_and_complete)
+        bench.agent.append_entry(ingress(session, 1, [b"x"]))
+        await bench.turns(1)
+        assert bench.applier.position == bench.module.core.log.end.position
+        assert [item for item in bench.gateway.outbox if isinstance(item, EgressBatch)]
 
     run(scenario)
