@@ -56,6 +56,22 @@ def test_a_port_of_another_protocol_is_told_in_one_line() -> None:
     asyncio.run(scenario())
 
 
+def test_a_port_that_hangs_up_is_told_in_the_words_of_the_library() -> None:
+    async def scenario() -> None:
+        async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.close()
+
+        async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
+            host, port = server.sockets[0].getsockname()
+            with pytest.raises(NotConnected) as raised:
+                await ask(f"{host}:{port}")
+        words = f"no answer from a member at {host}:{port}: Server disconnected"
+        assert str(raised.value) == words
+
+    asyncio.run(scenario())
+
+
 def test_a_port_that_does_not_answer_in_time_is_told_by_the_name_of_the_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -68,7 +68,9 @@ def test_a_long_poll_without_change_ends_with_the_present_status() -> None:
     run(story)
 
 
-@pytest.mark.parametrize("query", ["after=x", "after=-1", "after=1&wait=1h", "after=" + "9" * 50])
+@pytest.mark.parametrize(
+    "query", ["after=x", "after=-1", "after=1&wait=1h", "after=" + "9" * 50, "after=%C2%B2"]
+)
 def test_a_bad_query_is_told(query: str) -> None:
     async def story() -> None:
         async with world() as here:
