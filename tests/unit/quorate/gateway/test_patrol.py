@@ -168,24 +168,17 @@ def test_many_expire_a_few_in_each_turn(bound: str, monkeypatch: pytest.MonkeyPa
     led(test)
 
 
-def end_walk(loopback: LoopbackCluster) -> None:
-    """Have none left over: first one ends or begins, then one begins or ends, then none is due."""
-    for seconds in (0.3, 0.05, 0.05):
-        loopback.advance(seconds)
-
-
 def test_a_walk_that_is_left_over_goes_on_before_the_next_one_is_due(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(patrol, "PACE_NS", 1_000_000)
-    monkeypatch.setattr(patrol, "STRIDE", 2)
 
     async def test(loopback: LoopbackCluster, client: RawClient) -> None:
         async with attached(loopback, 5):
             pass
         await until(lambda: len(loopback.members[0].gateway.connections) == 1)
         before = loopback.appended
-        end_walk(loopback)
+        monkeypatch.setattr(patrol, "STRIDE", 2)
         loopback.advance(31)
         loopback.advance(0.05)
         assert loopback.appended - before == 5, "fifty more may be looked at by then"
@@ -197,14 +190,13 @@ def test_connections_that_are_left_over_are_judged_before_the_next_walk_is_due(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(patrol, "PACE_NS", 1_000_000)
-    monkeypatch.setattr(patrol, "STRIDE", 2)
 
     async def test(loopback: LoopbackCluster, client: RawClient) -> None:
         async with AsyncExitStack() as stack:
             for _ in range(4):
                 await stack.enter_async_context(RawClient(loopback.addresses[0]))
             await until(lambda: len(loopback.members[0].gateway.connections) == 5)
-            end_walk(loopback)
+            monkeypatch.setattr(patrol, "STRIDE", 2)
             loopback.advance(31)
             loopback.advance(0.05)
             assert refused(loopback, "open-timeout") == 5
