@@ -110,4 +110,32 @@ CLIENTS = (
         "        if False:\n",
         "a connection asks for one session",
     ),
+    Mutant(
+        "slow-while-another-led",
+        "gateway/gateway.py",
+        "        self._pool.begin(self.now, self._egress.applied_bytes)\n",
+        "",
+        "the time in which another led says nothing of the pace of the service",
+    ),
+    Mutant(
+        "rejected-in-another-office",
+        "gateway/gateway.py",
+        "self._redirected_to = self._retry_at = None",
+        "self._redirected_to = None",
+        "who has resumed is not made to resume for what the office before was refused",
+    ),
+    Mutant(
+        "walk-left-over",
+        "gateway/patrol.py",
+        "bool(self._connections or self._session_ids) or now >= self._next_at",
+        "now >= self._next_at",
+        "ten thousand are looked at in a second, not in a minute",
+    ),
+    Mutant(
+        "granted-before-it-resumes",
+        "gateway/doorkeeper.py",
+        "            self._egress.forget(connection)\n            connection.session_id = 0\n",
+        "            connection.session_id = 0\n",
+        "who has not resumed is told of nothing but where to go",
+    ),
 )

@@ -23,10 +23,11 @@ from mutant import Mutant
 from mutants import ALL as NODE
 from operator_plan import OPERATOR_PLAN
 from recording import RECORDING
+from turns import TURNS
 
 ROOT = Path(__file__).resolve().parents[2]
 GATE_TIMEOUT_S = 300
-ALL = (*NODE, *RECORDING, *OPERATOR_PLAN)
+ALL = (*NODE, *RECORDING, *TURNS, *OPERATOR_PLAN)
 
 Gate = tuple[str, list[str]]
 
