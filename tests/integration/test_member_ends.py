@@ -15,6 +15,7 @@ from quorate.client.cluster_client import ClusterClient
 from quorate.config import ClusterSettings, OnError
 from quorate.dev.cluster import DevCluster
 from quorate.dev.layout import DevOptions
+from quorate.errors import ServiceError
 from quorate.runtime.exit_codes import ExitCode
 from quorate_processes.cluster import SUPPORT
 
@@ -92,6 +93,9 @@ def test_a_service_that_does_not_return_is_told_of_with_its_place(
     [
         pytest.param(b"leave", ExitCode.SERVICE_FAILED, "SystemExit", id="leaves its process"),
         pytest.param(b"leave", ExitCode.SERVICE_FAILED, "in on_session_message", id="says where"),
+        pytest.param(b"vanish", ExitCode.SERVICE_FAILED, "os._exit(0)", id="ends without a word"),
+        pytest.param(b"vanish", ExitCode.SERVICE_FAILED, "in on_session_message", id="... where"),
+        pytest.param(b"fork", ExitCode.SERVICE_FAILED, "os.fork is not for", id="forks"),
         pytest.param(b"crash", -signal.SIGSEGV, "in on_session_message", id="crashes"),
         pytest.param(b"hoard", ExitCode.FAILED, "out of memory", id="lacks memory"),
     ],
@@ -106,5 +110,23 @@ def test_what_the_service_does_to_its_process_is_named_and_is_no_success_and_no_
             assert await cluster.wait_exit(seat) == code
             assert told in _log(cluster)
             assert "bug" not in _log(cluster)
+
+    asyncio.run(run())
+
+
+def test_a_member_that_was_to_fork_goes_on_as_one(tmp_path: Path) -> None:
+    """The message has failed, as for any other mistake, and the member serves on."""
+
+    async def run() -> None:
+        os.environ["PYTHONPATH"] = str(SUPPORT)
+        options = DevOptions(directory=tmp_path, service=SERVICE, members=3)
+        async with asyncio.timeout(60), DevCluster(options, restart=False) as cluster:
+            await cluster.wait_leader()
+            async with ClusterClient.connect(cluster.client_addresses, name="c") as client:
+                with pytest.raises(ServiceError):
+                    await client.request(b"fork")
+                assert await client.request(b"x") == b"x"
+                statuses = await cluster.statuses()
+                assert all(status is not None for status in statuses.values())
 
     asyncio.run(run())

@@ -14,7 +14,9 @@ FORMATS = ("human", "json")
 LOG_FORMAT = "QUORATE_LOG_FORMAT"
 """The variable by which an image chooses how its processes log, whatever their arguments are."""
 LEVELS = ("debug", "info", "warning", "error")
-_OWN_KEYS = frozenset({"time", "level", "logger", "event", "number", "message", "exception"})
+_OWN_KEYS = frozenset(
+    {"time", "level", "logger", "event", "number", "message", "exception", "stack"}
+)
 
 
 def chosen_format(argument: str | None, environment: Mapping[str, str]) -> str:
@@ -65,6 +67,8 @@ class JsonFormatter(logging.Formatter):
             line[f"{name}_" if name in _OWN_KEYS else name] = value
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
+        if record.stack_info:
+            line["stack"] = record.stack_info
         return json.dumps(line, default=_readable, separators=(",", ":"))
 
 
@@ -80,7 +84,9 @@ class HumanFormatter(logging.Formatter):
         )
         if fields:
             text = f"{text} ({fields})"
-        return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
+        if record.exc_info:
+            text = f"{text}\n{self.formatException(record.exc_info)}"
+        return f"{text}\n{record.stack_info}" if record.stack_info else text
 
 
 def _readable(value: object) -> str:

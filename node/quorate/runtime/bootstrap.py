@@ -28,6 +28,7 @@ from quorate.runtime.exit_codes import ExitCode
 from quorate.runtime.hanging_turns import HangingTurns
 from quorate.runtime.lifecycle import exit_code_of, shut_down
 from quorate.runtime.member import Member
+from quorate.runtime.own_process import kept_whole
 from quorate.runtime.signals import END_SIGNALS, AskedToEnd, exit_when_asked
 
 LOGGER = logging.getLogger("quorate.runtime")
@@ -58,9 +59,10 @@ def run_member(config: NodeConfig) -> int:
     exit_when_asked()
     try:
         log_event(LOGGER, Event.MEMBER_STARTED, seat=config.member.seat)
-        prepared = prepare(config)
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(_Process(prepared).run())
+        with kept_whole():
+            prepared = prepare(config)
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                return runner.run(_Process(prepared).run())
     except BaseExceptionGroup as group:
         # A task that fails in the moment of a halt is told beside it, and says less: why this
         # member ended has been logged, and its code says whether a restart helps.

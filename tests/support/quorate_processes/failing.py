@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import os
 import sys
 
 from quorate.service.api import ClientSession, Cluster, ClusteredService, SnapshotInput
@@ -42,7 +43,8 @@ class NotAService:
 class EndsItsProcess(ClusteredService):
     """Leaves for ``leave``, fails for ``bad``, wants all memory at ``hoard``, says farewell.
 
-    For ``crash`` it does what compiled code with an error does; from ``hang`` it does not return.
+    For ``vanish`` it ends without a word, for ``fork`` it goes on twice. For ``crash`` it does what
+    compiled code with an error does; from ``hang`` it does not return.
     """
 
     def on_session_message(
@@ -53,6 +55,10 @@ class EndsItsProcess(ClusteredService):
             raise ValueError("bad")
         if message == b"leave":
             sys.exit(0)
+        if message == b"vanish":
+            os._exit(0)
+        if message == b"fork":
+            os.fork()
         if message == b"hoard":
             bytes(1 << 62)
         if message == b"crash":

@@ -55,3 +55,10 @@ def test_a_traceback_is_kept() -> None:
         record.exc_info = sys.exc_info()
     assert "ValueError: invalid literal" in HumanFormatter().format(record)
     assert "ValueError: invalid literal" in json.loads(JsonFormatter().format(record))["exception"]
+
+
+def test_a_stack_that_was_asked_for_is_kept_behind_a_traceback() -> None:
+    record = record_of(None, {"stack": "of the event"})
+    record.stack_info = "Stack (most recent call last):\n  in author"
+    assert HumanFormatter().format(record).endswith("\nStack (most recent call last):\n  in author")
+    assert json.loads(JsonFormatter().format(record))["stack"].endswith("in author")
