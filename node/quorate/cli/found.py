@@ -12,12 +12,15 @@ from quorate.cli.output import tell
 from quorate.cli.targets import Target, add_target_arguments, control_target
 from quorate.config import CONTROL_PORT
 from quorate.control.status import MemberState, MemberStatus
+from quorate.errors import NotConnected
 
 if TYPE_CHECKING:
     from quorate.control.client import ControlClient
 
 _FOUNDABLE = (MemberState.STARTING, MemberState.BLANK, MemberState.FOUNDING)
 """In any other state a member answers at once, whom it sees or not."""
+RETRY_S = 0.2
+"""Between two attempts to reach a member that does not listen yet."""
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -80,13 +83,13 @@ async def found(target: Target, *, discard: bool, timeout_s: int) -> str:
 async def _wait_connected(client: ControlClient, address: str, timeout_s: int) -> None:
     """Return when a blank member sees all the others; in ``timeout_s`` even if it does not.
 
-    Members that have only just been started answer here before they have found each other. Who
-    lacks in the end is in the refusal of the founding.
+    Members that have only just been started do not listen yet, and answer here before they have
+    found each other. Who lacks in the end is in the refusal of the founding.
     """
     told: list[int] = []
     try:
         async with asyncio.timeout(timeout_s):
-            status = await client.status(address)
+            status = await _status_of_one_that_starts(client, address)
             while (missing := _unconnected(status)) and status.state in _FOUNDABLE:
                 if missing != told:
                     seats = ", ".join(map(str, missing))
@@ -95,6 +98,19 @@ async def _wait_connected(client: ControlClient, address: str, timeout_s: int) -
                 status = await client.status(address, after=status.status_version)
     except TimeoutError:
         return
+
+
+async def _status_of_one_that_starts(client: ControlClient, address: str) -> MemberStatus:
+    """Return the first status of a member that need not listen yet."""
+    told = False
+    while True:
+        try:
+            return await client.status(address)
+        except NotConnected as error:
+            if not told:
+                tell(f"found: {error}: waiting")
+            told = True
+            await asyncio.sleep(RETRY_S)
 
 
 def _unconnected(status: MemberStatus) -> list[int]:

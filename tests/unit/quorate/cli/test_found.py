@@ -9,9 +9,12 @@ import pytest
 
 from quorate.cli.found import found
 from quorate.cli.targets import Target
+from quorate.control.metrics import Metrics
+from quorate.control.server import ControlServer
 from quorate.control.status import FollowerRow, MemberState
-from quorate.errors import AdminRejected
+from quorate.errors import AdminRejected, NotConnected
 from quorate_runtime.control import World, world
+from quorate_wire.member_links import free_ports
 
 ALONE = (FollowerRow(0, connected=True), FollowerRow(1, connected=False))
 TOGETHER = (FollowerRow(0, connected=True), FollowerRow(1, connected=True))
@@ -52,6 +55,43 @@ def test_members_that_have_not_found_each_other_are_waited_for(
         assert here.port.asked == [("found", False)]
         (line,) = capsys.readouterr().err.splitlines()
         assert line == f"quorate: found: {here.address} does not see seat 1 yet: waiting"
+
+    run(story)
+
+
+def test_a_member_that_does_not_listen_yet_is_waited_for(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    async def story(here: World) -> None:
+        (number,) = free_ports(1)
+        late = ControlServer(here.port, Metrics(), token=lambda: None)
+        async with asyncio.TaskGroup() as group:
+            target = Target((f"127.0.0.1:{number}",), "")
+            founding = group.create_task(
+                found(target, discard=False, timeout_s=PATIENCE_S), name="found"
+            )
+            told = ""
+            while not told:  # what is told changes no condition
+                await asyncio.sleep(0)
+                told = capsys.readouterr().err
+            assert told.endswith("Connection refused: waiting\n")
+            here.port.refusal = None
+            await late.start("127.0.0.1", number)
+            await here.port.was_asked.wait()
+            assert here.port.on_outcome is not None
+            here.port.on_outcome(True, "")
+            assert await founding == "founded"
+            assert capsys.readouterr().err == "", "told once"
+        await late.close()
+
+    run(story)
+
+
+def test_one_that_never_listens_is_given_up_in_time() -> None:
+    async def story(_: World) -> None:
+        (number,) = free_ports(1)
+        with pytest.raises(NotConnected, match="Connection refused"):
+            await found(Target((f"127.0.0.1:{number}",), ""), discard=False, timeout_s=1)
 
     run(story)
 
