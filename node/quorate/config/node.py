@@ -111,7 +111,8 @@ class ControlConfig:
     port: int = 0
     """Port to listen on. 0: that of this seat."""
     token_file: str = ""
-    """File with the bearer token of admin actions, read each time. Empty: this machine only."""
+    """File with the bearer token of admin actions, one word of at least 16 ASCII characters, read
+    each time. Empty: this machine only."""
     ready_lag_bytes_max: int = 16 * MIB
     """Ready means to have applied the log up to this distance from its commit position."""
 
