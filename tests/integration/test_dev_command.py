@@ -7,6 +7,7 @@ import os
 import re
 import select
 import signal
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -155,6 +156,33 @@ def test_a_whole_day_with_dev(terminal: Terminal) -> None:
     assert not any("founded" in line for line in terminal.shown)
     assert terminal.run("send", "6", "x7", "=").stdout == "42\n"
     assert terminal.stop(signal.SIGTERM) == 0
+
+
+def test_a_port_that_somebody_took_meanwhile_is_tried_until_it_is_free(terminal: Terminal) -> None:
+    """The member has run with its file, so what is amiss may pass: its place stays its own."""
+    terminal.start()
+    port = int(terminal.see(r"member 0 .* status http://127.0.0.1:(\d+)/").group(1))
+    terminal.see("Ctrl-C stops")
+    assert terminal.dev is not None
+    (victim,) = (pid for pid in terminal.members() if b"member-0" in _command_of(pid))
+    with socket.socket() as stranger:
+        stranger.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        terminal.dev.send_signal(signal.SIGSTOP)  # or it is quicker than this test
+        os.kill(victim, signal.SIGKILL)
+        while _command_of(victim):  # a zombie's is empty: its ports are free by then
+            pass
+        stranger.bind(("127.0.0.1", port))
+        stranger.listen()
+        terminal.dev.send_signal(signal.SIGCONT)
+        again = terminal.see(r"member 0 ended \(exit code 2: .*port \d+: .*; starting it again")
+        assert str(port) in again.group()
+    while terminal.run("status").returncode != 0:
+        pass
+    assert terminal.stop() == 0
+
+
+def _command_of(process: int) -> bytes:
+    return Path(f"/proc/{process}/cmdline").read_bytes()
 
 
 def test_answers_that_find_no_space_are_a_failure(terminal: Terminal) -> None:

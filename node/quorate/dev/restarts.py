@@ -11,11 +11,17 @@ STEADY_S = 10.0
 
 
 class RestartPolicy:
-    """Doubles the delay from failure to failure, and stops where a restart cannot help."""
+    """Doubles the delay from failure to failure, and stops where a restart cannot help.
+
+    A member that has run with its file and then calls it bad found something else amiss: somebody
+    sits on its port for the moment, or its service is being edited. That can end by itself, and the
+    member's place is not to stay empty when it has.
+    """
 
     def __init__(self) -> None:
         """Begin without failures."""
         self._failures = 0
+        self._has_run = False
 
     def delay_after(self, exit_code: int, ran_s: float) -> float | None:
         """Return the seconds to wait before the next start, None for no start at all.
@@ -25,7 +31,10 @@ class RestartPolicy:
             ran_s: How long the process ran.
 
         """
-        if any(exit_code == code and not code.restart_helps for code in ExitCode):
+        is_bad = exit_code == ExitCode.CONFIGURATION
+        can_pass = is_bad and self._has_run
+        self._has_run = self._has_run or not is_bad
+        if not can_pass and any(exit_code == code and not code.restart_helps for code in ExitCode):
             return None
         self._failures = 0 if ran_s >= STEADY_S else self._failures + 1
         return min(DELAY_MAX_S, FIRST_DELAY_S * 2.0 ** max(0, self._failures - 1))

@@ -25,3 +25,24 @@ def test_the_delay_doubles_up_to_a_bound_and_begins_anew_after_a_steady_run() ->
     assert policy.delay_after(-9, ran_s=STEADY_S) == FIRST_DELAY_S
     assert policy.delay_after(-9, ran_s=0) == FIRST_DELAY_S
     assert policy.delay_after(-9, ran_s=0) == 2 * FIRST_DELAY_S
+
+
+@pytest.mark.parametrize("before", [0, 1, -9])
+def test_a_configuration_that_was_good_before_may_be_good_again(before: int) -> None:
+    policy = RestartPolicy()
+    policy.delay_after(before, ran_s=STEADY_S)
+    delays = [policy.delay_after(2, ran_s=0) for _ in range(10)]
+    assert delays[:3] == [FIRST_DELAY_S * factor for factor in (1, 2, 4)]
+    assert delays[-1] == DELAY_MAX_S
+
+
+def test_a_configuration_that_never_was_good_stays_down_however_often_it_is_tried() -> None:
+    policy = RestartPolicy()
+    assert [policy.delay_after(2, ran_s=0) for _ in range(3)] == [None] * 3
+
+
+@pytest.mark.parametrize("code", [3, 5, 6, 7])
+def test_other_ends_for_good_are_so_also_for_one_that_has_run(code: int) -> None:
+    policy = RestartPolicy()
+    policy.delay_after(-9, ran_s=STEADY_S)
+    assert policy.delay_after(code, ran_s=0) is None
