@@ -15,7 +15,7 @@ from quorate.client.cluster_client import ClusterClient
 from quorate.config import ClusterSettings, OnError
 from quorate.dev.cluster import DevCluster
 from quorate.dev.layout import DevOptions
-from quorate.errors import ServiceError
+from quorate.errors import QuorateError, ServiceError
 from quorate.runtime.exit_codes import ExitCode
 from quorate_processes.cluster import SUPPORT
 
@@ -128,5 +128,21 @@ def test_a_member_that_was_to_fork_goes_on_as_one(tmp_path: Path) -> None:
                 assert await client.request(b"x") == b"x"
                 statuses = await cluster.statuses()
                 assert all(status is not None for status in statuses.values())
+
+    asyncio.run(run())
+
+
+def test_an_ask_to_end_that_other_code_has_caught_is_not_lost(tmp_path: Path) -> None:
+    """Or the member runs on, and is killed when its grace period has passed."""
+
+    async def run() -> None:
+        os.environ["PYTHONPATH"] = str(SUPPORT)
+        service = "quorate_processes.failing:IsAskedMeanwhile"
+        options = DevOptions(directory=tmp_path, service=service, members=1)
+        cluster = DevCluster(options, restart=False)
+        with pytest.raises(QuorateError, match="asked to end"):
+            async with asyncio.timeout(30), cluster:
+                raise AssertionError("the member runs on")
+        assert _log(cluster).index("caught AskedToEnd(") < _log(cluster).index("member_stopped")
 
     asyncio.run(run())

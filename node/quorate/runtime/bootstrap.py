@@ -29,7 +29,7 @@ from quorate.runtime.hanging_turns import HangingTurns
 from quorate.runtime.lifecycle import exit_code_of, shut_down
 from quorate.runtime.member import Member
 from quorate.runtime.own_process import kept_whole
-from quorate.runtime.signals import END_SIGNALS, AskedToEnd, exit_when_asked
+from quorate.runtime.signals import END_SIGNALS, AskedToEnd, exit_when_asked, was_asked
 
 LOGGER = logging.getLogger("quorate.runtime")
 ANY_HOST = ""
@@ -119,6 +119,8 @@ class _Process:
         loop.set_exception_handler(self._on_unhandled)
         for number in END_SIGNALS:
             loop.add_signal_handler(number, self._asked.set)
+        if was_asked():
+            self._asked.set()
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
             ends = Ends(self._halt, self._fail)

@@ -10,6 +10,10 @@ from quorate.runtime.exit_codes import ExitCode
 END_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
+_heard: list[int] = []
+"""The numbers of the signals that have raised."""
+
+
 class AskedToEnd(SystemExit):
     """A signal asked the process to end; an author's ``sys.exit`` is something else."""
 
@@ -20,10 +24,21 @@ def exit_when_asked() -> None:
     A process without a handler is not ended by SIGTERM if it is process 1 of a container: the
     kernel drops the signal, and the container is killed when its grace period has passed. So
     this comes before anything that takes long, imports included.
+
+    What the signal raises may come up in code that catches everything, such as in a library or in
+    the author's module as it is imported: ``was_asked`` tells of it all the same.
     """
     for number in END_SIGNALS:
         signal.signal(number, _exit_at_once)
 
 
-def _exit_at_once(_number: int, _frame: FrameType | None) -> None:
+def was_asked() -> bool:
+    """Tell whether a signal has asked since the last look: who still runs then has to end."""
+    asked = bool(_heard)
+    _heard.clear()
+    return asked
+
+
+def _exit_at_once(number: int, _frame: FrameType | None) -> None:
+    _heard.append(number)
     raise AskedToEnd(ExitCode.ASKED)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import logging
 import os
+import signal
 import sys
 
 from quorate.service.api import ClientSession, Cluster, ClusteredService, SnapshotInput
@@ -71,3 +72,19 @@ class EndsItsProcess(ClusteredService):
     def on_terminate(self) -> None:
         """Tell the log of the member."""
         logging.getLogger("author").warning("the service was told that its member ends")
+
+
+class IsAskedMeanwhile(ClusteredService):
+    """Its process is asked to end while code runs that catches everything."""
+
+    def __init__(self) -> None:
+        """Be asked, and go on."""
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except BaseException as error:  # noqa: BLE001 - that is the case
+            logging.getLogger("author").warning("caught %r", error)
+
+    def on_session_message(
+        self, session: ClientSession | None, timestamp: int, message: bytes
+    ) -> None:
+        """Never reached."""

@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from quorate.runtime.exit_codes import ExitCode
-from quorate.runtime.signals import END_SIGNALS, AskedToEnd, exit_when_asked
+from quorate.runtime.signals import END_SIGNALS, AskedToEnd, exit_when_asked, was_asked
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -24,3 +24,5 @@ def test_who_is_asked_to_end_before_it_has_begun_exits_at_once_as_asked(
         for one, handler in before.items():
             signal.signal(one, handler)
     assert raised.value.code == ExitCode.ASKED
+    assert was_asked(), "whoever catches what it raised has to end all the same"
+    assert not was_asked()
