@@ -126,7 +126,13 @@ class ServiceHarness:
             tolerate_failures: Collect failing callbacks instead of raising.
             messages_per_step: Size of the slices in which frames are applied.
 
+        Raises:
+            TypeError: A service was given instead of what makes one.
+
         """
+        if issubclass(type(make_service), ClusteredService):
+            kind = type(make_service).__name__
+            raise TypeError(f"give {kind}, not {kind}(): the log is applied by several services")
         self.failures: list[CallbackFailure] = []
         """Callbacks that have raised."""
         self.time = START_TIME
@@ -177,7 +183,15 @@ class ServiceHarness:
         return session
 
     def feed(self, session: HarnessSession, messages: tuple[bytes, ...]) -> None:
-        """Append one batch of a session's messages to the log and apply it."""
+        """Append one batch of a session's messages to the log and apply it.
+
+        Raises:
+            TypeError: A message is not ``bytes``, which a client would not send either.
+
+        """
+        for message in messages:
+            if type(message) is not bytes:
+                raise TypeError(f"a message is bytes, not {type(message).__name__}")
         first = session.sequence + 1
         session.sequence += len(messages)
         self.append_entry(
@@ -230,7 +244,17 @@ class ServiceHarness:
         """Let log time pass, in nanoseconds, and fire what is due in the order of deadlines.
 
         A cluster's leader appends a frame when a timer is due; so does this.
+
+        Raises:
+            TypeError: Not an integer.
+            ValueError: Below 0.
+
         """
+        if type(duration) is not int:
+            kind = type(duration).__name__
+            raise TypeError(f"a duration is an integer, in nanoseconds, not {kind}")
+        if duration < 0:
+            raise ValueError(f"log time never runs back, here by {-duration} ns")
         end = self.time + duration
         while True:
             deadline = self._container.next_timer_deadline

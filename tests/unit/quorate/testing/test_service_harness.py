@@ -138,3 +138,28 @@ def test_acknowledged_egress_is_no_longer_kept() -> None:
     view = harness.container.session(client.session_id)
     assert view is not None
     assert view.kept_egress_bytes == 0
+
+
+@pytest.mark.parametrize("message", ["text", bytearray(b"text"), None, 5])
+def test_what_a_client_would_not_send_is_refused_and_leaves_no_trace(message: object) -> None:
+    harness = ServiceHarness(Scripted)
+    client = harness.open_session()
+    before = len(harness.applied)
+    with pytest.raises(TypeError, match=f"a message is bytes, not {type(message).__name__}"):
+        client.send(b"say a", message)  # type: ignore[arg-type]
+    assert (client.sequence, len(harness.applied)) == (0, before)
+    assert client.send(b"say a") == [b"a"]
+
+
+def test_log_time_takes_whole_steps_forward_only() -> None:
+    harness = ServiceHarness(Scripted)
+    with pytest.raises(ValueError, match="log time never runs back, here by 5 ns"):
+        harness.advance(-5)
+    with pytest.raises(TypeError, match="in nanoseconds, not float"):
+        harness.advance(0.5)  # type: ignore[arg-type]
+    assert harness.time == START_TIME
+
+
+def test_a_service_in_the_place_of_its_class_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"give Scripted, not Scripted\(\)"):
+        ServiceHarness(Scripted())  # type: ignore[arg-type]
