@@ -49,5 +49,8 @@ def run(options: argparse.Namespace) -> int:
 
 def _verdict(severities: list[str]) -> str:
     if "damage" in severities:
-        return "damaged"
+        return (
+            "damaged; started beside the others, a member is cured by them as far as that is "
+            "possible, and its log says what is not"
+        )
     return "sound; the next start heals what is listed" if "heals" in severities else "sound"

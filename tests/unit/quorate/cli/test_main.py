@@ -104,7 +104,7 @@ def test_verify_tells_damage_by_its_exit_code(
 ) -> None:
     (tmp_path / "node-state").write_bytes(b"\x01" * 8192)
     assert main(["verify", str(tmp_path)]) == ExitCode.DAMAGED
-    assert capsys.readouterr().out.endswith(": damaged\n")
+    assert ": damaged; started beside the others, a member is cured" in capsys.readouterr().out
 
 
 def test_a_member_whose_supervisor_is_gone_does_not_start() -> None:
@@ -277,7 +277,7 @@ def test_data_are_found_where_they_are_or_one_folder_below(
     shown = capsys.readouterr()
     assert (shown.err, code) == ("", ExitCode.DAMAGED if verb == "verify" else ExitCode.ASKED)
     if verb == "verify":
-        assert shown.out.endswith(f"{tmp_path / folder}: damaged\n")
+        assert f"\n{tmp_path / folder}: damaged; " in shown.out
 
 
 @pytest.mark.parametrize("name", [None, "lock", "lost+found", "node-state.tmp"])
