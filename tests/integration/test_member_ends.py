@@ -13,6 +13,8 @@ import pytest
 
 from quorate.client.cluster_client import ClusterClient
 from quorate.config import ClusterSettings, OnError
+from quorate.control import client as client_module
+from quorate.dev import watch
 from quorate.dev.cluster import DevCluster
 from quorate.dev.layout import DevOptions
 from quorate.errors import QuorateError, ServiceError
@@ -146,3 +148,36 @@ def test_an_ask_to_end_that_other_code_has_caught_is_not_lost(tmp_path: Path) ->
         assert _log(cluster).index("caught AskedToEnd(") < _log(cluster).index("member_stopped")
 
     asyncio.run(run())
+
+
+def test_a_member_that_falls_silent_and_comes_back_is_told_to_who_sits_in_front(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The service may not return, or the process is frozen: neither can say so itself."""
+    monkeypatch.setattr(watch, "POLL_S", 1)
+    monkeypatch.setattr(watch, "SILENT_S", 0.1)
+    monkeypatch.setattr(client_module, "ANSWER_TIMEOUT_S", 1.0)
+    told: list[str] = []
+
+    async def run() -> None:
+        os.environ["PYTHONPATH"] = str(SUPPORT)
+        options = DevOptions(directory=tmp_path, service=SERVICE, members=1)
+        async with (
+            asyncio.timeout(60),
+            DevCluster(options, lambda event: told.append(event.text)) as cluster,
+        ):
+            (seat,) = cluster.seats
+            await cluster.wait_leader()
+            cluster.kill(seat, signal.SIGSTOP)
+            await _until_told(told, "member 0 runs and has not answered for")
+            cluster.kill(seat, signal.SIGCONT)
+            await _until_told(told, "member 0 answers again")
+            log = cluster.directory.log_path(seat)
+            assert any(line.endswith(f"see its log {log}") for line in told)
+
+    asyncio.run(run())
+
+
+async def _until_told(told: list[str], text: str) -> None:
+    while not any(line.startswith(text) for line in told):  # noqa: ASYNC110 - no condition tells
+        await asyncio.sleep(0.02)

@@ -28,7 +28,7 @@ from quorate.dev.alarms import ToldAlarms
 from quorate.dev.layout import DevDirectory, DevOptions
 from quorate.dev.member import SupervisedMember
 from quorate.dev.process import MEMBER_COMMAND
-from quorate.dev.watch import StatusBoard, Statuses
+from quorate.dev.watch import SILENT_S, StatusBoard, Statuses
 from quorate.errors import AdminRejected, NotConnected, QuorateError
 
 START_TIMEOUT_S = 60.0
@@ -127,6 +127,7 @@ class DevCluster:
         ]
         watchers.append(self._group.create_task(self._tell_leaders(), name="tell leaders"))
         watchers.append(self._group.create_task(self._tell_alarms(), name="tell alarms"))
+        watchers.append(self._group.create_task(self._tell_silent(), name="tell silent members"))
         for watcher in watchers:
             self._stack.callback(watcher.cancel)
         for member in self._members.values():
@@ -148,6 +149,7 @@ class DevCluster:
         return member
 
     async def _process_changed(self, seat: Seat, runs: bool) -> None:  # noqa: FBT001 - a callback
+        self._board.expect(seat)
         if not runs:
             await self._board.tell(seat, None)
         await self._board.wake()
@@ -323,6 +325,30 @@ class DevCluster:
             for seat, line in lines:
                 self._tell(line, seat)
             lines.clear()
+
+    async def _tell_silent(self) -> None:
+        """Say whose process runs and does not answer, and when it does again."""
+        told: set[Seat] = set()
+
+        def silent() -> set[Seat]:
+            return {seat for seat in self._board.silent if self.pid(seat) is not None}
+
+        def changed() -> bool:
+            return silent() != told
+
+        while True:
+            await self._board.until(changed)
+            now = silent()
+            for seat in sorted(now - told):
+                text = (
+                    f"member {seat} runs and has not answered for {SILENT_S:g} s: a callback of "
+                    f"the service may not return, see its log {self._members[seat].log}"
+                )
+                self._tell(text, seat)
+            for seat in sorted(told - now):
+                if self._board.statuses[seat] is not None:
+                    self._tell(f"member {seat} answers again", seat)
+            told = now
 
     def _leadership(self) -> tuple[int, int] | None:
         leader = self._board.leader()

@@ -15,6 +15,9 @@ RETRY_S = 0.05
 """Between two attempts to reach a member that does not answer: it is starting, or is down."""
 FROZEN_S = 2.0
 """A member that accepts but does not answer for so long is shown as not answering."""
+SILENT_S = 10.0
+"""After so long without an answer a person is told: a service that does not return can say nothing
+itself."""
 
 Statuses = dict[Seat, MemberStatus | None]
 
@@ -28,6 +31,9 @@ class StatusBoard:
         self._client = client
         self._changed = asyncio.Condition()
         self.statuses: Statuses = dict.fromkeys(addresses)
+        self.silent: set[Seat] = set()
+        """Those that have not answered for ``SILENT_S``, whether their process runs or not."""
+        self._silent_since: dict[Seat, float] = {}
 
     def leader(self) -> MemberStatus | None:
         """Return the member that leads, by the highest term that anyone tells of."""
@@ -53,9 +59,23 @@ class StatusBoard:
                 )
             except (NotConnected, RemoteProtocolError):
                 await self.tell(seat, None)
+                await self._note_silence(seat)
                 await asyncio.sleep(RETRY_S)
             else:
+                self.expect(seat)
                 await self.tell(seat, status)
+
+    def expect(self, seat: Seat) -> None:
+        """Give a seat that has answered, or has a new process, its whole time anew."""
+        self._silent_since.pop(seat, None)
+        self.silent.discard(seat)
+
+    async def _note_silence(self, seat: Seat) -> None:
+        now = asyncio.get_running_loop().time()
+        since = self._silent_since.setdefault(seat, now)
+        if now - since >= SILENT_S and seat not in self.silent:
+            self.silent.add(seat)
+            await self.wake()
 
     async def refresh(self) -> Statuses:
         """Ask every member now, whatever the long polls say, and return the answers."""

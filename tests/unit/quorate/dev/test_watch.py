@@ -118,3 +118,32 @@ def test_a_member_that_accepts_and_does_not_answer_counts_as_gone(
             assert await board.refresh() == {0: None, 1: None, 2: None}
 
     asyncio.run(story())
+
+
+def test_a_member_is_silent_once_its_time_is_over_and_until_it_answers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(watch, "RETRY_S", 0)
+    monkeypatch.setattr(watch, "SILENT_S", 0.02)
+
+    async def story() -> None:
+        client = FakeClient({"a": None, "b": None, "c": None})
+        board = board_of(client)
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+            watching = group.create_task(board.watch(Seat(0)))
+            began = loop.time()
+            await board.until(lambda: board.silent == {Seat(0)})
+            assert loop.time() - began >= 0.02
+            began = loop.time()
+            board.expect(Seat(0))
+            assert board.silent == set()
+            await board.until(lambda: board.silent == {Seat(0)})
+            assert loop.time() - began >= 0.02, "a new process has its time anew"
+            status = member(0, "follower", 1)
+            await client.put("a", status)
+            await board.until(lambda: board.statuses[Seat(0)] == status)
+            assert board.silent == set()
+            watching.cancel()
+
+    asyncio.run(story())
