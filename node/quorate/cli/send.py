@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import AsyncIterator
 from concurrent import futures
+from typing import TYPE_CHECKING
 
 from quorate.cli.arguments import seconds
 from quorate.cli.output import tell
@@ -16,7 +17,12 @@ from quorate.cli.targets import add_target_arguments, client_addresses
 from quorate.config import CLIENT_PORT
 from quorate.errors import MessageTooLarge, QuorateError, ServiceError
 
+if TYPE_CHECKING:
+    from quorate.client.cluster_client import ClusterClient
+
 _CHUNK_BYTES = 64 * 1024
+WAIT_TOLD_S = 10.0
+"""Far longer than a change of leader."""
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -73,18 +79,27 @@ class _Sender:
             on_error=self._on_error,
         )
         async with connecting as client:
-            async for message in self._read():
-                await client.ready()
-                try:
-                    client.offer(message)
-                except MessageTooLarge as error:
-                    self._complain(str(error))
-                if self._output_error is not None:
-                    break
-            await client.flush()
+            watching = asyncio.create_task(  # noqa: TID251 - a group would wrap the client's errors
+                tell_of_waiting(client), name="tell of waiting"
+            )
+            try:
+                await self._send_all(client)
+            finally:
+                watching.cancel()
         if self._output_error is not None:
             raise self._output_error
         return 1 if self._failures else 0
+
+    async def _send_all(self, client: ClusterClient) -> None:
+        async for message in self._read():
+            await client.ready()
+            try:
+                client.offer(message)
+            except MessageTooLarge as error:
+                self._complain(str(error))
+            if self._output_error is not None:
+                break
+        await client.flush()
 
     async def _read(self) -> AsyncIterator[bytes]:
         if self._messages:
@@ -109,6 +124,26 @@ class _Sender:
     def _complain(self, text: str) -> None:
         self._failures += 1
         tell(text)
+
+
+async def tell_of_waiting(client: ClusterClient) -> None:
+    """Say for ever when messages wait and none of them is acknowledged, once for each such time.
+
+    The client waits as long as its session may live, which without a leader is without an end.
+    """
+    acknowledged, waiting, told = 0, 0, False
+    while True:
+        waited, before = waiting > 0, acknowledged
+        acknowledged = client.acknowledged_sequence
+        waiting = client.last_sequence - acknowledged
+        is_stuck = waited and acknowledged == before
+        if is_stuck and not told:
+            tell(
+                f"{waiting} message(s) wait, none was acknowledged for {WAIT_TOLD_S:g} s: "
+                "`quorate status` tells what the members say; Ctrl-C waits no more"
+            )
+        told = is_stuck
+        await asyncio.sleep(WAIT_TOLD_S)
 
 
 async def read_lines(descriptor: int = 0) -> AsyncIterator[bytes]:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import select
 import threading
 from pathlib import Path
+from typing import cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from quorate.cli import send
 from quorate.cli.send import read_lines
+from quorate.client.cluster_client import ClusterClient
 from quorate.errors import QuorateError
 
 
@@ -110,3 +114,58 @@ def test_the_reader_of_input_that_nobody_wants_any_more_ends_without_a_word(
             thread.join(30)
             assert not thread.is_alive()
     assert said == []
+
+
+class Waiting:
+    """What a client says of its messages."""
+
+    def __init__(self) -> None:
+        self.last_sequence = self.acknowledged_sequence = 0
+
+
+def test_messages_that_wait_without_an_end_are_told_of_once_each_time(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Sent to a cluster whose members are gone, they would wait without a word."""
+    looks: list[tuple[int, int, int]] = [
+        # sent, acknowledged, lines told by the next look
+        (0, 0, 0),
+        (3, 0, 0),
+        (3, 0, 1),
+        (3, 0, 0),
+        (4, 0, 0),
+        (4, 2, 0),
+        (4, 2, 1),
+        (4, 4, 0),
+        (4, 4, 0),
+    ]
+    client = Waiting()
+    lines: list[int] = []
+
+    async def look(_: float) -> None:
+        lines.append(len(capsys.readouterr().err.splitlines()))
+        if len(lines) > len(looks):
+            raise asyncio.CancelledError
+        client.last_sequence, client.acknowledged_sequence, _lines = looks[len(lines) - 1]
+
+    monkeypatch.setattr(send.asyncio, "sleep", look)
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(send.tell_of_waiting(cast("ClusterClient", client)))
+    assert lines[1:] == [told for _, _, told in looks]
+
+
+def test_what_is_told_of_messages_that_wait_names_the_remedy(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(send, "WAIT_TOLD_S", 0.01)
+    client = Waiting()
+    client.last_sequence = 2
+
+    async def story() -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await send.tell_of_waiting(cast("ClusterClient", client))
+
+    asyncio.run(story())
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("quorate: 2 message(s) wait, none was acknowledged for 0.01 s: `quorate")
