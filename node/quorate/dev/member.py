@@ -6,12 +6,18 @@ import asyncio
 import signal
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import Final
 
 from quorate.consensus.types import Seat
 from quorate.dev.process import MemberProcess
 from quorate.dev.restarts import RestartPolicy
 from quorate.errors import NotConnected
 from quorate.runtime.exit_codes import ExitCode, describe_exit
+
+CRASHES: Final = frozenset(
+    {signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGSEGV}
+)
+"""What ends a process in compiled code; its last words are then those of ``faulthandler``."""
 
 
 class SupervisedMember:
@@ -113,6 +119,8 @@ class SupervisedMember:
         ended = f"member {self.seat} ended ({describe_exit(code)})"
         if code > 0 and (words := self._process.last_words()):
             ended = f"{ended}: {words}"
+        elif -code in CRASHES:
+            ended = f"{ended}: it crashed, its log {self.log} says where"
         if delay_s is None:
             self.given_up = self.stays_down = ended
             self._tell(f"{self.given_up}; it stays down, its log is {self.log}", self.seat)

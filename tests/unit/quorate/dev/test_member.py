@@ -73,6 +73,17 @@ def test_a_killed_process_is_started_again(tmp_path: Path) -> None:
     run(tmp_path, FOREVER, story)
 
 
+def test_one_that_crashed_is_started_again_and_its_log_is_named(tmp_path: Path) -> None:
+    async def story(watched: Watched) -> None:
+        await watched.until(lambda: watched.member.starts == 2)
+        assert watched.told[0] == (
+            f"member 1 ended (signal 11): it crashed, its log {tmp_path}/log says where; "
+            "starting it again in 0.01 s"
+        )
+
+    run(tmp_path, "kill -SEGV $$", story)
+
+
 def test_one_that_cannot_be_started_now_is_tried_again(tmp_path: Path) -> None:
     """No process more, or its folder has gone: the others are not to end for that."""
     folder = tmp_path / "member"
