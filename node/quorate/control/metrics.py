@@ -195,7 +195,7 @@ GAUGES = (
     ),
     _Gauge(
         "quorate_disk_free_bytes",
-        "What the file system of the data directory still takes.",
+        "What the file system of the data directory still takes; NaN where it does not tell.",
         lambda _, gauges: gauges.disk_free_bytes,
     ),
     _Gauge(

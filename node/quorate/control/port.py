@@ -27,7 +27,8 @@ class Gauges:
     kept_egress_bytes: int = 0
     timers: int = 0
     spares: int = 0
-    disk_free_bytes: int = 0
+    disk_free_bytes: float = 0.0
+    """Not a number where the file system does not tell."""
     storage_low: bool = False
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from dataclasses import fields
 
+from quorate.archive.archive import Archive
 from quorate.config import ClusterConstants, ClusterSettings
 from quorate.consensus.effects import Alarm
 from quorate.consensus.types import Seat
 from quorate.control.port import Gauges, Health, OnOutcome
 from quorate.control.status import MemberStatus
+from quorate.errors import StorageError
 from quorate.runtime.events import Event, log_event
 from quorate.runtime.member import Member
 
@@ -86,7 +89,7 @@ class MemberControl:
             kept_egress_bytes=container.kept_egress_bytes,
             timers=container.timers_count,
             spares=member.archive.spares.ready_count,
-            disk_free_bytes=member.archive.free_bytes(),
+            disk_free_bytes=_free_bytes(member.archive),
             storage_low=member.archive.space_low,
         )
 
@@ -133,6 +136,14 @@ class MemberControl:
     def started(self) -> Health:
         """Say yes: the directory is read before this port listens."""
         return Health(ok=True, reason="the directory has been read")
+
+
+def _free_bytes(archive: Archive) -> float:
+    """Return the free space; metrics are wanted most where a sick disk does not tell of it."""
+    try:
+        return archive.free_bytes()
+    except StorageError:
+        return math.nan
 
 
 def _differences(

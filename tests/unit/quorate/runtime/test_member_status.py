@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from types import SimpleNamespace
@@ -33,6 +34,7 @@ from quorate.consensus.types import (
     StartNonce,
 )
 from quorate.control.status import MemberState, MemberStatus
+from quorate.errors import StorageError
 from quorate.examples.echo import Echo
 from quorate.gateway.gateway import Gateway
 from quorate.runtime.agent import ConsensusAgent
@@ -237,6 +239,12 @@ def test_each_gauge_is_read_where_it_is_counted() -> None:
         assert (gauges.client_connections, gauges.spares) == (3, 5)
         assert (gauges.disk_free_bytes, gauges.storage_low) == (1 << 40, True)
         assert (gauges.sessions, gauges.timers, gauges.kept_egress_bytes) == (0, 0, 0)
+
+        def sick() -> int:
+            raise StorageError("asking for the free space: Input/output error")
+
+        archive.free_bytes = sick
+        assert math.isnan(watched.control.gauges().disk_free_bytes)
 
     run(scenario)
 
