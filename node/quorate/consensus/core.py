@@ -176,6 +176,14 @@ class Core:
         """Tell whether the log has this very directory in that seat."""
         return self._member_ids.get(peer.seat) == peer.member_id != NO_MEMBER
 
+    def reaches(self, seat: Seat) -> bool:
+        """Tell whether the member that the log knows in this seat is linked.
+
+        Another directory that sits there now, a wiped one, is linked too and answers nothing.
+        """
+        peer = self.links.get(seat)
+        return peer is not None and self.knows(peer)
+
     def _use(self, membership: Membership) -> None:
         self.membership = membership
         self._member_ids = {member.seat: member.member_id for member in membership.members}

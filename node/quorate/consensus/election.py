@@ -113,7 +113,7 @@ class Election:
         claims = [
             (log_order(self._ends_known.get(seat, core.log.end)), -seat)
             for seat in core.other_voters
-            if seat in core.links
+            if core.reaches(seat)
         ]
         return sum(claim > own for claim in claims)
 
@@ -172,7 +172,7 @@ class Election:
 
     def _say_whom_we_wait_for(self) -> None:
         core = self._core
-        missing = [seat for seat in core.other_voters if seat not in core.links]
+        missing = [seat for seat in core.other_voters if not core.reaches(seat)]
         waits = f"seats {missing} to connect" if missing else "a sound leader"
         detail = (
             f"recovering ({core.node_state.recovering.reason.name.lower()}): waiting for {waits}; "
@@ -190,12 +190,12 @@ class Election:
     def _count(self) -> None:
         """Move on when enough voters have said yes, give up when too few can still say it.
 
-        A seat without a link does not answer before the next attempt, which is much nearer than
+        A member without a link does not answer before the next attempt, which is much nearer than
         the end of this one's time: two members that both stand for a killed leader's office
         refuse each other, and would wait for the dead one's vote.
         """
         core = self._core
-        unreachable = {seat for seat in core.other_voters if seat not in core.links}
+        unreachable = {seat for seat in core.other_voters if not core.reaches(seat)}
         lost = (self._no | unreachable) - self._yes
         if self.unanimous:
             everyone = {member.seat for member in core.membership.voters}

@@ -203,7 +203,7 @@ class Leader:
         if position - progress.durable >= config.unsynced_bytes_max:
             return False
         in_flight = position - progress.checked
-        return in_flight < config.window_bytes and seat in self._core.links
+        return in_flight < config.window_bytes and self._core.reaches(seat)
 
     def _send_frames(self, seat: Seat, progress: Progress, frames: tuple[LogFrame, ...]) -> None:
         first = frames[0]
@@ -486,7 +486,7 @@ class Leader:
         """Tell whether leadership could be handed to this seat now."""
         core = self._core
         progress = self.progress.get(seat)
-        if progress is None or seat not in core.other_voters or seat not in core.links:
+        if progress is None or seat not in core.other_voters or not core.reaches(seat):
             return False
         if progress.room_end < core.log.end.position:
             return False

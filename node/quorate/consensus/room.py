@@ -101,7 +101,7 @@ class LeaderRoom:
         if core.room_end < needed or core.room_end == self._refused_with:
             return True
         progress = self._leader.progress
-        linked = {seat for seat in core.links if seat in progress}
+        linked = {seat for seat in progress if core.reaches(seat)}
         roomy = {seat for seat in linked if progress[seat].room_end >= needed}
         own = {core.seat}
         return has_quorum(core.membership, linked | own) and not has_quorum(
