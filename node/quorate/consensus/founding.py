@@ -73,6 +73,8 @@ class Founding:
         if core.node_state.founded:
             if discard:
                 return "this cluster is founded: nothing is discarded"
+            for seat in self._other_seats:
+                self._tell(seat)
             core.effects.append(FoundingEnded(True, "the cluster is founded already"))
             return None
         if Refusal.VOLUME_LOST in core.refused_by.values():
@@ -100,12 +102,24 @@ class Founding:
         return None
 
     def on_request(self, peer: PeerLife, message: FoundRequest) -> None:
-        """Another member forwards its request; only the lowest seat acts on it."""
+        """Another member forwards its request; only the lowest seat acts on it.
+
+        Who still asks when the cluster is founded has not heard of it.
+        """
         core = self._core
-        if core.seat == self._maker and not core.node_state.founded:
+        if core.seat == self._maker and core.node_state.founded:
+            self._tell(peer.seat)
+        elif core.seat == self._maker:
             refusal = self._discard() if message.discard else self._make()
             if refusal is not None:
                 core.trace("founding_refused", seat=peer.seat, reason=refusal)
+
+    def _tell(self, seat: Seat) -> None:
+        """Say, as far as it is durable, that the cluster is founded."""
+        core = self._core
+        if core.log.founding is not None:
+            message = Founded(core.log.founding.chain)
+            core.send_durable(seat, message, core.node_state_sequence)
 
     def _refusal(self) -> str | None:
         """Return why the cluster cannot be founded now, naming the seat; None when it can."""
@@ -317,10 +331,9 @@ class Founding:
         core = self._core
         if self._marking and core.persisted >= self._marking:
             self._marking = 0
-            founding = core.log.founding
-            assert founding is not None, "the mark follows the frame"
+            assert core.log.founding is not None, "the mark follows the frame"
             for seat in self._other_seats:
-                core.send(seat, Founded(founding.chain))
+                self._tell(seat)
             core.greet_all()
             core.trace("founded", members=len(core.membership.members))
             core.effects.append(FoundingEnded(True, "founded"))

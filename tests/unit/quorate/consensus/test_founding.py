@@ -115,6 +115,21 @@ def test_a_message_lost_at_any_step_and_asked_again(kind: type[Message], seat: i
     assert states(together) == ALL_FOUNDED
 
 
+@pytest.mark.parametrize("asked", [0, 2])
+def test_who_has_not_heard_that_the_cluster_is_founded_hears_it_when_it_is_asked_again(
+    asked: int,
+) -> None:
+    together = all_blank()
+    together.lost = lambda _a, b, message: b == 2 and isinstance(message, Founded | Hello)
+    found(together.members[0])
+    together.settle()
+    assert states(together) == [*ALL_FOUNDED[:2], FoundingState.FOUNDING]
+    together.lost = lambda _a, _b, _message: False
+    assert found(together.members[asked]) is None
+    together.settle()
+    assert states(together) == ALL_FOUNDED
+
+
 @pytest.mark.parametrize("steps", range(14))
 @pytest.mark.parametrize("seat", [0, 1])
 def test_a_process_killed_at_any_step_and_asked_again(steps: int, seat: int) -> None:
@@ -237,6 +252,8 @@ def test_a_founded_member_founds_nothing_and_discards_nothing() -> None:
     member.receive(1, FoundRequest(discard=True))
     assert other.core.log.end == member.core.log.end == HandLog().end
     assert not other.of(StoreNodeState)
+    assert not other.sent(Founded), "only the lowest seat answers"
+    assert member.sent(Founded, 1)
 
 
 def test_a_blank_directory_that_a_cluster_does_not_know_is_lost() -> None:

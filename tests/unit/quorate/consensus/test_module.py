@@ -12,7 +12,6 @@ from quorate.consensus.messages import (
     AppendReport,
     CureTarget,
     DigestReport,
-    FoundRequest,
     Hello,
     Refusal,
     StandNow,
@@ -133,7 +132,6 @@ def test_messages_for_another_role_are_dropped() -> None:
     follower.receive(2, report_of(follower, 1), DigestReport(LogPosition(0), b""), vote(1))
     follower.receive(2, CureTarget(LeadershipTermId(1), LogPosition(0)))
     follower.receive(2, StandNow(TransferToken(LeadershipTermId(1), LogPosition(0))))
-    follower.receive(2, FoundRequest(discard=False))
     assert not follower.effects
     leader = linked()
     leader.be_elected(1)
