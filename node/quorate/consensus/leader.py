@@ -12,7 +12,7 @@ from quorate.consensus.cluster_time import LogClock
 from quorate.consensus.core import LOST_REASONS, Core, Deadline
 from quorate.consensus.effects import ReadLog
 from quorate.consensus.messages import AppendFrames, AppendReport, CureTarget
-from quorate.consensus.progress import Flow, Progress, agreed_boundary
+from quorate.consensus.progress import Flow, Progress, agreed_boundary, contradicts
 from quorate.consensus.quorum import committed_position, has_quorum
 from quorate.consensus.types import (
     LOG_START,
@@ -355,7 +355,7 @@ class Leader:
             if own is not None and own.base == row.base and own.chain != row.chain:
                 self._contradiction(seat, progress, row.base)
                 return
-        if mark.position == report.end.position and mark.chain != report.end.chain:
+        if contradicts(mark, report.end, report.terms):
             self._contradiction(seat, progress, mark.position)
             return
         if progress.flow is Flow.PROBE and mark == progress.probed:

@@ -132,6 +132,24 @@ def agreed_boundary(log: LogView, end: LogMark, terms: tuple[TermRecord, ...]) -
     return base_at_or_before(log, limit)
 
 
+def contradicts(mark: LogMark, end: LogMark, terms: tuple[TermRecord, ...]) -> bool:
+    """Tell whether a follower's frames of the boundary's term end there with another chain.
+
+    Args:
+        mark: A boundary of the leader's log.
+        end: End of the follower's log, or of what ``terms`` cover of it.
+        terms: Rows of its term table, the newest last.
+
+    """
+    ends = [*((row.base, row.chain) for row in terms[1:]), (end.position, end.chain)]
+    return any(
+        row.leadership_term_id == mark.leadership_term_id
+        and position == mark.position
+        and chain != mark.chain
+        for row, (position, chain) in zip(terms, ends, strict=False)
+    )
+
+
 def base_at_or_before(log: LogView, position: LogPosition) -> LogMark:
     """Return the boundary at the newest term base of ``log`` that is not beyond ``position``.
 

@@ -19,9 +19,10 @@ from quorate.consensus.types import (
     RecoveringReason,
     Seat,
 )
-from quorate_consensus.driven import Driven, report
+from quorate_consensus.driven import Driven, append, report
 from quorate_consensus.leaders import frames_to, leading, streaming
 from quorate_consensus.logs import HandLog
+from quorate_consensus.together import Together
 
 LOST = Recovering(RecoveringReason.DAMAGED, LeadershipTermId(1), LogPosition(64))
 SMALL = ConsensusConfig(
@@ -238,6 +239,41 @@ def test_term_tables_that_contradict_ours_stop_the_stream_until_the_next_link(wh
     leader.accept(1)
     leader.propose()
     assert frames_to(leader, 1)
+
+
+@pytest.mark.parametrize("goes_on", ["not at all", "in that term", "in a later term", "in both"])
+@pytest.mark.parametrize("first", [2, 3])
+@pytest.mark.parametrize("in_memory", [False, True])
+def test_two_frames_in_one_place_of_one_term_are_never_passed_over(
+    first: int, goes_on: str, *, in_memory: bool
+) -> None:
+    """One recording is wrong: whoever sees it first says so, and nobody waits in silence."""
+    log = HandLog()
+    log.begin_term(1)
+    other = log.copy()
+    for number in range(1, 5):
+        log.add(1)
+        other.add(1, FrameType.EMPTY if number >= first - 1 else FrameType.ENTRIES)
+    held = {"not at all": first + 1, "in that term": 6, "in a later term": first + 1, "in both": 6}
+    behind = HandLog(3, tuple(other.frames[: held[goes_on]]))
+    if goes_on in {"in a later term", "in both"}:
+        behind.begin_term(2)
+    log.begin_term(3)
+    leader, follower = Driven(HandLog() if in_memory else log), Driven(behind, 1)
+    if in_memory:
+        leader.link(2)
+        leader.receive(2, append(3, log.mark(1), log.frames[1:]))
+    leader.be_elected(2)
+    together = Together(leader, follower)
+    together.link(0, 1)
+    for _ in range(4):
+        leader.tick(50)
+        together.settle(200)
+        for asked in leader.of(ReadLog):
+            answer_read(leader, [frame for frame in log.frames if frame.position >= asked.position])
+    alarmed = [alarm.name for alarm in leader.of(Alarm)] == ["recordings_contradict"]
+    assert alarmed or follower.halted
+    assert follower.core.log.end == behind.end
 
 
 def test_recordings_that_contradict_stay_an_alarm_while_one_of_several_does() -> None:
