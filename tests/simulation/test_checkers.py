@@ -500,6 +500,30 @@ def test_refuses_to_drop_the_frame_that_a_cluster_was_founded_with() -> None:
         world.truncate(world.members[2], LOG_START)
 
 
+def test_accepts_dropping_the_frame_when_the_mark_is_gone_with_its_directories() -> None:
+    for gone in range(3):
+        world = world_being_founded()
+        for member in world.members[:2]:
+            world.store(member, founded=True)
+        for member in world.members[:gone]:
+            member.gone = True
+        if gone < 2:
+            with refuses("founding"):
+                world.truncate(world.members[2], LOG_START)
+        else:
+            world.truncate(world.members[2], LOG_START)
+            assert world.history.founding is None
+
+
+def test_refuses_to_drop_the_frame_of_a_cluster_that_has_committed(world: World) -> None:
+    world.committed_term()
+    for member in world.members[:2]:
+        member.gone = True
+    world.members[2].state = world.members[2].state._replace(founded=False)
+    with refuses("founding"):
+        world.truncate(world.members[2], LOG_START)
+
+
 def test_refuses_a_second_cluster(world: World) -> None:
     others = tuple((m.seat, "x", m.member_id) for m in world.members)
     stranger = ShadowMember(member_id_of(2, 2), Seat(2))

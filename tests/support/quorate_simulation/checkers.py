@@ -123,6 +123,7 @@ class ConsensusChecker(MessageChecks):
         founding = self.history.founding
         for frame in member.truncate(member.log.marks[position]):
             lives = founding is not None and frame.chain == founding.chain
+            lives = lives and not self.history.take_founding_back()
             require(not lives, "founding", "seat", member.seat, "drops what was founded with")
             if not is_recovering(member.asked_state):
                 held = self.history.committed.holds(frame)

@@ -150,6 +150,7 @@ class Cluster:
 
     def wipe(self, node: Node) -> None:
         """Replace the directory of a stopped member by an empty one."""
+        node.member.gone = True
         node.member = self._format(node.seat)
 
     # -- processes ----------------------------------------------------------------------------

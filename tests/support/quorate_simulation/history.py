@@ -63,6 +63,19 @@ class ClusterHistory:
         if not holds:
             raise InvariantViolation(invariant, " ".join(map(str, detail)))
 
+    def take_founding_back(self) -> bool:
+        """Forget a founding whose mark has gone with the directories that had it; tell whether.
+
+        A cluster of which nobody knows any more has committed nothing: that takes a quorum with the
+        mark. Then the operator's discard is all that those can do who hold the frame.
+        """
+        marked = any(self.members[voter].is_marked for voter in self.voters)
+        if marked or self.committed.frames:
+            return False
+        self.founding, self.voters = None, ()
+        self.marks.add("founding gone with its mark")
+        return True
+
     def committed_before(self, term: int) -> int:
         """Return how many frames the leaders of terms before ``term`` have committed."""
         return max((count for by, count in self.committed_in.items() if by < term), default=0)

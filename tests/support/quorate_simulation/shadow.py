@@ -99,6 +99,7 @@ class ShadowMember:
         "commit_count",
         "disk",
         "ever_durable",
+        "gone",
         "leading",
         "life",
         "log",
@@ -122,6 +123,8 @@ class ShadowMember:
         """Start as a freshly formatted directory."""
         self.member_id = member_id
         self.seat = seat
+        self.gone = False
+        """The directory was wiped: nothing of it comes back."""
         self.life = 0
         self.state: NodeState = BLANK_NODE_STATE
         """Durable."""
@@ -171,6 +174,12 @@ class ShadowMember:
     def recovering(self) -> bool:
         """Tell whether this member may have lost what it acknowledged, as its disk says."""
         return is_recovering(self.state)
+
+    @property
+    def is_marked(self) -> bool:
+        """Tell whether the founded mark is here, or on its way to the disk."""
+        asked = (e.state.founded for e in self.pending if isinstance(e, StoreNodeState))
+        return not self.gone and (self.state.founded or any(asked))
 
     def append(self, frame: LogFrame) -> None:
         """Take in that the module has appended ``frame``."""
