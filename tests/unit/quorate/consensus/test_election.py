@@ -562,6 +562,20 @@ def test_a_token_opens_a_heard_voter_and_its_former_leader_is_unheard_then() -> 
     assert wait_left(member) == 50
 
 
+def test_a_token_is_honoured_by_a_longer_log_of_an_earlier_term() -> None:
+    log = HandLog()
+    log.begin_term(1)
+    leaders = log.copy()
+    for _ in range(9):
+        log.add(1)
+    leaders.begin_term(2)
+    member = linked(log)
+    member.receive(1, append(2))
+    assert log.end.position > leaders.end.position
+    member.receive(2, request_vote(3, leaders.end, token=token(2, leaders.end)))
+    assert granted(member)
+
+
 def test_a_token_for_a_worse_log_is_honoured_with_a_refusal_and_a_wait() -> None:
     log = HandLog()
     log.begin_term(1)

@@ -21,6 +21,7 @@ from quorate.consensus.types import (
     LOG_START,
     NOT_RECOVERING,
     FoundingState,
+    FrameType,
     LeadershipTermId,
     LogFrame,
     LogPosition,
@@ -331,6 +332,20 @@ def test_frames_that_leave_out_what_is_not_checked_close_the_link() -> None:
     member = linked(log)
     member.receive(1, append(3, log.mark(1), log.frames[3:]))
     assert [closed.seat for closed in member.of(CloseLink)] == [1]
+
+
+def test_another_frame_of_the_same_length_in_the_same_place_and_term_is_damage() -> None:
+    log = HandLog()
+    log.begin_term(1)
+    other = log.copy()
+    log.add(1)
+    other.add(1, FrameType.EMPTY)
+    member = linked()
+    member.receive(1, append(1, log.mark(1), log.frames[1:]))
+    assert len(other.frames[2].data) == len(log.frames[2].data)
+    member.receive(2, append(2, log.mark(2), other.frames[2:]))
+    assert [halt.code for halt in member.of(Halt)] == [HaltCode.DAMAGED]
+    assert not member.of(TruncateLog)
 
 
 @pytest.mark.parametrize("in_memory", [True, False])

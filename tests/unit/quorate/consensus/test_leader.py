@@ -10,6 +10,7 @@ from quorate.consensus.config import ConsensusConfig
 from quorate.consensus.core import Deadline
 from quorate.consensus.effects import (
     Alarm,
+    AppendToLog,
     CommitTo,
     IngressChanged,
     IngressState,
@@ -520,6 +521,8 @@ def test_a_term_after_an_accepted_loss_says_so(who: str) -> None:
         leader.receive(1 if who == "voter" else 2, hello(recovering=accepted))
     leader.be_elected(1)
     assert leader.leader.possible_loss == (who != "bystander")
+    (frame,) = [f for sent in leader.of(AppendToLog) for f in sent.frames]
+    assert decode_term(frame_body(frame)).possible_loss == (who != "bystander")
     assert ("possible_loss" in [alarm.name for alarm in leader.of(Alarm)]) == (who != "bystander")
     assert not leader.core.node_state.recovering.reason
 

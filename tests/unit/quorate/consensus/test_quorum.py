@@ -46,6 +46,15 @@ def test_a_quorum_stays_possible_exactly_until_the_rest_is_none(count: int) -> N
         assert can_reach_quorum(membership, refusals) == ((count - size) * 2 > count)
 
 
+def test_a_quorum_is_possible_only_if_it_is_in_every_voter_set() -> None:
+    members = members_of(6)
+    joint = Membership((members[:3], members[2:5]), (members[5],))
+    assert can_reach_quorum(joint, {Seat(0)})
+    assert can_reach_quorum(joint, {Seat(0), Seat(3)})
+    assert not can_reach_quorum(joint, {Seat(0), Seat(1)}), "three of five, but one of a set"
+    assert not can_reach_quorum(Membership((members[:3],), (members[5],)), {Seat(0), Seat(1)})
+
+
 def test_seats_that_do_not_vote_count_for_nothing() -> None:
     learner = members_of(4)[3]
     membership = Membership((members_of(3),), (learner,))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from quorate.consensus.config import MS, ConsensusConfig
@@ -18,7 +20,7 @@ from quorate.consensus.module import Rejection
 from quorate.consensus.room import FULL_ALARM, HAND_OVER_PAUSE_TIMEOUTS, LOW_ALARM
 from quorate.consensus.types import ROOM_UNBOUNDED, LeadershipTermId, LogPosition, Role, Seat
 from quorate_consensus.driven import Driven, append
-from quorate_consensus.logs import HandLog
+from quorate_consensus.logs import HandLog, founding_frame, members_of
 from quorate_consensus.together import Together
 
 CONFIG = ConsensusConfig(segment_length=64 * 1024, frame_bytes_max=16 * 1024)
@@ -393,6 +395,21 @@ def test_a_member_without_room_for_a_term_does_not_stand(room: int) -> None:
     assert not [send for send in member.effects if "Canvass" in str(send)]
     told(member, RESERVE)
     assert member.canvass()
+
+
+def test_a_term_begins_only_where_its_first_frame_has_room() -> None:
+    """Whatever the names of the members are long: the frame repeats them, and more."""
+    begun = []
+    for length in range(1, 65):
+        (own,) = members_of(1)
+        log = HandLog(1, (founding_frame((replace(own, name="m" * length),)),))
+        for room in range(128, 768, 64):
+            member = Driven(log, seats=1, config=CONFIG)
+            told(member, room)
+            member.fire(Deadline.STAND)
+            begun.append(member.has_role(Role.LEADER))
+            assert member.core.log.end.position <= log.end.position + room
+    assert set(begun) == {True, False}
 
 
 def test_a_member_without_room_for_a_term_takes_no_leadership_over() -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from quorate.consensus.config import ConsensusConfig
+from quorate.consensus.config import MS, ConsensusConfig
 from quorate.consensus.core import Deadline
 from quorate.consensus.effects import (
     AppendToLog,
@@ -210,6 +210,18 @@ def test_an_abort_voids_the_token_and_needs_a_commit_before_the_next() -> None:
     assert leader.has_role(Role.LEADER)
     leader.accept(1, 2)
     assert hand_over(leader) is None
+
+
+def test_a_target_that_does_not_stand_in_an_election_timeout_is_given_up() -> None:
+    leader = leading()
+    hand_over(leader)
+    timeout = leader.core.config.election_timeout_min_ns // MS
+    for _ in range(timeout // 50):
+        leader.accept(1, 2)
+        assert not ended(leader)
+        leader.tick(50)
+    assert ended(leader) == [(False, 1)]
+    assert leader.has_role(Role.LEADER)
 
 
 def test_a_broken_link_to_the_target_ends_it() -> None:
