@@ -8,8 +8,8 @@ FOUNDING = (
     Mutant(
         "discard-of-another-founding",
         "consensus/founding.py",
-        "is_ours = peer.seat == self._maker and message.chain == held",
-        "is_ours = peer.seat == self._maker",
+        "if message.chain != held:\n            core.send_durable(",
+        "if False:\n            core.send_durable(",
         "a discard that comes late makes a seat drop what the others are founded with",
     ),
     Mutant(

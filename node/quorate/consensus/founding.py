@@ -261,11 +261,18 @@ class Founding:
         self.on_progress()
 
     def on_discard(self, peer: PeerLife, message: FoundingDiscard) -> None:
-        """Forget an unfinished founding, as the lowest seat says; not one that came after it."""
+        """Forget an unfinished founding, as the lowest seat says; not one that came after it.
+
+        Where we hold another frame, or none, it has not heard of that, and would refuse to found
+        for what we were: it is told again.
+        """
         core = self._core
+        if core.node_state.founded or peer.seat != self._maker:
+            return
         held = core.log.founding.chain if core.log.founding is not None else 0
-        is_ours = peer.seat == self._maker and message.chain == held
-        if is_ours and not core.node_state.founded:
+        if message.chain != held:
+            core.send_durable(peer.seat, core.hello(), core.node_state_sequence)
+        else:
             asked = self._asked
             self._drop()
             if asked:

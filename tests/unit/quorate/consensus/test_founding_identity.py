@@ -29,6 +29,7 @@ from quorate_consensus.driven import CONFIGURATION_HASH, Driven, hello, report
 from quorate_consensus.foundings import blank, found, greeted
 from quorate_consensus.leaders import streaming
 from quorate_consensus.logs import HandLog, founding_frame, member_id, members_of
+from quorate_consensus.together import Together
 
 
 def renamed() -> LogFrame:
@@ -216,6 +217,25 @@ def test_a_discard_names_what_a_seat_has_shown_and_what_it_was_sent_since() -> N
         made.chain,
     }
     assert {told.chain for told in maker.sent(FoundingDiscard, 2)} == {0, made.chain}
+
+
+def test_a_discard_asked_for_again_makes_good_what_was_not_heard_of_the_first() -> None:
+    held = HandLog()
+    together = Together(blank(0, formatting=1), blank(1, held=held), blank(2, held=held))
+    together.link(0, 1, 2)
+    together.settle()
+    maker = together.members[0]
+    assert found(maker) is not None, "what the others hold does not list this directory"
+    together.lost = lambda a, _b, message: a != 0 and isinstance(message, Hello)
+    assert found(maker, discard=True) is None
+    together.settle()
+    assert found(maker) is not None, "of the discard nobody has said anything"
+    together.lost = lambda _a, _b, _message: False
+    assert found(maker, discard=True) is None
+    together.settle()
+    assert found(maker) is None
+    together.settle()
+    assert all(m.founding() is FoundingState.FOUNDED for m in together.members.values())
 
 
 def test_who_held_the_discarded_frame_is_not_counted_for_the_next() -> None:
