@@ -7,13 +7,15 @@ REPORTS := build/reports
 KUBERNETES := PYTHONPATH=tests/support $(BIN)/python -m quorate_kubernetes
 STORIES ?= tests/kubernetes
 
-# Time boxes of the two searching test groups; a run covers as many seeds as fit.
+# Time boxes of the three searching test groups; a run covers as many seeds as fit.
 QUORATE_WALK_SECONDS ?= 90
 QUORATE_SIMULATION_SECONDS ?= 120
+QUORATE_HEALING_SECONDS ?= 20
 NIGHTLY_WALK_SECONDS ?= 3600
 NIGHTLY_SIMULATION_SECONDS ?= 14400
+NIGHTLY_HEALING_SECONDS ?= 1800
 
-export QUORATE_WALK_SECONDS QUORATE_SIMULATION_SECONDS
+export QUORATE_WALK_SECONDS QUORATE_SIMULATION_SECONDS QUORATE_HEALING_SECONDS
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check bench nightly mutants e2e e2e-check e2e-tools e2e-images e2e-figures clean tools
@@ -44,6 +46,7 @@ bench: $(VENV)/ready ## throughput and latency here, about 35 minutes; OPTIONS=-
 nightly: export HYPOTHESIS_PROFILE := nightly
 nightly: QUORATE_WALK_SECONDS := $(NIGHTLY_WALK_SECONDS)
 nightly: QUORATE_SIMULATION_SECONDS := $(NIGHTLY_SIMULATION_SECONDS)
+nightly: QUORATE_HEALING_SECONDS := $(NIGHTLY_HEALING_SECONDS)
 nightly: $(VENV)/ready ## all tests, with budgets of hours
 	@mkdir -p $(REPORTS)
 	$(BIN)/pytest -n 2 -m "not integration and not kubernetes" --timeout=0 --junit-xml=$(REPORTS)/nightly-parallel.xml

@@ -251,7 +251,7 @@ def run_walk(seed: int, steps: int = STEPS) -> WalkResult:
         walker = Walker(seed, swarm, cluster)
         choices = result.choices
         if seed % 4:
-            choices.extend(_link_all(swarm))
+            choices.extend(link_all(swarm))
             for choice in choices:
                 ACTIONS[choice[0]](cluster, *choice[1:])  # type: ignore[index]
         for _ in range(steps):
@@ -278,7 +278,8 @@ def replay(seed: int, choices: Sequence[Choice], swarm: Swarm | None = None) -> 
     return result
 
 
-def _link_all(swarm: Swarm) -> list[Choice]:
+def link_all(swarm: Swarm) -> list[Choice]:
+    """Return the choices that connect everybody."""
     return [("up", a, b) for a in range(swarm.seats) for b in range(a)]
 
 
