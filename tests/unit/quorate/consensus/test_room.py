@@ -223,6 +223,28 @@ def test_a_full_follower_counts_with_one_that_is_gone_and_the_gone_one_alone_doe
     assert ingress(leader) == [IngressState.STORAGE_FULL]
 
 
+def test_the_last_disk_that_has_space_again_opens_the_leader() -> None:
+    leader = leading()
+    leader.unlink(1)
+    reported(leader, 2, 0)
+    reported(leader, 2, -1)
+    assert ingress(leader) == [IngressState.STORAGE_FULL, IngressState.OPEN]
+    alone = Driven(seats=1, config=CONFIG)
+    alone.fire(Deadline.STAND)
+    told(alone, 0)
+    told(alone, -1)
+    assert ingress(alone)[-2:] == [IngressState.STORAGE_FULL, IngressState.OPEN]
+    assert (FULL_ALARM, False) in alarms(alone)
+
+
+def test_a_leader_without_links_is_not_full_for_that() -> None:
+    leader = leading()
+    reported(leader, 1, 2 * RESERVE)
+    leader.unlink(1, 2)
+    leader.fire(Deadline.HEARTBEAT)
+    assert not ingress(leader)
+
+
 def test_a_follower_that_says_nothing_more_has_space_again() -> None:
     leader = leading()
     for seat in (1, 2):
