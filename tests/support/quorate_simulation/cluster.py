@@ -105,6 +105,7 @@ class Cluster:
         self.seats = tuple((Seat(seat), f"m{seat}") for seat in range(self.count))
         self.bags: list[list[Packet]] = [[] for _ in range(self.count)]
         """Receiver → messages on their way to it, oldest first."""
+        self.bag_max = BAG_MAX
         self.group = [0] * self.count
         """Partition: only members of one group talk."""
         self.nonce = 0
@@ -267,7 +268,7 @@ class Cluster:
             return
         self.checker.on_send(node.member, peer.member_id, effect.message)
         bag = self.bags[effect.seat]
-        if len(bag) >= BAG_MAX:
+        if len(bag) >= self.bag_max:
             del bag[0]
         bag.append((node.peer, peer.start_nonce, effect.message))
 
