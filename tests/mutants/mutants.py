@@ -11,6 +11,7 @@ from clients import CLIENTS
 from consensus import CONSENSUS
 from founding import FAILED_ATTEMPTS, FOUNDING
 from mutant import Mutant
+from pacing import PACING
 
 ARCHIVE = (
     Mutant(
@@ -343,6 +344,7 @@ ALL = (
     *CONSENSUS,
     *FOUNDING,
     *FAILED_ATTEMPTS,
+    *PACING,
     *ARCHIVE,
     *SERVICE,
     *ROOM,

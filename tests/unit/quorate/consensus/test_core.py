@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from quorate.consensus.effects import Alarm, RoleChanged, Send, StoreNodeState
-from quorate.consensus.messages import CanvassAnswer, Hello, RequestVote, Vote
+from quorate.consensus.messages import AppendReport, CanvassAnswer, Hello, RequestVote, Vote
 from quorate.consensus.types import (
     NO_MEMBER,
     FoundingState,
@@ -42,6 +42,21 @@ def test_a_granted_vote_leaves_when_it_and_the_log_before_it_are_durable() -> No
     member.persist()
     member.persist()
     assert [vote.granted for vote in member.sent(Vote, 2)] == [True]
+
+
+def test_each_write_makes_durable_just_what_it_holds() -> None:
+    log = HandLog()
+    frames = [log.begin_term(1), *(log.add(1) for _ in range(3))]
+    member = by_hand()
+    durable = []
+    for index, frame in enumerate(frames):
+        member.receive(1, append(1, log.mark(index + 1), [frame]))
+        durable.append((member.sequence, frame.end))
+    member.clear()
+    for sequence, end in durable:
+        member.persist(sequence)
+        assert member.core.log.durable == end
+        assert member.sent(AppendReport)[-1].durable == end
 
 
 def test_a_candidacy_leaves_when_our_vote_for_it_is_durable() -> None:
