@@ -167,7 +167,11 @@ class Leader:
                 continue
             frames = core.log.frames_from(position, core.config.append_bytes_max)
             if frames is None:
-                self._read(seat, progress)
+                if position > core.log.tail_start:
+                    # The member claims a boundary where a frame of ours goes on.
+                    self._contradiction(seat, progress, position)
+                else:
+                    self._read(seat, progress)
                 return
             frames = progress.fitting(frames)
             if not frames:

@@ -276,6 +276,29 @@ def test_two_frames_in_one_place_of_one_term_are_never_passed_over(
     assert follower.core.log.end == behind.end
 
 
+@pytest.mark.parametrize("later", [False, True])
+def test_a_log_that_ends_within_a_frame_of_ours_is_not_read_for(*, later: bool) -> None:
+    """What lies there is no frame: the leader's process would end for it as for damage."""
+    log = HandLog()
+    log.begin_term(1)
+    other = log.copy()
+    log.add(1, size=64)
+    other.add(1)
+    if later:
+        other.begin_term(2)
+    log.begin_term(3)
+    leader, follower = Driven(), Driven(other, 1)
+    leader.link(2)
+    leader.receive(2, append(3, log.mark(1), log.frames[1:]))
+    leader.be_elected(2)
+    together = Together(leader, follower)
+    together.link(0, 1)
+    leader.tick(50)
+    together.settle(200)
+    assert not leader.of(ReadLog)
+    assert [alarm.name for alarm in leader.of(Alarm)] == ["recordings_contradict"]
+
+
 def test_recordings_that_contradict_stay_an_alarm_while_one_of_several_does() -> None:
     log = HandLog()
     log.begin_term(1)
