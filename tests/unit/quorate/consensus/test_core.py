@@ -172,6 +172,11 @@ def test_a_role_is_told_when_it_is_news() -> None:
     member.core.set_role(Role.FOLLOWER, Seat(1), "two")
     member.drain()
     assert [told.reason for told in member.of(RoleChanged)] == ["one"]
+    member.core.adopt_term(LeadershipTermId(1))
+    member.core.adopt_term(LeadershipTermId(2))
+    member.drain()
+    terms = [told.leadership_term_id for told in member.of(RoleChanged)]
+    assert terms == [0, 1, 2], "each term is news, whoever leads in it"
 
 
 def test_what_a_member_says_of_itself() -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import get_args
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from quorate.consensus import messages
@@ -100,6 +100,19 @@ def test_should_raise_nothing_but_protocol_errors_for_changed_bytes(
             with suppress(RemoteProtocolError):
                 decoded = decode_message(WireFrame(number, frame.term, changed))
                 assert on_the_wire(decoded) == WireFrame(number, frame.term, changed)
+
+
+TOKEN = TransferToken(LeadershipTermId(1), SECOND.end)
+ROWS = (TermRecord(LeadershipTermId(0), LogPosition(0), Chain(0)),)
+
+
+@given(MESSAGES, st.sampled_from([b"\0", b"\1", bytes(3)]))
+@example(RequestVote(LeadershipTermId(2), REPORT.end, False, TOKEN), b"\0")
+@example(replace(REPORT, matched=False, terms=ROWS), b"\0")
+def test_should_refuse_every_message_with_more_behind_it(message: Message, more: bytes) -> None:
+    frame = on_the_wire(message)
+    with pytest.raises(RemoteProtocolError):
+        decode_message(frame._replace(payload=frame.payload + more))
 
 
 @given(append_frames(), st.data())
