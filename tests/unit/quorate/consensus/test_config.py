@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from quorate.consensus.config import MS, ConsensusConfig
+from quorate.consensus.config import MS, ROOM_RESERVE_BYTES_MAX, ConsensusConfig
 
 
 def test_the_defaults_can_be_used() -> None:
@@ -29,3 +29,8 @@ def test_the_defaults_can_be_used() -> None:
 def test_each_mistake_is_named(change: dict[str, int], word: str) -> None:
     (problem,) = replace(ConsensusConfig(), **change).problems()  # type: ignore[arg-type]
     assert word in problem
+
+
+def test_the_reserve_is_a_quarter_of_a_segment_and_never_more_than_some_thousand_terms() -> None:
+    assert ConsensusConfig(segment_length=4096).room_reserve_bytes == 1024
+    assert ConsensusConfig().room_reserve_bytes == ROOM_RESERVE_BYTES_MAX == 4 * 1024 * 1024

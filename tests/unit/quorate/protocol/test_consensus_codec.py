@@ -33,6 +33,7 @@ from quorate_wire.frames import cut
 from quorate_wire.strategies import BY_CLASS, MESSAGES, append_frames
 
 FIRST = encode_frame(LogPosition(0), LeadershipTermId(0), 0, Chain(0), FrameType.FOUNDING, b"first")
+MISPLACED = encode_frame(LogPosition(64), LeadershipTermId(0), 0, Chain(0), FrameType.EMPTY)
 SECOND = encode_frame(
     FIRST.end, LeadershipTermId(1), 1, FIRST.chain, FrameType.NEW_LEADERSHIP_TERM, b"second"
 )
@@ -138,10 +139,11 @@ def forged(frames: tuple[LogFrame, ...], previous: LogMark = LOG_START) -> WireF
     [
         forged((FIRST, FIRST)),
         forged((SECOND,)),
+        forged((MISPLACED,)),
         forged((FIRST, SECOND), LogMark(LogPosition(0), LeadershipTermId(0), Chain(1))),
         forged((FIRST, SECOND), LogMark(LogPosition(0), LeadershipTermId(1), Chain(0))),
     ],
-    ids=["twice", "gap", "chain", "term falls"],
+    ids=["twice", "gap", "position", "chain", "term falls"],
 )
 def test_should_refuse_frames_that_do_not_stand_behind_each_other(frame: WireFrame) -> None:
     with pytest.raises(RemoteProtocolError, match=r"does not (follow|stand behind)"):
@@ -153,6 +155,16 @@ def test_should_refuse_more_or_less_than_one_founding_frame() -> None:
     for payload, count in ((b"", 0), (FIRST.data + SECOND.data, 2)):
         with pytest.raises(RemoteProtocolError, match=f"{count} log frames"):
             decode_message(frame._replace(payload=payload))
+
+
+@pytest.mark.parametrize("value", [2, 255])
+@pytest.mark.parametrize("terms", [(), ROWS])
+def test_should_refuse_a_report_that_has_neither_matched_nor_not(
+    value: int, terms: tuple[TermRecord, ...]
+) -> None:
+    frame = on_the_wire(replace(REPORT, terms=terms))
+    with pytest.raises(RemoteProtocolError, match="truth value"):
+        decode_message(frame._replace(payload=bytes([value]) + frame.payload[1:]))
 
 
 def test_should_refuse_an_unknown_type() -> None:
