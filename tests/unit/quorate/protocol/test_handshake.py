@@ -145,6 +145,19 @@ def test_acceptor_should_refuse_and_say_why(
     assert caught.value.reason is reason
 
 
+@pytest.mark.parametrize("index", range(16))
+@pytest.mark.parametrize("dialled", [None, 0])
+def test_every_byte_of_the_cluster_id_should_count_on_either_side(
+    index: int, dialled: int | None
+) -> None:
+    other = bytearray(ALICE.cluster_id)
+    other[index] ^= 1
+    (opening,) = cut(encode_handshake(replace(ALICE, cluster_id=ClusterId(bytes(other)))))
+    with pytest.raises(LinkRefused) as caught:
+        exchange(BOB, dialled=dialled).receive(opening)
+    assert caught.value.reason is LinkRefusal.CLUSTER
+
+
 def test_should_take_a_peer_that_speaks_later_versions_too() -> None:
     (opening,) = cut(encode_handshake(replace(ALICE, version_max=99)))
     assert exchange(BOB).receive(opening)
