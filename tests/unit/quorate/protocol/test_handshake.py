@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import struct
 from contextlib import suppress
 from dataclasses import replace
@@ -110,6 +111,17 @@ def test_should_tell_both_sides_who_is_there(secret: bytes | None) -> None:
     assert dialler.peer == BOB
     assert acceptor.peer == ALICE
     assert ALICE.life == PeerLife(Seat(0), ALICE.member_id, ALICE.start_nonce)
+
+
+def test_a_proof_should_stay_what_earlier_releases_compute() -> None:
+    dialler, acceptor = exchange(ALICE, dialled=1), exchange(BOB)
+    (opening,) = cut(dialler.opening())
+    answer, confirmation = cut(acceptor.receive(opening))
+    dialler.receive(answer)
+    (last,) = cut(dialler.receive(confirmation))
+    both = encode_handshake(ALICE) + encode_handshake(BOB)
+    for proof, label in ((confirmation, b"quorate-acceptor"), (last, b"quorate-dialler-")):
+        assert proof.payload == hmac.digest(SECRET, label + both, "sha256")
 
 
 def test_should_not_open_to_a_handshake_alone() -> None:
