@@ -76,7 +76,7 @@ PACING = (
         "a member stands whose disk has no room for the first frame of its term",
     ),
     Mutant(
-        "full-for-ever",
+        "full-with-space-again",
         "consensus/room.py",
         "and not self._bounded and not core.storage_full:",
         "and not self._bounded:",
