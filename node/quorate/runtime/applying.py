@@ -160,7 +160,9 @@ class Applier:
         return None
 
     async def _read_piece(self, position: LogPosition) -> None:
-        commit = self._commit
+        # What was not committed when it was read may be another frame by the time it is. And where
+        # the log is not durable, the file may hold what is about to be cut off.
+        known = min(self._commit, self._log.durable)
         try:
             data = await self._read(position, READ_BYTES)
         finally:
@@ -168,6 +170,5 @@ class Applier:
         frames = decode_frames(data)
         if not frames or frames[0].position != position:
             raise InvariantBroken(f"the recording holds no frame at {position}")
-        # What was not committed when it was read may be another frame by the time it is.
-        self._from_file = deque(frame for frame in frames if frame.end <= commit)
+        self._from_file = deque(frame for frame in frames if frame.end <= known)
         self._wake()

@@ -491,8 +491,10 @@ class TimedMember:
             self._file_frames.pop(0)
         if not self._file_frames:
             read = decode_frames(self.archive.read(position, 1 << 16))
-            # What is not committed yet may be another frame by the time it is.
-            self._file_frames = [frame for frame in read if frame.end <= self._commit]
+            # What is not committed yet may be another frame by the time it is, and what is not
+            # durable yet is another frame in the file where the tail is about to be cut.
+            known = min(self._commit, self.module.core.log.durable)
+            self._file_frames = [frame for frame in read if frame.end <= known]
         return self._file_frames.pop(0)
 
     def _check_digest(self) -> None:

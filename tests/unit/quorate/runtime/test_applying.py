@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from quorate.consensus.types import FrameType, LeadershipTermId, LogPosition
+from quorate.consensus.log_view import LogView
+from quorate.consensus.types import FrameType, LeadershipTermId, LogFrame, LogPosition
 from quorate.errors import InvariantBroken
 from quorate.protocol.log_codec import EntryType, encode_entry
 from quorate.protocol.term_codec import TermBody, encode_term
@@ -17,6 +18,7 @@ from quorate.runtime.applying import MESSAGES_PER_STEP, SLICE_NS, Applier
 from quorate.service.api import ClientSession, ClusteredService
 from quorate.service.container import ServiceContainer
 from quorate.testing import ServiceHarness
+from quorate_consensus.logs import HandLog
 from quorate_runtime.bench import MS, AgentBench, FakeClock, ingress
 
 
@@ -214,6 +216,57 @@ def test_a_possible_loss_is_told_of_the_newest_term_only() -> None:
         assert told == [False, False, True, True, False, True, False]
 
     asyncio.run(play())
+
+
+class Recorded:
+    """A container that only remembers what it was given."""
+
+    def __init__(self) -> None:
+        self.position = LogPosition(0)
+        self.begun: list[LogFrame] = []
+
+    def begin(self, frame: LogFrame) -> None:
+        self.begun.append(frame)
+
+    def step(self, _messages: int) -> bool:
+        self.position = self.begun[-1].end
+        return True
+
+
+def test_a_tail_that_is_about_to_be_cut_off_is_not_kept_to_be_applied_later() -> None:
+    old = HandLog(1)
+    old.begin_term(1)
+    new = old.copy()
+    old.add(1)
+    new.begin_term(2)
+    log = LogView(old.terms, old.end, 0, old.frames[0], 0)
+    on_disk, asked = old, []
+
+    async def read(position: LogPosition, _bytes_max: int) -> bytes:
+        asked.append(position)
+        return b"".join(frame.data for frame in on_disk.frames if frame.position >= position)
+
+    container: Any = Recorded()
+    tasks: list[Any] = []
+    applier = Applier(
+        container, log, FakeClock(), read, lambda task, _name: tasks.append(task), lambda: None
+    )
+    log.truncate(new.mark(2))
+    log.append(new.frames[2])
+    log.appended(1)
+    applier.commit_to(log.end.position)
+    applier.apply_slice()
+    asyncio.run(tasks.pop())
+    on_disk = new
+    log.persisted(1)
+    assert log.frame_at(new.frames[2].position) is None, "forgotten, as it is durable"
+    while applier.is_behind:
+        applier.apply_slice()
+        for task in tasks:
+            asyncio.run(task)
+        tasks.clear()
+    assert container.begun == new.frames
+    assert asked == [0, new.frames[2].position]
 
 
 def term_body(harness: ServiceHarness, term: LeadershipTermId, *, possible_loss: bool) -> bytes:
