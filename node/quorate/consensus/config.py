@@ -26,7 +26,8 @@ class ConsensusConfig:
 
     election_timeout_min_ns: int = 500 * MS
     """Silence after which the leader is unheard: drawn anew between min and max. Shorter finds
-    a frozen leader sooner; it must exceed the longest stall that is not a failure."""
+    a frozen leader sooner; it must exceed the longest stall that is not a failure, and twice the
+    longest sync: who asks for votes and who gives one sync one after the other."""
     election_timeout_max_ns: int = 800 * MS
     heartbeat_interval_ns: int = 50 * MS
     """A leader is never silent for longer; at most a fifth of the election timeout."""
