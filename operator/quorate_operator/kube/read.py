@@ -81,6 +81,8 @@ def claim(body: Body, seat: int) -> Claim:
     annotations, marks = mapping(meta.get("annotations")), mapping(meta.get("labels"))
     references = tuple(rows(meta.get("ownerReferences")))
     owners = [row for row in references if _is_of_ours(row)]
+    spec = mapping(body.get("spec"))
+    requests = mapping(mapping(spec.get("resources")).get("requests"))
     return Claim(
         seat=seat,
         name=text(meta.get("name")),
@@ -92,6 +94,8 @@ def claim(body: Body, seat: int) -> Claim:
         owner_uid=text(owners[0].get("uid")) if owners else "",
         cluster_label=text(marks.get(labels.CLUSTER_LABEL)),
         other_owners=tuple(row for row in references if not _is_of_ours(row)),
+        size=text(requests.get("storage")),
+        class_name=text(spec.get("storageClassName")),
     )
 
 

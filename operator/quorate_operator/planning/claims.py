@@ -13,6 +13,7 @@ from quorate_operator.planning.observed import Claim, Observed
 from quorate_operator.planning.problem import Problem
 from quorate_operator.reasons import Reason
 from quorate_operator.resources import owner
+from quorate_operator.resources.quantities import canonical
 
 
 def plan_claims(observed: Observed, cluster_id: str, *, founded: bool) -> tuple[PatchClaim, ...]:
@@ -51,6 +52,29 @@ def going(observed: Observed) -> Problem | None:
         "persistentVolumeReclaimPolicy of its PersistentVolume to Retain before that pod ends; to "
         "let it go, delete the pod",
     )
+
+
+def unlike(observed: Observed) -> str:
+    """Return how the volumes are other than ``spec.storage`` says; empty if they are not.
+
+    A StatefulSet uses a claim that has the right name, whatever its size and class: one that was
+    kept, made by hand before, or enlarged since. ``spec.storage`` never changes a volume.
+    """
+    spec = observed.resource.spec
+    if spec is None:
+        return ""
+    claims = [c for seat, c in sorted(observed.claims.items()) if seat < spec.replicas]
+    fields = (
+        ("size", spec.storage.size, {c.name: c.size for c in claims}),
+        ("className", spec.storage.class_name or "", {c.name: c.class_name for c in claims}),
+    )
+    words = []
+    for field, wanted, held in fields:
+        known = {value for value in held.values() if value and wanted}
+        for value in sorted(v for v in known if canonical(v) != canonical(wanted)):
+            names = ", ".join(name for name, other in held.items() if other == value)
+            words.append(f"{names} has {value}, spec.storage.{field} is {wanted}")
+    return "; ".join(words)
 
 
 def _patch(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from quorate_operator.model import ConditionRow, LeaderRow, OperationRow, QuorumRow
 from quorate_operator.planning import founding, health, operations, times
+from quorate_operator.planning.claims import unlike
 from quorate_operator.planning.health import Health
 from quorate_operator.planning.problem import Problem
 from quorate_operator.planning.update import Update
@@ -67,7 +68,7 @@ def verdicts(view: View, findings: Findings) -> tuple[Verdict, ...]:
         _quorate(view, findings),
         _progressing(view, findings),
         _degraded(view),
-        _reconciled(findings),
+        _reconciled(view, findings),
     )
 
 
@@ -167,7 +168,7 @@ def _degraded(view: View) -> Verdict:
     return Verdict(Condition.DEGRADED, False, Reason.ALL_MEMBERS_WELL, words_)
 
 
-def _reconciled(findings: Findings) -> Verdict:
+def _reconciled(view: View, findings: Findings) -> Verdict:
     problem = findings.problem
     if problem is not None:
         return Verdict(Condition.RECONCILED, False, problem.reason, problem.message)
@@ -175,6 +176,9 @@ def _reconciled(findings: Findings) -> Verdict:
         words = "spec.paused is set: objects are left as they are until it is taken away"
         return Verdict(Condition.RECONCILED, False, Reason.PAUSED, words)
     words = "objects are as the resource asks for"
+    other = unlike(view.observed)
+    if other:
+        words = f"{words}, but for volumes, which stay as they were made: {other}"
     return Verdict(Condition.RECONCILED, True, Reason.APPLIED, words)
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from quorate_operator import labels
 from quorate_operator.planning.actions import Note, WriteIdentity
+from quorate_operator.planning.claims import unlike
 from quorate_operator.planning.observed import Child, Claim, Observed
 from quorate_operator.planning.ownership import annotation, conflict, is_stranger, set_id
 from quorate_operator.planning.problem import Problem
@@ -116,7 +117,10 @@ def _of_claims(observed: Observed, live: Child | None) -> Identity:
     (taken,) = ids
     founded = _is_marked(observed, taken)
     words = f"the volumes belong to cluster {taken}, founded: {str(founded).lower()}"
-    note = Note(Reason.IDENTITY_TAKEN_OVER, words)
+    other = unlike(observed)
+    if other:
+        words = f"{words}; they stay as they are: {other}"
+    note = Note(Reason.IDENTITY_TAKEN_OVER, words, warning=bool(other))
     return Identity(step=_write(observed, taken, epoch=0, founded=founded), notes=(note,))
 
 

@@ -103,6 +103,10 @@ class Claim:
     """Value of the cluster label; empty for none."""
     other_owners: tuple[Body, ...] = ()
     """The ownerReferences to anything but a ClusterService, which others have set."""
+    size: str = ""
+    """The quantity that it asks for; empty: not known."""
+    class_name: str = ""
+    """Its storage class; empty: none, or not known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -207,8 +207,8 @@ GROUPS: tuple[tuple[str, tuple[tuple[Reason, Explanation], ...]], ...] = (
             (
                 Reason.REPAIRING,
                 Explanation(
-                    "A broken member is being replaced by a new pod on its volume.",
-                    "Deletes the pod and waits for the new one.",
+                    "A member is not well, and its pod is as its user wants it.",
+                    "Waits: Kubernetes restarts it, and it catches up.",
                     "If it is stuck, see that pod's events and log.",
                 ),
             ),
@@ -250,7 +250,16 @@ GROUPS: tuple[tuple[str, tuple[tuple[Reason, Explanation], ...]], ...] = (
     (
         "Reconciled",
         (
-            (Reason.APPLIED, Explanation("The children are as intended.", NOTHING, NOTHING)),
+            (
+                Reason.APPLIED,
+                Explanation(
+                    "The children are as intended; the message names volumes of another size or "
+                    "class than `spec.storage` says, such as some that were kept.",
+                    NOTHING,
+                    "Nothing, unless such a volume is too small: enlarge its claim where its "
+                    "storage class allows that.",
+                ),
+            ),
             (
                 Reason.PAUSED,
                 Explanation(
@@ -298,8 +307,8 @@ GROUPS: tuple[tuple[str, tuple[tuple[Reason, Explanation], ...]], ...] = (
                 Reason.VOLUME_GOING,
                 Explanation(
                     "A claim is being deleted: its volume goes as soon as no pod uses it.",
-                    "Takes no member away, as that would end the volume; takes no cluster over "
-                    "from such a claim, and waits for its end.",
+                    "Takes no member away, as that would end the volume; neither takes a cluster "
+                    "over from such a claim nor founds one on it, and waits for its end.",
                     "To keep the data, see the runbook "
                     "[QuorateVolumeLost](../how-to/runbooks/QuorateVolumeLost.md). To let it go, "
                     "delete the pod.",
@@ -308,9 +317,10 @@ GROUPS: tuple[tuple[str, tuple[tuple[Reason, Explanation], ...]], ...] = (
             (
                 Reason.REPLICAS_DIFFER,
                 Explanation(
-                    "The StatefulSet that exists has another number of members than the spec.",
-                    "Leaves its number as it is: membership is changed by the log alone.",
-                    "Set `spec.replicas` to the number that it has.",
+                    "The volumes that were kept are not as many as the spec asks for members.",
+                    "Makes nothing: membership is changed by the log alone.",
+                    "Delete the resource and make it with as many replicas as the cluster had, or "
+                    "move these claims out of the way.",
                 ),
             ),
             (
@@ -367,7 +377,8 @@ GROUPS: tuple[tuple[str, tuple[tuple[Reason, Explanation], ...]], ...] = (
                 Reason.IDENTITY_TAKEN_OVER,
                 Explanation(
                     "Volumes of an earlier resource of this name were found.",
-                    "Goes on with their cluster id and data.",
+                    "Goes on with their cluster id and data; a warning names those of another size "
+                    "or class than `spec.storage` says.",
                     "If that was not meant, delete the resource and these claims.",
                 ),
             ),

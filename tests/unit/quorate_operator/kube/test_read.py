@@ -219,10 +219,15 @@ def test_a_claim() -> None:
                     {"apiVersion": "other/v1", "kind": "ClusterService", "uid": "no"},
                     {"apiVersion": "quorate.io/v1", "kind": "ClusterService", "uid": "u"},
                 ],
-            }
+            },
+            "spec": {
+                "storageClassName": "fast",
+                "resources": {"requests": {"storage": "20Gi"}, "limits": {"storage": "1Ti"}},
+            },
         },
         0,
     )
+    assert (claim.size, claim.class_name) == ("20Gi", "fast")
     assert (claim.cluster_id, claim.founded, claim.owner_uid) == ("c" * 32, True, "u")
     assert (claim.deleting, claim.cluster_label) == (True, "bank")
     assert [row["uid"] for row in claim.other_owners] == ["no"]

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from quorate_kubernetes_model import looks
-from quorate_operator.model import ClusterStatus
+from quorate_operator.model import ClusterStatus, StorageSpec
 from quorate_operator.planning.actions import (
     ApplyChild,
     CreateChild,
@@ -117,6 +117,50 @@ def test_a_resource_made_again_adopts_its_volumes() -> None:
     (step,) = looks.steps_of(made, WriteIdentity)
     assert isinstance(step, WriteIdentity)
     assert (step.cluster_id, step.founded) == (there.resource.status.cluster_id, True)
+
+
+@pytest.mark.parametrize("held", ["512Mi", "20Gi"])
+def test_volumes_of_another_size_are_taken_over_and_told(held: str) -> None:
+    """The StatefulSet takes a claim by its name: its size is what it was, whatever is asked for."""
+    look = again(looks.settled(), 3)
+    for seat in look.claims:
+        look = looks.with_claim(look, seat, size=held if seat else "1024Mi")
+    made = plan(look)
+    assert looks.steps_of(made, WriteIdentity)
+    (note,) = (note for note in made.notes if note.reason is Reason.IDENTITY_TAKEN_OVER)
+    words = f"log-orders-1, log-orders-2 has {held}, spec.storage.size is 1Gi"
+    assert note.warning
+    assert words in note.message
+    assert "log-orders-0" not in note.message, "1024Mi is 1Gi"
+
+
+def test_it_is_told_for_as_long_as_volumes_are_other_than_asked_for_and_stops_nothing() -> None:
+    look = looks.with_claim(looks.outdated(looks.settled(), 0, 1, 2), 1, size="2Gi")
+    extra = replace(look.claims[0], seat=7, name="log-orders-7", size="3Gi")
+    made = plan(replace(look, claims={**look.claims, 7: extra}))
+    assert looks.disruption(made) is not None
+    assert looks.reason_of(made, Condition.RECONCILED) is Reason.APPLIED
+    words = looks.message_of(made, Condition.RECONCILED)
+    assert words.endswith(": log-orders-1 has 2Gi, spec.storage.size is 1Gi")
+
+
+def test_volumes_of_another_class_are_told() -> None:
+    look = looks.with_claim(looks.settled(), 1, size="1Gi", class_name="slow")
+    storage = StorageSpec("1Gi", "fast")
+    made = plan(looks.with_spec(look, storage=storage))
+    words = looks.message_of(made, Condition.RECONCILED)
+    assert words.endswith(": log-orders-1 has slow, spec.storage.className is fast")
+
+
+@pytest.mark.parametrize("values", [{}, {"size": "1Gi", "class_name": "standard"}])
+def test_volumes_as_asked_for_or_of_the_default_class_are_not_told(values: dict[str, str]) -> None:
+    look = again(looks.settled(), 3)
+    for seat in look.claims:
+        look = looks.with_claim(look, seat, **values)
+    made = plan(look)
+    (note,) = (note for note in made.notes if note.reason is Reason.IDENTITY_TAKEN_OVER)
+    assert "spec.storage" not in note.message
+    assert not note.warning
 
 
 @pytest.mark.parametrize("seats", [[0, 1, 2], [1]])
