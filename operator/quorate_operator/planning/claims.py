@@ -31,7 +31,7 @@ def plan_claims(observed: Observed, cluster_id: str, *, founded: bool) -> tuple[
     return tuple(step for step in steps if step is not None)
 
 
-def going(observed: Observed) -> Problem | None:
+def going(observed: Observed, *, founded: bool) -> Problem | None:
     """Return what is wrong if claims of members are being deleted; None if none is.
 
     Kubernetes keeps such a claim while a pod uses it, and nobody can take the deletion back: the
@@ -45,10 +45,16 @@ def going(observed: Observed) -> Problem | None:
     ]
     if not names:
         return None
+    head = (
+        f"claim {', '.join(names)} is being deleted and its volume goes with the end of the pod "
+        "that uses it, so"
+    )
+    if not founded:
+        words = "the cluster is not founded on it: delete the pod, which gets another volume then"
+        return Problem(Reason.VOLUME_GOING, f"{head} {words}")
     return Problem(
         Reason.VOLUME_GOING,
-        f"claim {', '.join(names)} is being deleted and its volume goes with the end of the pod "
-        "that uses it, so no member is taken away: to keep the data, set "
+        f"{head} no member is taken away: to keep the data, set "
         "persistentVolumeReclaimPolicy of its PersistentVolume to Retain before that pod ends; to "
         "let it go, delete the pod",
     )

@@ -1,7 +1,8 @@
 """The one act that makes a cluster out of blank members.
 
 Asked for only while nothing that could remember a founding does, and every member says that it is
-blank or has begun; then as often as needed, since members repeat the same founding.
+blank or has begun; then as often as needed, since members repeat the same founding. A volume that
+is about to go is not founded on: its seat would be lost with the end of its first pod.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ def are_all_volumes_lost(view: View) -> bool:
 
 
 def _is_ready(view: View, seat: Seat) -> bool:
-    if not seat.speaks or seat.word is None or not view.is_ours(seat):
+    if not seat.speaks or seat.word is None or not view.is_ours(seat) or not seat.has_volume:
         return False
     return seat.word.state in FOUNDABLE and not seat.word.founded
 

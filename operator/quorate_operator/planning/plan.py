@@ -172,7 +172,8 @@ def _problem(view: View, identity: Identity, children: Children) -> Problem | No
     if resource.spec is None:
         words = "; ".join(resource.problems) or "the spec cannot be read"
         return Problem(Reason.INVALID_SPEC, words)
-    return identity.problem or children.problem or foreign(view) or going(view.observed)
+    found = identity.problem or children.problem or foreign(view)
+    return found or going(view.observed, founded=view.founded)
 
 
 def _peaceful(

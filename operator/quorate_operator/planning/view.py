@@ -52,6 +52,11 @@ class Seat:
         return self.pod is not None and self.pod.deleting
 
     @property
+    def has_volume(self) -> bool:
+        """Whether the claim of its volume is there to stay."""
+        return self.claim is not None and not self.claim.deleting
+
+    @property
     def is_dead(self) -> bool:
         """Whether the process certainly does not run, so that nothing is lost with the pod."""
         pod = self.pod

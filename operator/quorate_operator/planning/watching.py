@@ -51,6 +51,11 @@ def _creation(view: View) -> Watch | None:
             names = ", ".join(seat.pod_name for seat in missing)
             words = f"{words}; not made yet: {names}{health.remedy(missing[0])}"
         return _watch(view, operations.CREATE, name, "create", Reason.CREATING, words)
+    bare = ", ".join(seat.pod_name for seat in view.seats if not seat.has_volume)
+    if bare:
+        # What runs on a volume that goes needs another pod, which gets another volume.
+        words = f"waiting for a volume that stays: delete pod {bare} to give it a new one"
+        return _watch(view, operations.CREATE, name, "create", Reason.CREATING, words)
     words = "waiting for the members to found the cluster"
     return _watch(view, operations.CREATE, name, "found", Reason.FOUNDING, words)
 

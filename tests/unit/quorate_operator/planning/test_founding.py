@@ -45,9 +45,26 @@ def test_every_member_must_be_blank_and_heard(seat: int) -> None:
         looks.with_pod(look, seat, uid="made anew"),
         looks.with_pod(look, seat, controller_uid="another set"),
         looks.with_pod(look, seat, deleting=True),
+        looks.with_claim(look, seat, deleting=True),
+        replace(look, claims={s: claim for s, claim in look.claims.items() if s != seat}),
     )
     for other in others:
         assert not looks.steps_of(plan(other), Found)
+
+
+@pytest.mark.parametrize("state", [MemberState.BLANK, MemberState.FOUNDING])
+def test_a_founding_waits_for_a_volume_that_stays_and_says_so(state: MemberState) -> None:
+    """On a claim that is being deleted the seat was lost with the end of its first pod, for good:
+    a volume that was emptied has no vote, and members cannot be replaced."""
+    look = looks.with_word(looks.with_claim(unfounded(), 1, deleting=True), 1, state=state)
+    made = plan(look)
+    assert not looks.steps_of(made, Found)
+    assert looks.reason_of(made, Condition.RECONCILED) is Reason.VOLUME_GOING
+    assert "delete the pod" in looks.message_of(made, Condition.RECONCILED)
+    assert looks.reason_of(made, Condition.PROGRESSING) is Reason.CREATING
+    assert "orders-1" in looks.message_of(made, Condition.PROGRESSING)
+    another = looks.with_claim(look, 1, deleting=False, uid="another")
+    assert looks.steps_of(plan(looks.later(another, 5, made)), Found)
 
 
 def test_one_claim_that_remembers_is_enough() -> None:
