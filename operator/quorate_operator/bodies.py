@@ -64,6 +64,7 @@ def read_resource(body: Body) -> Resource:
         status=read_status(mapping(body.get("status"))),
         problems=tuple(found),
         transfer_request=_text(annotations, labels.TRANSFER_ANNOTATION),
+        held_by=_held_by(meta),
     )
 
 
@@ -146,6 +147,13 @@ def _scheduling(body: Body) -> SchedulingSpec:
         priority_class_name=_text(body, "priorityClassName") or None,
         spread=Spread(_text(body, "spread")),
     )
+
+
+def _held_by(meta: Mapping[str, object]) -> tuple[str, ...]:
+    finalizers = meta.get("finalizers")
+    if meta.get("deletionTimestamp") is None or not isinstance(finalizers, list):
+        return ()
+    return tuple(text(name) for name in finalizers)
 
 
 def _quantities(body: object) -> dict[str, str]:

@@ -55,6 +55,7 @@ class Reason(StrEnum):
     # Reconciled
     APPLIED = "Applied"
     PAUSED = "Paused"
+    BEING_DELETED = "BeingDeleted"
     INVALID_SPEC = "InvalidSpec"
     OWNERSHIP_CONFLICT = "OwnershipConflict"
     VOLUMES_DISAGREE = "VolumesDisagree"

@@ -95,9 +95,10 @@ class Observer:
         body = await self.api.find(kinds.CLUSTER_SERVICE, namespace, name)
         if body is None:
             return Absent("the resource is gone")
-        if lenient.metadata(body).get("deletionTimestamp") is not None:
+        resource = read_resource(body)
+        if lenient.metadata(body).get("deletionTimestamp") is not None and not resource.held_by:
             return Absent("the resource is being deleted")
-        return read_resource(body)
+        return resource
 
     async def _namespace_ends(self, namespace: str) -> bool:
         body = await self.api.find(kinds.NAMESPACE, None, namespace)

@@ -30,6 +30,8 @@ class Resource:
     problems: tuple[str, ...] = ()
     transfer_request: str = ""
     """Value of the annotation that asks for a hand-over; empty for none."""
+    held_by: tuple[str, ...] = ()
+    """The finalizers that hold it while it is being deleted; empty: it is not being deleted."""
 
 
 @dataclass(frozen=True, slots=True)

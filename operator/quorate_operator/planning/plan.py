@@ -15,6 +15,7 @@ from quorate_operator.planning.actions import DeletePod, Disruption, LabelSource
 from quorate_operator.planning.children import Children, plan_children, wanted_hash
 from quorate_operator.planning.claims import going, plan_claims
 from quorate_operator.planning.conditions import Findings
+from quorate_operator.planning.ending import plan_ending
 from quorate_operator.planning.founding import plan_founding
 from quorate_operator.planning.handover import Handover, plan_cordon, plan_request
 from quorate_operator.planning.identity import Identity, identify
@@ -25,13 +26,10 @@ from quorate_operator.planning.problem import Problem
 from quorate_operator.planning.status import make_status, with_reconciled
 from quorate_operator.planning.strays import foreign, notes, plan_strays
 from quorate_operator.planning.update import Update, plan_update
-from quorate_operator.planning.view import SILENT_S, View, leader_of, seats_of
+from quorate_operator.planning.view import HEAR_S, SILENT_S, View, leader_of, seats_of
 from quorate_operator.planning.watching import Watch, plan_watch
 from quorate_operator.reasons import Reason
 from quorate_operator.resources import placement_hash
-
-HEAR_S = 1.0
-"""Until the next look while members have not been heard since the operator started."""
 
 
 def plan(observed: Observed) -> Plan:
@@ -43,6 +41,8 @@ def plan(observed: Observed) -> Plan:
         return Plan((), observed.resource.status, (note,))
     identity = identify(observed)
     view = _view(observed, identity)
+    if observed.resource.held_by:
+        return plan_ending(view, is_unheard=_is_unheard(view))
     is_paused = observed.resource.spec is not None and observed.resource.spec.paused
     children = _children(observed, identity, is_paused=is_paused)
     problem = _problem(view, identity, children)

@@ -15,6 +15,7 @@ from quorate_operator.planning.view import View
 from quorate_operator.reasons import Condition, Reason
 
 BLOCKED = "Blocked"
+DELETING = "Deleting"
 VOLUMES_LOST = "VolumesLost"
 
 
@@ -75,13 +76,13 @@ def _state(found: tuple[Verdict, ...]) -> str:
     by_type = {verdict.type: verdict for verdict in found}
     ready, progressing = by_type[Condition.READY], by_type[Condition.PROGRESSING]
     reconciled = by_type[Condition.RECONCILED]
-    is_paused = reconciled.reason is Reason.PAUSED
+    blocked = {Reason.PAUSED: "Paused", Reason.BEING_DELETED: DELETING}
     is_founding = progressing.reason is Reason.FOUNDING
     is_active = progressing.status and progressing.reason is not Reason.REPAIRING
     is_degraded = not ready.status or by_type[Condition.DEGRADED].status
     words = (
         (ready.reason is Reason.ALL_VOLUMES_LOST, VOLUMES_LOST),
-        (not reconciled.status, "Paused" if is_paused else BLOCKED),
+        (not reconciled.status, blocked.get(reconciled.reason, BLOCKED)),
         (progressing.reason in (Reason.UPDATE_STUCK, Reason.SERVICE_DIVERGED), "Stuck"),
         (ready.reason is Reason.NOT_FOUNDED, "Founding" if is_founding else "Creating"),
         (not by_type[Condition.QUORATE].status, "NotQuorate"),

@@ -18,6 +18,8 @@ SILENT_S = 30.0
 """A process that has not answered for so long is broken, whatever its container says."""
 HEARING_S = 5.0
 """A member that was never asked before is given so long to be heard for the first time."""
+HEAR_S = 1.0
+"""Until the next look while members have not been heard since the operator started."""
 LAG_BYTES_MAX = 16 << 20
 """Caught up means no more than this behind the leader; the members' own bound is the same."""
 FOUNDABLE = frozenset({MemberState.BLANK, MemberState.FOUNDING})

@@ -269,6 +269,16 @@ GROUPS: tuple[tuple[str, tuple[tuple[Reason, Explanation], ...]], ...] = (
                 ),
             ),
             (
+                Reason.BEING_DELETED,
+                Explanation(
+                    "The resource is being deleted, and a finalizer of somebody else holds it.",
+                    "Reports status, and lets the leader Service follow its leader while members "
+                    "run; makes, repairs and updates nothing.",
+                    "A deletion cannot be taken back: see who has set the finalizer that the "
+                    "message names, and let it finish.",
+                ),
+            ),
+            (
                 Reason.INVALID_SPEC,
                 Explanation(
                     "The spec cannot be carried out; the message names each field.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from quorate_kubernetes_model.broken import claim
-from quorate_kubernetes_model.judge import labelled
+from quorate_kubernetes_model.judge import HEARD_S, labelled
 from quorate_operator import labels
 from quorate_operator.model import ClusterStatus, VolumeRetention
 from quorate_operator.planning.ownership import annotation
@@ -15,6 +15,9 @@ from quorate_operator.resources import input_hash, placement_hash
 if TYPE_CHECKING:
     from quorate_kubernetes_model.objects import StoredResource
     from quorate_kubernetes_model.walk import World
+
+HELD_S = 60
+"""Long enough to elect a leader and to hear of it."""
 
 
 def judge_end(world: World) -> None:
@@ -44,6 +47,29 @@ def judge_end(world: World) -> None:
     claim(status.leader is not None and status.leader.member == cluster.leader, f"{status.leader}")
     claim(is_ready is False or status.state == "Ready", f"{status}")
     world.marks["healed"] += 1
+
+
+def judge_held(world: World) -> None:
+    """Judge that the leader Service follows its leader though the resource is being deleted.
+
+    Raises:
+        PromiseBroken: It does not.
+
+    """
+    cluster = world.machinery.cluster
+    term, since = cluster.term, 0
+    for _ in range(HELD_S):
+        world.tick()
+        world.whole_pass()
+        term, since = cluster.term, since + 1 if term == cluster.term else 0
+    pods, leader = world.store.pods.values(), cluster.leader
+    if leader is None or since < HEARD_S or any(held.pod.deleting for held in pods):
+        return
+    if world.status.cluster_id:
+        world.marks["followed while held"] += 1
+        claim(labelled(world.machinery) == {leader}, f"label on {labelled(world.machinery)}")
+        told = world.status.leader
+        claim(told is not None and told.member == leader, f"{told}, and {leader} leads")
 
 
 def reason_of(status: ClusterStatus, wanted: Condition) -> Reason | None:

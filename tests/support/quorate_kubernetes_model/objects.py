@@ -36,6 +36,8 @@ class StoredResource:
     status: dict[str, object] = field(default_factory=dict)
     """As JSON. Replaced as a whole, never changed in place."""
     transfer: str = ""
+    held_by: tuple[str, ...] = ()
+    """Finalizers that hold it while it is being deleted."""
     _read: tuple[dict[str, object], ClusterStatus] | None = None
 
     def read(self) -> ClusterStatus:
@@ -103,6 +105,7 @@ class Store:
             held.spec,
             held.read(),
             transfer_request=held.transfer,
+            held_by=held.held_by,
         )
 
     def read_children(self) -> tuple[Child | None, tuple[Child, ...]]:

@@ -37,6 +37,11 @@ def judge(observed: Observed, made: Plan) -> None:
         kinds = LabelPod | WriteIdentity | PatchClaim
         allowed = all(isinstance(s, kinds) for s in made.steps)
         claim(allowed, f"a paused cluster is changed: {made.steps}")
+    if observed.resource.held_by:
+        roles = [s.labels for s in made.steps if isinstance(s, LabelPod)]
+        is_role = all(set(marks) == {labels.ROLE_LABEL} for marks in roles)
+        allowed = is_role and len(roles) == len(made.steps)
+        claim(allowed, f"something is made for what is being deleted: {made.steps}")
     for step in made.steps:
         match step:
             case DeleteChild():

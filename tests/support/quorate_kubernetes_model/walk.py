@@ -14,7 +14,7 @@ from random import Random
 
 from quorate_kubernetes_model import specs
 from quorate_kubernetes_model.broken import PromiseBroken, claim
-from quorate_kubernetes_model.ending import judge_end, reason_of
+from quorate_kubernetes_model.ending import judge_end, judge_held, reason_of
 from quorate_kubernetes_model.executor import Executor
 from quorate_kubernetes_model.judge import Judge
 from quorate_kubernetes_model.machinery import NODES, Machinery
@@ -323,8 +323,21 @@ def delete_child(world: World) -> None:
 
 
 def delete_resource(world: World) -> None:
-    """The resource is deleted; the garbage collector does the rest."""
+    """The resource is deleted, or what held it lets go; the garbage collector does the rest."""
     world.store.resource = None
+
+
+def delete_held(world: World) -> None:
+    """The resource is deleted, and a finalizer holds it; perhaps its children go first."""
+    held = world.store.resource
+    if held is None or held.held_by:
+        return
+    world.marks["deletion held"] += 1
+    held.held_by = (world.chance.choice(("example.org/hold", "foregroundDeletion")),)
+    held.generation += 1
+    held.version = int(world.store.version())
+    if held.held_by == ("foregroundDeletion",):
+        world.store.children.clear()
 
 
 def make_resource(world: World) -> None:
@@ -381,6 +394,7 @@ ACTS: tuple[tuple[Callable[[World], None], int], ...] = (
     (older_template, 3),
     (delete_child, 2),
     (delete_resource, 2),
+    (delete_held, 1),
     (make_resource, 4),
     (crash_operator, 6),
     (delay_operator, 5),
@@ -431,6 +445,9 @@ def heal(world: World) -> None:
     world.new_operator()
     world.machinery.nodes_down.clear()
     world.machinery.cordoned.clear()
+    if world.store.resource is not None and world.store.resource.held_by:
+        judge_held(world)
+        delete_resource(world)
     if world.store.resource is None:
         for _ in range(100):
             world.tick()

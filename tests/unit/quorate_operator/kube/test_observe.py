@@ -79,6 +79,18 @@ def test_what_is_gone_or_ends_is_absent(change: dict[str, object]) -> None:
     )
 
 
+def test_what_is_deleted_and_held_by_a_finalizer_is_looked_at_until_its_namespace_ends() -> None:
+    ends = {"deletionTimestamp": "2026-01-01T00:00:00Z"}
+    held = {RESOURCE: named("bank", **ends, finalizers=["example.org/hold"])}
+    assert seen({**world(), **held}).resource.held_by == ("example.org/hold",)
+    empty = {RESOURCE: named("bank", **ends, finalizers=[])}
+    assert isinstance(look({**world(), **empty}), Absent)
+    ending = {**world(), **held, "/api/v1/namespaces/ns": named("ns", **ends)}
+    assert isinstance(look(ending), Absent)
+    kept = {RESOURCE: named("bank", finalizers=["example.org/hold"])}
+    assert seen({**world(), **kept}).resource.held_by == (), "it is not being deleted"
+
+
 def test_nothing_is_written_by_looking() -> None:
     fakes: list[FakeApi] = []
     look(world(), fakes)
