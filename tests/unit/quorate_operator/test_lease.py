@@ -269,6 +269,27 @@ def test_a_short_absence_of_the_server_costs_nothing() -> None:
     running(keep, story)
 
 
+def test_a_renewal_that_is_on_its_way_gives_no_right_after_the_release() -> None:
+    server = LeaseServer()
+    lease = lease_of(server, "p")
+
+    async def keep() -> None:
+        await lease.acquire()
+        with pytest.raises(LeaseLost):
+            await lease.keep()
+
+    async def story() -> None:
+        await until(lease.is_held)
+        server.back = lambda: 1.0
+        await asyncio.sleep(PERIOD_S + 0.2)
+        await lease.release()
+        for _ in range(30):
+            assert not lease.is_held()
+            await asyncio.sleep(0.1)
+
+    running(keep, story)
+
+
 def test_a_renewal_that_arrived_without_an_answer_is_gone_on_with() -> None:
     """Its version is not the one that this process knows: it looks instead of giving up."""
     server = LeaseServer()

@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from quorate.clock import SystemClock
 from quorate_fake_api.virtual_loop import VirtualClock, run_virtually
 from quorate_operator.queue import (
+    BACKOFF_FIRST_S,
     BACKOFF_MAX_S,
     GAP_S,
     Key,
@@ -265,3 +266,62 @@ def test_the_depth_counts_what_is_due_and_not_begun() -> None:
     assert schedule.depth(5.0) == 2
     schedule.wake(first, 6.0)
     assert schedule.depth(6.0) == 2, "what runs has begun"
+
+
+def test_a_success_ends_the_row_of_failures() -> None:
+    schedule, key, now = Schedule(lambda: 1.0), KEYS[0], 0.0
+    schedule.wake(key, now)
+    for failed in (*[True] * 12, False, True):
+        schedule.wake(key, now)
+        now = schedule.next_due_s() or now
+        assert schedule.take(now) == key
+        schedule.done(key, now, Verdict(failed=failed))
+    assert schedule.next_due_s() == now + BACKOFF_FIRST_S
+
+
+def test_what_has_waited_longest_comes_first_however_often_the_rest_is_woken() -> None:
+    schedule = Schedule(lambda: 0.5)
+    first, second, third = KEYS[:3]
+    schedule.wake(third, 0.0)
+    assert schedule.take(0.0) == third
+    schedule.done(third, 0.0, Verdict())
+    schedule.wake(second, 1.0)
+    schedule.wake(third, 2.0)
+    schedule.wake(first, 3.0)
+    schedule.wake(second, 4.0)
+    assert [schedule.take(5.0) for _ in range(3)] == [second, third, first]
+
+
+def test_a_deadline_is_kept_while_other_places_are_free() -> None:
+    async def story() -> None:
+        queue = WorkQueue(VirtualClock(), lambda: 0.5)
+        passes: list[Key] = []
+
+        async def work(key: Key) -> Verdict:
+            passes.append(key)
+            await asyncio.sleep(1.0)
+            return Verdict(again_s=5.0)
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(running(queue, work, 3)())
+            queue.wake(KEYS[0])
+            await asyncio.sleep(30.0)
+            assert len(passes) == 5, "each 6 s, without any event"
+            await queue.close()
+
+    run_virtually(story())
+
+
+def test_an_idle_queue_closes_at_once() -> None:
+    async def story() -> None:
+        queue, clock = WorkQueue(VirtualClock(), lambda: 0.5), VirtualClock()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(running(queue, lambda _: asyncio.sleep(0, Verdict()))())
+            queue.wake(KEYS[0])
+            await asyncio.sleep(1.0)
+            began = clock.boottime()
+            async with asyncio.timeout(60):
+                await queue.close()
+            assert clock.boottime() == began
+
+    run_virtually(story())
