@@ -247,6 +247,46 @@ def test_asking_anew_does_not_wait_for_news() -> None:
     run(story)
 
 
+def test_a_member_that_hangs_when_it_is_asked_before_a_disruption_does_not_speak(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its last word may be of before it hung, and would count for the majority that stays."""
+    monkeypatch.setattr("quorate_operator.members.ASK_LIMIT_S", 0.2)
+
+    async def hang(_: web.Request) -> web.StreamResponse:
+        await asyncio.sleep(30)
+        raise AssertionError("the question was not given up")
+
+    async def story(here: World) -> None:
+        await here.members.follow(KEY, CLUSTER, {0: pod_at(here.ip)})
+        await here.until(lambda: len(here.member.queries) == 2, "a long poll is held")
+        here.member.answer = hang
+        heard = await here.members.ask(KEY)
+        assert heard[0].silent_since_s is not None
+        assert heard[0].problem == PollProblem.TIMEOUT
+        assert here.problems == [PollProblem.TIMEOUT]
+
+    run(story)
+
+
+def test_a_member_that_was_silent_is_asked_without_waiting_for_news() -> None:
+    """Else one that has none was thought silent for the length of a long poll more."""
+
+    async def story(here: World) -> None:
+        await here.members.follow(KEY, CLUSTER, {0: pod_at(here.ip)})
+        await here.until(lambda: len(here.member.queries) == 2, "a long poll is held")
+        here.member.answer = GARBAGE["hangs up"]
+        async with here.member.changed:
+            here.member.is_over = True
+            here.member.changed.notify_all()
+        await here.until(lambda: here.members.heard(KEY)[0].silent_since_s is not None, "silent")
+        here.member.answer = None
+        await here.until(lambda: here.members.heard(KEY)[0].silent_since_s is None, "it speaks")
+        await here.until(lambda: "after" in here.member.queries[-1], "a long poll is held again")
+
+    run(story)
+
+
 def test_a_member_found_silent_beside_its_poll_is_news_when_the_poll_is_answered() -> None:
     """Whoever looked meanwhile planned with its silence, and must look again when it ends."""
 
