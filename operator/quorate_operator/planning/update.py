@@ -65,7 +65,10 @@ def plan_update(view: View, *, may_disrupt: bool) -> Update:
     """
     outdated = [seat for seat in view.seats if view.is_outdated(seat)]
     began = view.observed.resource.status.update
-    if not view.wanted_hash or not (outdated or began is not None):
+    if not view.wanted_hash:
+        # Without its code, or a spec that can be read, what was begun is not finished.
+        return Update(row=began)
+    if not outdated and began is None:
         return Update()
     stage = _stage(view, outdated)
     if stage is None:

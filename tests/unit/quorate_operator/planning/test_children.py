@@ -123,6 +123,26 @@ def test_missing_code_stops_changes_and_not_the_cluster() -> None:
     assert kinds == ["ConfigMap", "StatefulSet"]
 
 
+@pytest.mark.parametrize("is_readable", [True, False])
+def test_an_update_whose_code_is_taken_away_has_not_finished(*, is_readable: bool) -> None:
+    """It was told as finished, while old and new code served side by side."""
+    look = looks.with_spec(looks.settled(), service=ServiceSpec("orders:Orders", "orders-code"))
+    code = {"orders.py": "class Orders: ..."}
+    begun = plan(replace(look, code=code))
+    assert begun.status.update is not None
+    look = looks.later(look, 5, begun)
+    resource = look.resource
+    blind = replace(look, resource=replace(resource, spec=resource.spec if is_readable else None))
+    made = plan(blind)
+    assert made.status.update == begun.status.update
+    assert Reason.UPDATE_FINISHED not in {note.reason for note in made.notes}
+    again = plan(replace(looks.later(look, 5, made), code=code))
+    assert Reason.UPDATE_STARTED not in {note.reason for note in again.notes}, "it goes on"
+    taken_back = looks.with_spec(looks.later(look, 5, made), service=ServiceSpec("orders:Orders"))
+    notes = plan(taken_back).notes
+    assert Reason.UPDATE_FINISHED in {note.reason for note in notes}
+
+
 def test_the_source_of_the_code_is_labelled_once_so_that_a_change_is_news() -> None:
     look = looks.with_spec(looks.settled(), service=ServiceSpec("orders:Orders", "orders-code"))
     look = replace(look, code={"orders.py": ""}, source=Source("orders-code", "m", False))
