@@ -6,7 +6,7 @@ import pytest
 
 from quorate.control.status import MemberState
 from quorate_kubernetes_model import looks
-from quorate_operator import labels
+from quorate_operator import labels, lenient
 from quorate_operator.planning.actions import ApplyChild, Found, WriteIdentity
 from quorate_operator.planning.observed import Observed
 from quorate_operator.planning.plan import plan
@@ -78,6 +78,28 @@ def test_one_claim_that_remembers_is_enough() -> None:
 def test_the_stateful_set_remembers_when_status_and_claims_are_gone() -> None:
     look = replace(unfounded(), stateful_set=looks.settled().stateful_set)
     assert not looks.steps_of(plan(look), Found)
+
+
+def marked(look: Observed, cluster_id: str) -> Observed:
+    """Return the look with the StatefulSet of a founded cluster of this id."""
+    live = looks.settled().stateful_set
+    assert live is not None
+    metadata = lenient.metadata(live.body)
+    marks = {**lenient.mapping(metadata["annotations"]), labels.CLUSTER_ID_ANNOTATION: cluster_id}
+    body = {**live.body, "metadata": {**metadata, "annotations": marks}}
+    return replace(look, stateful_set=replace(live, body=body))
+
+
+def test_what_another_cluster_remembers_founds_nothing_here() -> None:
+    """The founding is recorded for good: this cluster could never be founded then."""
+    look, other = unfounded(), "f" * 32
+    assert looks.steps_of(plan(marked(look, look.resource.status.cluster_id)), WriteIdentity)
+    for seen in (
+        marked(look, other),
+        looks.with_claim(look, 1, cluster_id=other, founded=True),
+        looks.with_word(look, 1, cluster_id=other, founded=True),
+    ):
+        assert not looks.steps_of(plan(seen), WriteIdentity)
 
 
 def test_volumes_that_are_all_lost_are_told_and_left_alone() -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from quorate_kubernetes_model import looks
+from quorate_operator import labels
 from quorate_operator.model import ClusterStatus, StorageSpec
 from quorate_operator.planning.actions import (
     ApplyChild,
@@ -87,6 +88,16 @@ def test_volumes_that_disagree_stop_everything(other: str) -> None:
     assert makes_nothing(made)
     assert looks.reason_of(made, Condition.RECONCILED) is Reason.VOLUMES_DISAGREE
     assert "log-orders-1" in looks.message_of(made, Condition.RECONCILED)
+
+
+def test_volumes_that_disagree_with_their_own_stateful_set_stop_everything() -> None:
+    look = wiped(looks.settled())
+    for seat in look.claims:
+        look = looks.with_claim(look, seat, cluster_id="f" * 32)
+    made = plan(look)
+    assert makes_nothing(made)
+    assert looks.reason_of(made, Condition.RECONCILED) is Reason.VOLUMES_DISAGREE
+    assert "StatefulSet" in looks.message_of(made, Condition.RECONCILED)
 
 
 @pytest.mark.parametrize(
@@ -193,6 +204,28 @@ def test_a_resource_made_again_with_other_replicas_is_refused(replicas: int) -> 
     words = looks.message_of(made, Condition.RECONCILED)
     assert str(replicas) in words
     assert "3 volumes" in words
+
+
+def test_an_orphaned_stateful_set_does_not_make_kept_volumes_those_of_a_running_cluster() -> None:
+    there = looks.settled().stateful_set
+    assert there is not None
+    orphan = replace(there, controller_uid="")
+    more = plan(replace(again(looks.settled(), 5), stateful_set=orphan))
+    assert looks.reason_of(more, Condition.RECONCILED) is Reason.REPLICAS_DIFFER
+    look = replace(again(looks.settled(), 3), stateful_set=orphan)
+    assert looks.steps_of(plan(look), WriteIdentity)
+    going = plan(looks.with_claim(look, 1, deleting=True))
+    assert makes_nothing(going)
+    assert looks.reason_of(going, Condition.RECONCILED) is Reason.VOLUME_GOING
+
+
+def test_a_claim_that_has_lost_its_cluster_id_gets_it_again() -> None:
+    look = looks.settled()
+    (step,) = looks.steps_of(plan(looks.with_claim(look, 1, cluster_id="")), PatchClaim)
+    assert isinstance(step, PatchClaim)
+    assert step.name == "log-orders-1"
+    wanted = {labels.CLUSTER_ID_ANNOTATION: look.resource.status.cluster_id}
+    assert step.patch == {"metadata": {"annotations": wanted}}
 
 
 def test_a_status_wiped_while_a_volume_is_missing_is_taken_over() -> None:
