@@ -108,7 +108,7 @@ def _compared(
     current = not touched & _NEEDED_BY_PODS and _has_been_seen(observed.stateful_set)
     if not steps and not taken and current:
         steps += _leftovers(observed, wanted)
-    problem = conflict(taken, observed.resource) if taken else None
+    problem = conflict(taken, observed.resource) if taken else _going(observed.stateful_set)
     is_mine = not any(child.kind == STATEFUL_SET for child in taken)
     return Children(tuple(steps), problem, set_is_current=current and is_mine)
 
@@ -157,12 +157,32 @@ def _marked(body: Body) -> Body:
     return {**body, "metadata": {**metadata, "annotations": marked}}
 
 
+def _is_going(live: Child) -> bool:
+    return lenient.metadata(live.body).get("deletionTimestamp") is not None
+
+
+def _going(live: Child | None) -> Problem | None:
+    """Return what is wrong if the StatefulSet is being deleted: its controller makes no pod then.
+
+    A finalizer, as of a deletion in the foreground, keeps it for as long as it takes.
+    """
+    if live is None or not _is_going(live):
+        return None
+    finalizers = lenient.metadata(live.body).get("finalizers")
+    held = ", ".join(map(str, finalizers)) if isinstance(finalizers, list) else ""
+    return Problem(
+        Reason.OWNERSHIP_CONFLICT,
+        f"StatefulSet {live.name} is being deleted{f' and held by {held}' if held else ''}: waiting "
+        "for its end, as no pod is made until then; another one is made behind it",
+    )
+
+
 def _has_been_seen(live: Child | None) -> bool:
     """Tell whether the StatefulSet controller acts on what the StatefulSet now says.
 
-    Until then it may make a pod from the template before.
+    Until then it may make a pod from the template before; and none at all once it is being deleted.
     """
-    if live is None:
+    if live is None or _is_going(live):
         return False
     wanted = lenient.metadata(live.body).get("generation")
     seen = lenient.mapping(live.body.get("status")).get("observedGeneration")

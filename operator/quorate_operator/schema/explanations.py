@@ -290,7 +290,8 @@ GROUPS: tuple[tuple[str, tuple[tuple[Reason, Explanation], ...]], ...] = (
             (
                 Reason.OWNERSHIP_CONFLICT,
                 Explanation(
-                    "An object under a name that this resource needs belongs to something else.",
+                    "An object under a name that this resource needs belongs to something else, or "
+                    "is the StatefulSet and being deleted, so that no pod is made.",
                     "Never takes it over; waits for it to go. Touches no member meanwhile, and "
                     "makes none in a cluster that is not founded.",
                     "The message says whose it is, and what helps: another name for the resource, "

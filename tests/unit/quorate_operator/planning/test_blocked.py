@@ -6,6 +6,7 @@ import pytest
 
 from quorate.control.status import DigestRow
 from quorate_kubernetes_model import looks
+from quorate_operator import lenient
 from quorate_operator.planning.actions import DeletePod, EvictPod, Transfer, WriteIdentity
 from quorate_operator.planning.plan import plan
 from quorate_operator.reasons import Condition, Reason
@@ -22,6 +23,22 @@ def test_no_member_goes_while_an_object_around_it_is_somebody_elses(kind: str) -
     made = plan(replace(look, children=children))
     assert looks.disruption(made) is None
     assert looks.reason_of(made, Condition.RECONCILED) is Reason.OWNERSHIP_CONFLICT
+
+
+@pytest.mark.parametrize("is_dead", [False, True])
+def test_no_member_goes_while_the_stateful_set_is_being_deleted(*, is_dead: bool) -> None:
+    """Its controller makes no pod then, so a member that went stayed away for as long."""
+    look = looks.outdated(looks.settled(), 0, 1, 2)
+    look = looks.dead(look, looks.followers_of(look)[0]) if is_dead else look
+    assert looks.disruption(plan(look)) is not None
+    live = look.stateful_set
+    assert live is not None
+    ends = {"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": ["example.org/hold"]}
+    body = {**live.body, "metadata": {**lenient.metadata(live.body), **ends}}
+    made = plan(replace(look, stateful_set=replace(live, body=body)))
+    assert looks.disruption(made) is None
+    assert looks.reason_of(made, Condition.RECONCILED) is Reason.OWNERSHIP_CONFLICT
+    assert "held by example.org/hold" in looks.message_of(made, Condition.RECONCILED)
 
 
 @pytest.mark.parametrize("seat", [0, 1, 2])
