@@ -67,6 +67,16 @@ def test_a_founding_waits_for_a_volume_that_stays_and_says_so(state: MemberState
     assert looks.steps_of(plan(looks.later(another, 5, made)), Found)
 
 
+@pytest.mark.parametrize("kind", ["Service", "PodDisruptionBudget", "Secret"])
+def test_nothing_is_founded_beside_an_object_of_somebody_else(kind: str) -> None:
+    look = unfounded()
+    children = tuple(
+        replace(child, controller_uid="another") if child.kind == kind else child
+        for child in look.children
+    )
+    assert not looks.steps_of(plan(replace(look, children=children)), Found)
+
+
 def test_one_claim_that_remembers_is_enough() -> None:
     made = plan(looks.with_claim(unfounded(), 2, founded=True))
     assert not looks.steps_of(made, Found)

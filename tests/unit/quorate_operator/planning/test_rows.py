@@ -123,3 +123,12 @@ def test_who_has_just_fallen_silent_counts_for_nothing_whatever_the_clock_does(a
     first, second = looks.followers_of(look)
     look = looks.outdated(looks.silent(look, first, ago_s), second)
     assert looks.disruption(plan(look)) is None, "without it no majority is known to be there"
+
+
+@pytest.mark.parametrize("silent_s", [1.0, 12.5, 29.0])
+def test_a_member_that_falls_silent_is_looked_at_when_it_counts_as_broken(silent_s: float) -> None:
+    seat = looks.followers_of(looks.settled())[0]
+    look = looks.silent(looks.settled(), seat, silent_s)
+    again = plan(look).look_again_s
+    assert again is not None
+    assert again <= 30 - silent_s
