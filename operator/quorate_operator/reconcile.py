@@ -66,6 +66,8 @@ UNSETTLED_FIRST_S = 2.0
 UNSETTLED_MAX_S = 15.0
 """Until a cluster that is not as it should be is looked at again and its members asked anew.
 What a leader sees of a follower is no news to it: that one has caught up shows by asking."""
+FOUGHT_TIMES, FOUGHT_S = 8, 300.0
+"""An object that was applied so often within so long, each time the same, has another writer."""
 BUSY_FIRST_S = 0.2
 BUSY_MAX_S = 5.0
 """Steps are followed by another look, at first soon; a plan that never ends is slowed down."""
@@ -105,6 +107,8 @@ class Reconciler:
     """Passes in a row in which the API server did not carry out a change, and did not refuse it."""
     _changed: dict[Key, list[str]] = field(default_factory=dict)
     """What status must say of steps of the pass that runs, though they were done."""
+    _applied: dict[Key, dict[str, tuple[str, list[float]]]] = field(default_factory=dict)
+    """Of each object: the hash of what was applied last, and when that was, in seconds."""
     _to_ask: set[Key] = field(default_factory=set)
     """Whose plan wanted the members' present word at its next look."""
 
@@ -144,6 +148,7 @@ class Reconciler:
             self._unsettled.pop(key, None)
             self._refused.pop(key, None)
             self._unanswered.pop(key, None)
+            self._applied.pop(key, None)
             return Verdict(forget=True), "absent"
         if not self.is_schema_current():
             return await self._refuse(observed)
@@ -153,7 +158,8 @@ class Reconciler:
         done, failed, error = await self._carry_out(key, observed, plan)
         status, notes = plan.status, plan.notes
         words = self._hindrance(key, observed, failed, error)
-        words = "; ".join(word for word in (words, *self._changed.pop(key, ())) if word)
+        changed = self._changed.pop(key, ())
+        words = "; ".join(word for word in (words, *(changed or self._fought(key))) if word)
         if words:
             resource, now_s = observed.resource, observed.now_s
             status = with_problem(status, Reason.API_REFUSED, words, resource, now_s)
@@ -268,10 +274,38 @@ class Reconciler:
         words = await self._do(observed, step)
         if words:
             self._changed.setdefault(key, []).append(words)
+        elif isinstance(step, ApplyChild):
+            self._note_applied(key, step)
         action = type(step).__name__
         self.metrics.actions.labels(action).inc()
         LOGGER.info("%s/%s: %s", key.namespace, key.name, _told(step))
         return True
+
+    def _note_applied(self, key: Key, step: ApplyChild) -> None:
+        annotations = lenient.mapping(lenient.metadata(step.body).get("annotations"))
+        wanted = lenient.text(annotations.get(labels.APPLIED_HASH_ANNOTATION))
+        held = self._applied.setdefault(key, {})
+        name = _named(step).removeprefix("ApplyChild ")
+        before, times = held.get(name, ("", []))
+        now_s = self.clock.monotonic() * _S
+        held[name] = wanted, [*(times if before == wanted else []), now_s][-FOUGHT_TIMES:]
+
+    def _fought(self, key: Key) -> tuple[str, ...]:
+        """Return what status says of objects that somebody changes back each time.
+
+        Each change looks like any other that is repaired at once; and where it is the StatefulSet,
+        no update goes on, or pods come and go with its number.
+        """
+        held = self._applied.get(key)
+        if held is None:
+            return ()
+        since = self.clock.monotonic() * _S - FOUGHT_S
+        return tuple(
+            f"{name} is changed or deleted each time it has been applied: see in its "
+            "metadata.managedFields and in the audit log who else writes it, such as an autoscaler"
+            for name, (_, times) in sorted(held.items())
+            if len(times) == FOUGHT_TIMES and times[0] > since
+        )
 
     async def _label_source(self, key: Key, observed: Observed, plan: Plan) -> None:
         """Label the source of the code; what goes wrong is only logged."""

@@ -169,11 +169,12 @@ def _going(live: Child | None) -> Problem | None:
     if live is None or not _is_going(live):
         return None
     finalizers = lenient.metadata(live.body).get("finalizers")
-    held = ", ".join(map(str, finalizers)) if isinstance(finalizers, list) else ""
+    names = ", ".join(map(str, finalizers)) if isinstance(finalizers, list) else ""
+    held = f" and held by {names}" if names else ""
     return Problem(
         Reason.OWNERSHIP_CONFLICT,
-        f"StatefulSet {live.name} is being deleted{f' and held by {held}' if held else ''}: waiting "
-        "for its end, as no pod is made until then; another one is made behind it",
+        f"StatefulSet {live.name} is being deleted{held}: waiting for its end, as no pod is "
+        "made until then; another one is made behind it",
     )
 
 

@@ -364,11 +364,11 @@ GROUPS: tuple[tuple[str, tuple[tuple[Reason, Explanation], ...]], ...] = (
                 Explanation(
                     "The API server does not accept a child, or goes on failing when it is asked "
                     "to, as where an admission webhook is down, or a policy changes it each time "
-                    "it is written, or does not let the operator read something; the message says "
-                    "why.",
+                    "it is written, or does not let the operator read something; or another "
+                    "writer changes it back again and again. The message says why.",
                     "Tries again at every look; the leader Service follows its leader meanwhile.",
-                    "Correct what it names: often a quota, a policy, a webhook, or a missing "
-                    "permission.",
+                    "Correct what it names: often a quota, a policy, a webhook, a missing "
+                    "permission, or an autoscaler.",
                 ),
             ),
         ),

@@ -8,6 +8,8 @@ from dataclasses import replace
 
 import pytest
 
+from quorate_fake_api.virtual_loop import run_virtually
+from quorate_operator import labels
 from quorate_operator.conditions import with_problem
 from quorate_operator.errors import (
     Conflict,
@@ -31,6 +33,7 @@ from quorate_operator.planning.actions import (
 )
 from quorate_operator.reasons import Condition, Reason
 from quorate_operator.reconcile import (
+    FOUGHT_S,
     REFUSED_S,
     UNANSWERED_PASSES,
 )
@@ -191,6 +194,51 @@ def test_a_child_that_a_policy_rewrites_is_told_and_stops_nothing() -> None:
     world = World(deque([plan_of(APPLY), plan_of()]), changed=words)
     reconciled(world, passes=2)
     assert world.statuses[-1] == RECORDED, "it heals by itself"
+
+
+def applied(wanted: str) -> ApplyChild:
+    marks = {labels.APPLIED_HASH_ANNOTATION: wanted}
+    return ApplyChild({"kind": "Service", "metadata": {"name": "b", "annotations": marks}}, "")
+
+
+def fought(bodies: list[str], every_s: float) -> list[ClusterStatus]:
+    """Return the statuses of passes that apply, each followed by one that finds nothing to do."""
+    plans = [made for body in bodies for made in (plan_of(applied(body)), plan_of())]
+    world = World(deque([*plans, plan_of()]))
+    reconciler = world.reconciler()
+
+    async def story() -> None:
+        for _ in bodies:
+            await reconciler.reconcile(KEY)
+            await asyncio.sleep(every_s / 2)
+            await reconciler.reconcile(KEY)
+            await asyncio.sleep(every_s / 2)
+        await asyncio.sleep(FOUGHT_S)
+        await reconciler.reconcile(KEY)
+
+    run_virtually(story())
+    return world.statuses
+
+
+@pytest.mark.parametrize("every_s", [0.5, 15.0, 38.0])
+def test_an_object_that_is_changed_back_again_and_again_is_told(every_s: float) -> None:
+    """An autoscaler of the StatefulSet, or a tool that keeps its template: each change is repaired
+    at once, and was told nowhere."""
+    statuses = fought(["h"] * 12, every_s)
+    told = [row for status in statuses for row in status.conditions if row.status is False]
+    rows = [row for row in told if row.reason is Reason.API_REFUSED]
+    assert all(row.message.startswith("Service/b is changed or deleted") for row in rows)
+    assert len(rows) == 10, "from the eighth time on, between the times as well"
+    assert statuses[-1] == RECORDED, "it ends when that ends"
+
+
+@pytest.mark.parametrize(
+    ("bodies", "every_s"), [(["h"] * 12, 45.0), (["h"] * 7, 0.5), ([*"abcdefghijkl"], 0.5)]
+)
+def test_an_object_that_is_applied_now_and_then_or_edited_often_has_no_other_writer(
+    bodies: list[str], every_s: float
+) -> None:
+    assert all(status == RECORDED for status in fought(bodies, every_s))
 
 
 @pytest.mark.parametrize("step", [Found(0, "p0"), TRANSFER])
