@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from quorate.control.status import DigestRow
+from quorate.control.status import DigestRow, MemberState
 from quorate_kubernetes_model import looks
 from quorate_operator import lenient
 from quorate_operator.planning.actions import DeletePod, EvictPod, Transfer, WriteIdentity
@@ -78,6 +78,13 @@ def test_no_member_goes_while_the_leader_has_not_caught_up_itself() -> None:
     made = plan(looks.with_word(look, looks.leader_of(look), caught_up=False))
     assert looks.disruption(made) is None
     assert looks.reason_of(made, Condition.PROGRESSING) is Reason.WAITING_FOR_MAJORITY
+
+
+@pytest.mark.parametrize("state", [MemberState.STOPPING, MemberState.DIVERGED])
+def test_no_member_goes_while_who_leads_is_about_to_stop(state: MemberState) -> None:
+    look = looks.outdated(looks.settled(), 0, 1, 2)
+    made = plan(looks.with_word(look, looks.leader_of(look), state=state))
+    assert looks.disruption(made) is None
 
 
 def test_a_cordoned_leader_stays_during_an_update_until_its_turn() -> None:
