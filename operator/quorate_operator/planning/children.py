@@ -14,13 +14,18 @@ from quorate_operator import labels, lenient
 from quorate_operator.model import ClusterSpec
 from quorate_operator.planning.actions import ApplyChild, CreateChild, DeleteChild, Step
 from quorate_operator.planning.observed import Body, Child, Observed
-from quorate_operator.planning.ownership import SECRET, STATEFUL_SET, conflict, is_ours
+from quorate_operator.planning.ownership import (
+    POD_MONITOR,
+    SECRET,
+    STATEFUL_SET,
+    conflict,
+    is_ours,
+)
 from quorate_operator.planning.problem import Problem
 from quorate_operator.reasons import Reason
 from quorate_operator.resources import Intent, auth_secret, children, input_hash, needs_apply
 
 CONFIG_MAP = "ConfigMap"
-POD_MONITOR = "PodMonitor"
 _NEEDED_BY_PODS = frozenset({STATEFUL_SET, CONFIG_MAP, SECRET})
 
 
@@ -108,7 +113,9 @@ def _compared(
     current = not touched & _NEEDED_BY_PODS and _has_been_seen(observed.stateful_set)
     if not steps and not taken and current:
         steps += _leftovers(observed, wanted)
-    problem = conflict(taken, observed.resource) if taken else _going(observed.stateful_set)
+    problem = conflict(taken, observed.resource) if taken else None
+    if problem is None or not problem.stops:
+        problem = _going(observed.stateful_set) or problem
     is_mine = not any(child.kind == STATEFUL_SET for child in taken)
     return Children(tuple(steps), problem, set_is_current=current and is_mine)
 

@@ -17,6 +17,9 @@ from quorate_operator.reasons import Reason
 STATEFUL_SET = "StatefulSet"
 SECRET = "Secret"  # noqa: S105 - a kind
 
+POD_MONITOR = "PodMonitor"
+"""Of which members know nothing: one that is not ours is told, and stops nothing."""
+
 
 def annotation(live: Child | None, name: str) -> str:
     """Return an annotation of a child; empty for none."""
@@ -53,8 +56,10 @@ def is_stranger(live: Child, resource: Resource) -> bool:
 
 def conflict(taken: Iterable[Child], resource: Resource) -> Problem:
     """Return what is wrong with objects that are not ours, and what helps with each."""
-    rows = (f"{_whose(child)}: {_remedy(child, resource)}" for child in taken)
-    return Problem(Reason.OWNERSHIP_CONFLICT, "; ".join(rows))
+    known = list(taken)
+    rows = (f"{_whose(child)}: {_remedy(child, resource)}" for child in known)
+    stops = any(child.kind != POD_MONITOR for child in known)
+    return Problem(Reason.OWNERSHIP_CONFLICT, "; ".join(rows), stops)
 
 
 def _whose(child: Child) -> str:

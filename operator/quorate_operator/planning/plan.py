@@ -52,7 +52,8 @@ def plan(observed: Observed) -> Plan:
         findings = Findings(problem, Update(), None, "", is_paused, None)
         status = with_reconciled(view, findings)
         return Plan(steps, status, (*identity.notes, *notes(strays)), HEAR_S)
-    may_disrupt = identity.step is None and problem is None and children.set_is_current
+    is_stopped = problem is not None and problem.stops
+    may_disrupt = identity.step is None and not is_stopped and children.set_is_current
     course = _course(view, may_disrupt=may_disrupt, is_paused=is_paused)
     whole = _whole(view, identity, problem, course, steps)
     told = (*notes(strays), *whole.notes)
@@ -172,8 +173,9 @@ def _problem(view: View, identity: Identity, children: Children) -> Problem | No
     if resource.spec is None:
         words = "; ".join(resource.problems) or "the spec cannot be read"
         return Problem(Reason.INVALID_SPEC, words)
-    found = identity.problem or children.problem or foreign(view)
-    return found or going(view.observed, founded=view.founded)
+    lost = going(view.observed, founded=view.founded)
+    found = [p for p in (identity.problem, children.problem, foreign(view), lost) if p is not None]
+    return min(found, key=lambda problem: not problem.stops, default=None)
 
 
 def _peaceful(
@@ -187,7 +189,8 @@ def _peaceful(
     if identity.problem is None:
         steps += plan_claims(view.observed, identity.cluster_id, founded=identity.founded)
         found = plan_founding(view)
-        if found is not None and children.problem is None and not is_paused:
+        is_stopped = children.problem is not None and children.problem.stops
+        if found is not None and not is_stopped and not is_paused:
             steps.append(found)
     # The leader Service must follow its leader also while everything else is paused.
     steps += plan_labels(view)

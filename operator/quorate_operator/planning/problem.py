@@ -13,3 +13,5 @@ class Problem:
 
     reason: Reason
     message: str
+    stops: bool = True
+    """Whether nothing is founded and no member is taken away because of it."""

@@ -293,7 +293,8 @@ GROUPS: tuple[tuple[str, tuple[tuple[Reason, Explanation], ...]], ...] = (
                     "An object under a name that this resource needs belongs to something else, or "
                     "is the StatefulSet and being deleted, so that no pod is made.",
                     "Never takes it over; waits for it to go. Touches no member meanwhile, and "
-                    "makes none in a cluster that is not founded.",
+                    "makes none in a cluster that is not founded; a PodMonitor alone stops "
+                    "nothing.",
                     "The message says whose it is, and what helps: another name for the resource, "
                     "or the end of the object.",
                 ),

@@ -366,11 +366,13 @@ def test_the_token_goes_to_admin_actions_and_to_no_other_request() -> None:
         await here.until(lambda: len(here.wakes) == 1, "the first answer")
         assert all("Authorization" not in headers for headers in here.member.headers)
         assert await here.members.transfer(pod, "a-token", 2) == "done"
+        assert await here.members.transfer(pod, "a-token", 0) == "done"
         assert await here.members.transfer(pod, "a-token", None) == "done"
         assert await here.members.found(pod, "a-token") == "done"
         assert here.member.headers[-1]["Authorization"] == "Bearer a-token"
         assert here.member.actions == [
             ("/admin/transfer", {"to": 2}),
+            ("/admin/transfer", {"to": 0}),
             ("/admin/transfer", {"to": "any"}),
             ("/admin/found", {"discard": False}),
         ]

@@ -8,7 +8,7 @@ from quorate.control.status import MemberState
 from quorate_kubernetes_model import looks
 from quorate_operator import labels, lenient
 from quorate_operator.planning.actions import ApplyChild, Found, WriteIdentity
-from quorate_operator.planning.observed import Observed
+from quorate_operator.planning.observed import Child, Observed
 from quorate_operator.planning.plan import plan
 from quorate_operator.reasons import Condition, Reason
 
@@ -65,6 +65,27 @@ def test_a_founding_waits_for_a_volume_that_stays_and_says_so(state: MemberState
     assert "orders-1" in looks.message_of(made, Condition.PROGRESSING)
     another = looks.with_claim(look, 1, deleting=False, uid="another")
     assert looks.steps_of(plan(looks.later(another, 5, made)), Found)
+
+
+def test_a_monitor_of_somebody_else_is_told_and_stops_nothing() -> None:
+    """Members were made beside it, never founded, and later never updated."""
+    body = {"metadata": {"name": "orders"}}
+    monitor = Child("PodMonitor", "orders", "m", "1", "another", body)
+
+    def beside(look: Observed) -> Observed:
+        children = (*look.children, monitor)
+        return replace(look, children=children, pod_monitors_served=True)
+
+    first = plan(beside(unfounded()))
+    assert looks.steps_of(first, Found)
+    later = plan(beside(looks.outdated(looks.settled(), 0, 1, 2)))
+    assert looks.disruption(later) is not None
+    for made in (first, later):
+        assert looks.reason_of(made, Condition.RECONCILED) is Reason.OWNERSHIP_CONFLICT
+        assert "PodMonitor" in looks.message_of(made, Condition.RECONCILED)
+    going = plan(beside(looks.with_claim(looks.outdated(looks.settled(), 0, 1), 0, deleting=True)))
+    assert looks.disruption(going) is None
+    assert looks.reason_of(going, Condition.RECONCILED) is Reason.VOLUME_GOING
 
 
 @pytest.mark.parametrize("kind", ["Service", "PodDisruptionBudget", "Secret"])
