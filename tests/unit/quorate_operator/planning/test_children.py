@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from quorate.config import Durability
 from quorate_kubernetes_model import looks, specs
-from quorate_operator.model import ServiceSpec, VolumeRetention
+from quorate_operator.model import ConsensusSpec, ServiceSpec, VolumeRetention
 from quorate_operator.planning.actions import (
     ApplyChild,
     CreateChild,
@@ -247,3 +248,12 @@ def test_a_claim_beyond_the_seats_is_nobodys_business(volumes: VolumeRetention) 
     made = plan(replace(look, claims={**look.claims, 7: extra}))
     patched = {step.name for step in looks.steps_of(made, PatchClaim)}  # type: ignore[union-attr]
     assert "log-orders-7" not in patched
+
+
+def test_a_spec_that_a_member_would_refuse_is_told_and_changes_nothing() -> None:
+    """A definition of another release may let it in; pods that start with it would all crash."""
+    look = looks.outdated(looks.settled(), 0, 1, 2)
+    made = plan(looks.with_spec(look, consensus=ConsensusSpec(100, 100, Durability.FSYNC)))
+    assert looks.reason_of(made, Condition.RECONCILED) is Reason.INVALID_SPEC
+    assert "a member would refuse" in looks.message_of(made, Condition.RECONCILED)
+    assert made.steps == ()
