@@ -284,22 +284,22 @@ OPERATOR_PLAN = (
     Mutant(
         "paused-is-founded",
         "quorate_operator/planning/plan.py",
-        "children.problem is None and not is_paused:",
-        "children.problem is None:",
+        "not is_stopped and not is_paused:",
+        "not is_stopped:",
         "a paused cluster is founded",
     ),
     Mutant(
         "blocked-disrupts",
         "quorate_operator/planning/plan.py",
-        "identity.step is None and problem is None and children.set_is_current",
+        "identity.step is None and not is_stopped and children.set_is_current",
         "identity.step is None and children.set_is_current",
         "a member goes while objects around it are somebody else's",
     ),
     Mutant(
         "founding-not-recorded",
         "quorate_operator/planning/plan.py",
-        "may_disrupt = identity.step is None and problem is None",
-        "may_disrupt = problem is None",
+        "may_disrupt = identity.step is None and not is_stopped",
+        "may_disrupt = not is_stopped",
         "a member goes before the founding is recorded",
     ),
     Mutant(

@@ -257,3 +257,17 @@ def test_a_spec_that_a_member_would_refuse_is_told_and_changes_nothing() -> None
     assert looks.reason_of(made, Condition.RECONCILED) is Reason.INVALID_SPEC
     assert "a member would refuse" in looks.message_of(made, Condition.RECONCILED)
     assert made.steps == ()
+
+
+def test_missing_code_does_not_take_the_code_out_of_the_template() -> None:
+    """Pods that restart meanwhile start with the copy; without it all of them would crash."""
+    look = looks.with_spec(looks.settled(), service=ServiceSpec("orders:Orders", "orders-code"))
+    steps = plan(replace(look, code={"orders.py": ""})).steps
+    bodies = [step.body for step in steps if isinstance(step, ApplyChild)]
+    (body,) = (body for body in bodies if body["kind"] == "StatefulSet")
+    assert look.stateful_set is not None
+    coded = replace(look, stateful_set=replace(look.stateful_set, body=body))
+    made = plan(coded)
+    kinds = [step.body["kind"] for step in made.steps if isinstance(step, ApplyChild)]
+    assert "StatefulSet" not in kinds
+    assert looks.reason_of(made, Condition.RECONCILED) is Reason.CODE_MISSING
