@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from quorate.control.status import MemberState
 from quorate_kubernetes_model import looks
+from quorate_operator.planning import times
 from quorate_operator.planning.actions import EvictPod, Plan, Transfer
+from quorate_operator.planning.handover import TRANSFER_S
 from quorate_operator.planning.observed import Observed
 from quorate_operator.planning.plan import plan
 from quorate_operator.reasons import Condition, Reason
@@ -188,3 +190,15 @@ def test_a_request_waits_for_who_is_away_also_while_the_update_is_stopped() -> N
     look = looks.later(look, 1, plan(look))
     assert isinstance(looks.disruption(plan(look)), Transfer)
     assert looks.disruption(plan(looks.with_pod(look, second, deleting=True))) is None
+
+
+def test_a_request_that_replaces_another_one_begins_anew() -> None:
+    """Else it had the deadline of the one before, and was done when that one was."""
+    look = looks.with_request(looks.settled(), "any/one")
+    look = looks.later(look, 20, plan(look))
+    made = plan(looks.with_request(look, "any/two"))
+    assert looks.disruption(made) is None, "it is recorded before it is asked"
+    row = made.status.operation
+    assert row is not None
+    assert row.target == "any/two"
+    assert times.read(row.deadline) == int(look.now_s) + TRANSFER_S
