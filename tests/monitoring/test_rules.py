@@ -173,7 +173,7 @@ def test_no_runbook_is_left_over() -> None:
     [
         (r"`(quorate_\w+)`", ["metrics.md", "operator-metrics.md"]),
         # Of the log's lines, whose fields are called as metrics are.
-        (r"`((?!quorate_)[a-z]+(?:_[a-z]+)+)`", ["events.md", "metrics.md"]),
+        (r"`((?!quorate_)[a-z]+(?:_[a-z]+)+)`", ["events.md", "metrics.md", "alarms.md"]),
         (r"`spec\.([\w.]+)`", ["clusterservice.md"]),
     ],
     ids=["metrics", "events", "fields"],

@@ -9,7 +9,7 @@ from quorate.consensus.effects import Alarm, Effect
 SHOWN_NS: Final = 600_000_000_000
 """For how long the alarm stands after the last such callback: what is over by itself must be
 seen by whoever looks every few minutes, but is not to be repaired for ever."""
-_NAME: Final = "callback_slow"
+SLOW_ALARM: Final = "callback_slow"
 
 
 class SlowCallbacks:
@@ -28,11 +28,11 @@ class SlowCallbacks:
     def on_slow(self, now_ns: int, took_ns: int) -> Effect:
         """Return the alarm for one that took more than the limit; ``now_ns`` is loop time."""
         self._ends_at = now_ns + SHOWN_NS
-        return Alarm(_NAME, f"a callback took {took_ns // 1_000_000} ms")
+        return Alarm(SLOW_ALARM, f"a callback took {took_ns // 1_000_000} ms")
 
     def on_tick(self, now_ns: int) -> list[Effect]:
         """Return the end of the alarm, once its time is up."""
         if self._ends_at is None or now_ns < self._ends_at:
             return []
         self._ends_at = None
-        return [Alarm(_NAME, "", raised=False)]
+        return [Alarm(SLOW_ALARM, "", raised=False)]
