@@ -25,6 +25,17 @@ def reject(loopback: LoopbackCluster, monkeypatch: pytest.MonkeyPatch) -> list[b
     return rejected
 
 
+async def be_rejected(
+    loopback: LoopbackCluster, client: RawClient, monkeypatch: pytest.MonkeyPatch
+) -> list[bytes]:
+    """Attach, and have the first message rejected; return what is rejected from here on."""
+    await client.attach()
+    rejected = reject(loopback, monkeypatch)
+    client.ingress(1, b"a")
+    await until(lambda: len(rejected) == 1)
+    return rejected
+
+
 def test_an_open_that_the_log_rejects_is_answered_once_it_takes_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -67,10 +78,7 @@ def test_ingress_that_the_log_rejects_is_sent_again_by_a_session_that_resumes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def test(loopback: LoopbackCluster, client: RawClient) -> None:
-        await client.attach()
-        rejected = reject(loopback, monkeypatch)
-        client.ingress(1, b"a")
-        await until(lambda: len(rejected) == 1)
+        await be_rejected(loopback, client, monkeypatch)
         monkeypatch.undo()
         loopback.advance(0.1)
         assert await client.expect(Redirect) == Redirect("")
@@ -85,10 +93,7 @@ def test_a_rejection_of_an_office_that_is_over_makes_nobody_resume_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def test(loopback: LoopbackCluster, client: RawClient) -> None:
-        await client.attach()
-        rejected = reject(loopback, monkeypatch)
-        client.ingress(1, b"a")
-        await until(lambda: len(rejected) == 1)
+        await be_rejected(loopback, client, monkeypatch)
         monkeypatch.undo()
         loopback.lead()
         assert await client.expect(Redirect) == Redirect("")
@@ -121,10 +126,7 @@ def test_what_was_rejected_during_a_hand_over_that_failed_is_sent_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def test(loopback: LoopbackCluster, client: RawClient) -> None:
-        await client.attach()
-        rejected = reject(loopback, monkeypatch)
-        client.ingress(1, b"a")
-        await until(lambda: len(rejected) == 1)
+        rejected = await be_rejected(loopback, client, monkeypatch)
         gateway = loopback.members[0].gateway
         async with RawClient(loopback.addresses[0]) as other:
             other.open(key=b"o" * 16)
