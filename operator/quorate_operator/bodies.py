@@ -17,7 +17,7 @@ from typing import Union, cast, get_args, get_origin, get_type_hints
 from quorate.config import Durability
 from quorate_operator import labels
 from quorate_operator.errors import InvalidSpec
-from quorate_operator.lenient import mapping, metadata, text
+from quorate_operator.lenient import finalizers, is_going, mapping, metadata, text
 from quorate_operator.model import (
     ClusterSpec,
     ClusterStatus,
@@ -64,7 +64,7 @@ def read_resource(body: Body) -> Resource:
         status=read_status(mapping(body.get("status"))),
         problems=tuple(found),
         transfer_request=_text(annotations, labels.TRANSFER_ANNOTATION),
-        held_by=_held_by(meta),
+        held_by=finalizers(body) if is_going(body) else (),
     )
 
 
@@ -147,13 +147,6 @@ def _scheduling(body: Body) -> SchedulingSpec:
         priority_class_name=_text(body, "priorityClassName") or None,
         spread=Spread(_text(body, "spread")),
     )
-
-
-def _held_by(meta: Mapping[str, object]) -> tuple[str, ...]:
-    finalizers = meta.get("finalizers")
-    if meta.get("deletionTimestamp") is None or not isinstance(finalizers, list):
-        return ()
-    return tuple(text(name) for name in finalizers)
 
 
 def _quantities(body: object) -> dict[str, str]:

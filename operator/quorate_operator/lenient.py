@@ -11,6 +11,17 @@ def metadata(body: Mapping[str, object]) -> Mapping[str, object]:
     return mapping(body.get("metadata"))
 
 
+def is_going(body: Mapping[str, object]) -> bool:
+    """Tell whether an object is being deleted: it is gone when nothing holds it any more."""
+    return metadata(body).get("deletionTimestamp") is not None
+
+
+def finalizers(body: Mapping[str, object]) -> tuple[str, ...]:
+    """Return what holds an object that is to be deleted."""
+    names = metadata(body).get("finalizers")
+    return tuple(text(name) for name in names) if isinstance(names, list) else ()
+
+
 def mapping(value: object) -> Mapping[str, object]:
     """Return ``value`` if it is an object; an empty one otherwise."""
     return cast("Mapping[str, object]", value) if isinstance(value, Mapping) else {}

@@ -96,13 +96,13 @@ class Observer:
         if body is None:
             return Absent("the resource is gone")
         resource = read_resource(body)
-        if lenient.metadata(body).get("deletionTimestamp") is not None and not resource.held_by:
+        if lenient.is_going(body) and not resource.held_by:
             return Absent("the resource is being deleted")
         return resource
 
     async def _namespace_ends(self, namespace: str) -> bool:
         body = await self.api.find(kinds.NAMESPACE, None, namespace)
-        return body is None or lenient.metadata(body).get("deletionTimestamp") is not None
+        return body is None or lenient.is_going(body)
 
     async def _monitors_served(self) -> bool:
         now = self.clock.boottime() * _NS

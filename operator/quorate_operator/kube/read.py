@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from quorate_operator import labels
-from quorate_operator.lenient import mapping, metadata, rows, text
+from quorate_operator.lenient import is_going, mapping, metadata, rows, text
 from quorate_operator.planning.observed import Body, Child, Claim, Pod
 
 NO_TERM = -1
@@ -50,7 +50,7 @@ def pod(body: Body, seat: int) -> Pod:
         resource_version=text(meta.get("resourceVersion")),
         controller_uid=_controller_uid(meta),
         created_s=seconds(meta.get("creationTimestamp")) or 0.0,
-        deleting=meta.get("deletionTimestamp") is not None,
+        deleting=is_going(body),
         scheduled=scheduled,
         running=running,
         ready=mapping(conditions.get("Ready")).get("status") == "True",
@@ -88,7 +88,7 @@ def claim(body: Body, seat: int) -> Claim:
         name=text(meta.get("name")),
         uid=text(meta.get("uid")),
         resource_version=text(meta.get("resourceVersion")),
-        deleting=meta.get("deletionTimestamp") is not None,
+        deleting=is_going(body),
         cluster_id=text(annotations.get(labels.CLUSTER_ID_ANNOTATION)),
         founded=annotations.get(labels.FOUNDED_ANNOTATION) == "true",
         owner_uid=text(owners[0].get("uid")) if owners else "",

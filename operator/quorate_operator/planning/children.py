@@ -164,19 +164,14 @@ def _marked(body: Body) -> Body:
     return {**body, "metadata": {**metadata, "annotations": marked}}
 
 
-def _is_going(live: Child) -> bool:
-    return lenient.metadata(live.body).get("deletionTimestamp") is not None
-
-
 def _going(live: Child | None) -> Problem | None:
     """Return what is wrong if the StatefulSet is being deleted: its controller makes no pod then.
 
     A finalizer, as of a deletion in the foreground, keeps it for as long as it takes.
     """
-    if live is None or not _is_going(live):
+    if live is None or not lenient.is_going(live.body):
         return None
-    finalizers = lenient.metadata(live.body).get("finalizers")
-    names = ", ".join(map(str, finalizers)) if isinstance(finalizers, list) else ""
+    names = ", ".join(lenient.finalizers(live.body))
     held = f" and held by {names}" if names else ""
     return Problem(
         Reason.OWNERSHIP_CONFLICT,
@@ -190,7 +185,7 @@ def _has_been_seen(live: Child | None) -> bool:
 
     Until then it may make a pod from the template before; and none at all once it is being deleted.
     """
-    if live is None or _is_going(live):
+    if live is None or lenient.is_going(live.body):
         return False
     wanted = lenient.metadata(live.body).get("generation")
     seen = lenient.mapping(live.body.get("status")).get("observedGeneration")
