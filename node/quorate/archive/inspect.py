@@ -57,17 +57,13 @@ def log_end(files: FileSystem) -> LogPosition:
         As ``iterate_frames``.
 
     """
-    end = LogPosition(0)
     try:
-        for last in _headers(files)[-1:]:
-            end = last.base
-            mark = LogMark(last.base, LeadershipTermId(0), last.first_chain)
-            for frame in _frames_of(files, last, mark, 0):
-                end = frame.end
-    except FileNotFoundError:
-        return end  # a truncation has just taken the segment
+        headers = _headers(files)
     except OSError as error:
         raise storage_error(error, "reading the recording") from error
+    end = headers[-1].base if headers else LogPosition(0)
+    for frame in iterate_frames(files, end):
+        end = frame.end
     return end
 
 
