@@ -149,9 +149,7 @@ class ClusterClient:
         """
         if on_error is not None and on_egress is None:
             raise TypeError("on_error without on_egress: receive() yields errors as well")
-        _check(addresses, name, cluster_id)
-        if not 0 < timeout < math.inf:
-            raise ValueError(f"timeout is {timeout}, not a number of seconds above 0")
+        _check(addresses, name, cluster_id, timeout)
         build = partial(
             cls,
             addresses,
@@ -479,7 +477,7 @@ class ClusterClient:
             self._task.cancel()
 
 
-def _check(addresses: Sequence[str], name: str, cluster_id: bytes | None) -> None:
+def _check(addresses: Sequence[str], name: str, cluster_id: bytes | None, timeout: float) -> None:
     """Refuse what could never be dialled or said, before anybody waits for it."""
     if isinstance(addresses, (str, bytes)):
         raise TypeError(f"addresses are a list, such as [{addresses!r}], not one text")
@@ -492,6 +490,8 @@ def _check(addresses: Sequence[str], name: str, cluster_id: bytes | None) -> Non
         raise ValueError(f"a client's name of {length} bytes exceeds {NAME_BYTES_MAX}")
     if cluster_id is not None and len(cluster_id) != CLUSTER_ID_LENGTH:
         raise ValueError(f"a cluster id has {CLUSTER_ID_LENGTH} bytes, not {len(cluster_id)}")
+    if not 0 < timeout < math.inf:
+        raise ValueError(f"timeout is {timeout}, not a number of seconds above 0")
 
 
 class Connecting:

@@ -182,17 +182,16 @@ class EffectRunner:
         self._agent.on_news()
 
     def _on_outcome(self, effect: TransferEnded | FoundingEnded) -> None:
-        is_transfer = isinstance(effect, TransferEnded)
-        event = Event.TRANSFER_ENDED if is_transfer else Event.FOUNDING_ENDED
-        self._log(event, completed=effect.completed, reason=effect.reason)
+        completed, reason = effect.completed, effect.reason
         if isinstance(effect, TransferEnded):
-            self._end(self.transfer_outcomes, effect.completed, effect.reason)
+            self._log(Event.TRANSFER_ENDED, completed=completed, reason=reason)
+            self._end(self.transfer_outcomes, completed, reason)
         else:
+            self._log(Event.FOUNDING_ENDED, completed=completed, reason=reason)
             # A founding and a discard that wait here each end without success by the other.
-            founded = effect.completed and not effect.discarded
-            self._end(self.founding_outcomes, founded, effect.reason)
-            if effect.completed:
-                self._end(self.discard_outcomes, effect.discarded, effect.reason)
+            self._end(self.founding_outcomes, completed and not effect.discarded, reason)
+            if completed:
+                self._end(self.discard_outcomes, effect.discarded, reason)
         self._agent.on_news()
 
     @staticmethod
