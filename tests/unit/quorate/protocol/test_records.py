@@ -4,25 +4,18 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from quorate.config import ClusterConstants, ClusterSettings
 from quorate.consensus.types import (
-    ClusterId,
-    LeadershipTermId,
-    LogPosition,
-    Member,
-    MemberId,
     Membership,
-    Seat,
 )
 from quorate.errors import RemoteProtocolError
 from quorate.protocol.fields import OPTIONAL, decode_records, encode_records
 from quorate.protocol.log_codec import UnknownFormat
 from quorate.protocol.term_codec import (
-    FoundingBody,
-    TermBody,
     decode_constants,
     decode_founding,
     decode_settings,
@@ -32,23 +25,17 @@ from quorate.protocol.term_codec import (
     encode_settings,
     encode_term,
 )
+from quorate_wire import term_bodies
+from quorate_wire.term_bodies import ALICE
 
-ALICE = Member(MemberId(b"a" * 16), Seat(0), "alice:9020")
-FOUNDING = FoundingBody(
-    ClusterId(b"c" * 16), 0, (ALICE,), ClusterSettings(), ClusterConstants(), attempt=7
-)
-TERM = TermBody(
-    epoch=0,
-    leadership_term_id=LeadershipTermId(3),
-    base=LogPosition(4096),
-    leader=ALICE.member_id,
+FOUNDING = replace(term_bodies.FOUNDING, members=(ALICE,), attempt=7)
+TERM = replace(
+    term_bodies.TERM,
     log_time=1,
-    format_version=1,
     feature_activated=1,
     feature_supported=1,
     possible_loss=False,
     membership=Membership(voter_sets=((ALICE,),)),
-    settings=ClusterSettings(),
 )
 Table = tuple[bytes, Callable[[bytes], object]]
 TABLES: dict[str, Table] = {

@@ -37,6 +37,7 @@ from quorate.protocol.term_codec import (
     encode_settings,
     encode_term,
 )
+from quorate_wire.term_bodies import ALICE, BOB, FOUNDING, TERM
 
 U32 = st.integers(0, 2**32 - 1)
 U64 = st.integers(0, 2**64 - 1)
@@ -79,24 +80,6 @@ TERMS = st.builds(
     possible_loss=st.booleans(),
     membership=MEMBERSHIPS,
     settings=SETTINGS,
-)
-ALICE = Member(MemberId(b"a" * 16), Seat(0), "alice:9020")
-BOB = Member(MemberId(b"b" * 16), Seat(1), "bob:9020")
-FOUNDING = FoundingBody(
-    ClusterId(b"c" * 16), 0, (ALICE, BOB), ClusterSettings(), ClusterConstants()
-)
-TERM = TermBody(
-    epoch=0,
-    leadership_term_id=LeadershipTermId(3),
-    base=LogPosition(4096),
-    leader=ALICE.member_id,
-    log_time=1_700_000_000_000_000_000,
-    format_version=1,
-    feature_activated=0,
-    feature_supported=0,
-    possible_loss=True,
-    membership=Membership(voter_sets=((ALICE, BOB),)),
-    settings=ClusterSettings(),
 )
 
 
