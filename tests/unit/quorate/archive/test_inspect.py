@@ -72,6 +72,13 @@ def test_the_end_lies_before_a_bad_frame_of_the_last_segment() -> None:
     assert log_end(driver.disk) == last.position
 
 
+def test_the_end_is_that_of_the_last_segment_whatever_is_bad_before_it() -> None:
+    """As for a start that lies there: what is before it is not read."""
+    driver = started()
+    driver.disk.flip("log-00000000000000000000.seg", FRAMES_OFFSET + driver.frames[2].position + 70)
+    assert log_end(driver.disk) == driver.frames[-1].end
+
+
 def test_an_empty_directory_ends_at_0() -> None:
     assert log_end(SimulatedDisk(Random(1))) == 0
 
