@@ -136,6 +136,7 @@ def _update(body: Body) -> UpdateSpec:
     return UpdateSpec(
         handover_timeout_ms=milliseconds(_text(body, "handoverTimeout")),
         progress_deadline_ms=milliseconds(_text(body, "progressDeadline")),
+        restart=_text(body, "restart"),
     )
 
 

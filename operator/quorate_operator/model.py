@@ -71,6 +71,8 @@ class UpdateSpec:
 
     handover_timeout_ms: int
     progress_deadline_ms: int
+    restart: str = ""
+    """Another one than the members were started with restarts them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,13 +15,15 @@ from quorate_operator.resources.quantities import canonical
 
 
 def input_hash(spec: ClusterSpec, code: Mapping[str, str] | None) -> str:
-    """Return the hash over image, resources, code, and the configuration that needs a restart.
+    """Return the hash over image, resources, code, and all else that needs a restart.
 
     Args:
         spec: What the user wrote.
         code: Files of the service's source; None: it is in the image.
 
     """
+    # As a field of its own an empty one would be in every hash.
+    restart = {"restart": spec.update.restart} if spec.update.restart else {}
     return hash_of(
         {
             "image": spec.image,
@@ -38,6 +40,7 @@ def input_hash(spec: ClusterSpec, code: Mapping[str, str] | None) -> str:
                 "requests": _canonical(spec.resources.requests),
                 "limits": _canonical(spec.resources.limits),
             },
+            **restart,
         }
     )
 

@@ -175,6 +175,12 @@ UPDATE = Group(
             high="24h",
             change=Change.AT_ONCE,
         ),
+        "restart": Text(
+            text="Any text, such as today's date; it means nothing but that the members are to be "
+            "started anew, in the order of an update, whenever it is another one.",
+            length_max=64,
+            change=Change.RESTARTS,
+        ),
     },
 )
 

@@ -28,7 +28,7 @@ FULL: dict[str, object] = {
     "config": 'currency = "EUR"\nlimit = 10\n',
     "storage": {"size": "20Gi", "className": "fast"},
     "consensus": {"electionTimeout": "2s", "heartbeat": "100ms", "durability": "replicated"},
-    "update": {"handoverTimeout": "1m", "progressDeadline": "1h"},
+    "update": {"handoverTimeout": "1m", "progressDeadline": "1h", "restart": "2026-11-29"},
     "scheduling": {
         "nodeSelector": {"disk": "ssd"},
         "tolerations": [

@@ -75,3 +75,12 @@ def test_the_spelling_of_durations_does_not_count() -> None:
     body = SMALL | {"consensus": {"electionTimeout": "1s"}}
     same = SMALL | {"consensus": {"electionTimeout": "1000ms"}}
     assert input_hash(spec(body), None) == input_hash(spec(same), None)
+
+
+def test_only_another_text_restarts_and_none_is_as_before_there_was_one() -> None:
+    def restarted(text: str | None) -> str:
+        asked = {} if text is None else {"restart": text}
+        return input_hash(spec(SMALL | {"update": asked}), None)
+
+    assert restarted("") == restarted(None) == input_hash(spec(SMALL), None)
+    assert len({restarted(text) for text in ("", "2026-11-29", "2026-11-30")}) == 3
