@@ -333,6 +333,7 @@ class Archive:
             Frames within one segment; empty at or beyond the written end.
 
         Raises:
+            NoBoundary: A sound frame goes on at ``position``.
             CorruptRecord: What lies there is no frame of this position.
             StorageError: The read failed.
 

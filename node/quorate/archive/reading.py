@@ -6,9 +6,14 @@ import struct
 
 from quorate.archive.segment import Segment
 from quorate.consensus.types import LogPosition
+from quorate.errors import CorruptRecord
 from quorate.protocol.log_codec import FRAME_BYTES_MAX, FRAME_HEADER_LENGTH, aligned
 
 _LENGTH_AND_POSITION = struct.Struct("<I4xQ")
+
+
+class NoBoundary(CorruptRecord):
+    """A boundary is claimed where a sound frame of ours goes on: the claim is what is wrong."""
 
 
 def read_whole_frames(

@@ -10,8 +10,9 @@ import threading
 from collections.abc import Sequence
 
 from quorate.archive.files import FileSystem
+from quorate.archive.inspect import iterate_frames
 from quorate.archive.loading import Scan
-from quorate.archive.reading import read_whole_frames
+from quorate.archive.reading import NoBoundary, read_whole_frames
 from quorate.archive.repair import Repaired, last_base
 from quorate.archive.scan import mark_behind
 from quorate.archive.segment import Segment, SegmentHeader, Watermark, segment_name
@@ -335,6 +336,7 @@ class Recording:
             a truncation is taking them away.
 
         Raises:
+            NoBoundary: A sound frame goes on at ``position``.
             CorruptRecord: What lies there is no frame of this position.
 
         """
@@ -343,11 +345,19 @@ class Recording:
             whole, frames = self._read_checked(position, bytes_max)
         except FileNotFoundError:
             whole, frames = False, b""
-        if not whole and truncations == self._truncations:
-            raise CorruptRecord(
-                f"no log frame at {position + len(frames)}, below the end of the log"
-            )
-        return frames
+        if whole:
+            return frames
+        over = self._frame_over(position)
+        if truncations != self._truncations:
+            return frames
+        if over is not None:
+            raise NoBoundary(f"{position} lies within the log frame at {over}")
+        raise CorruptRecord(f"no log frame at {position + len(frames)}, below the end of the log")
+
+    def _frame_over(self, position: LogPosition) -> LogPosition | None:
+        """Return where the sound frame begins that goes on at ``position``; reads its segment."""
+        frame = next(iterate_frames(self._files, position), None)
+        return None if frame is None or frame.position >= position else frame.position
 
     def _read_checked(self, position: LogPosition, bytes_max: int) -> tuple[bool, bytes]:
         end = min(self._segment_end(position), self.end.position)

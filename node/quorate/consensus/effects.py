@@ -106,7 +106,8 @@ class IngressChanged:
 class ReadLog:
     """Read whole frames from ``position`` on, at most ``bytes_max``; answer ``on_log_read``.
 
-    A long answer is given in parts, so that none takes long; one message goes out for each.
+    A long answer is given in parts, so that none takes long; one message goes out for each. Where
+    a sound frame of ours goes on at ``position`` the answer is ``on_no_boundary``.
     """
 
     seat: Seat

@@ -252,6 +252,16 @@ class Leader:
             progress.reading = True
         self._stream(seat, progress)
 
+    def on_no_boundary(self, seat: Seat, position: LogPosition) -> None:
+        """Stop sending to a member that claims a boundary where a frame of ours goes on."""
+        progress = self.progress.get(seat)
+        if progress is None or not progress.reading:
+            return
+        if progress.next_position == position:
+            self._contradiction(seat, progress, position)
+        else:
+            progress.probe(progress.probed)
+
     def _send_read(self, seat: Seat, progress: Progress, frames: tuple[LogFrame, ...]) -> None:
         """Send frames from the recording, unless they are not what comes next any more."""
         if frames[0].position != progress.next_position or not self._is_ours(frames[-1]):

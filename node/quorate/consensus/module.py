@@ -225,6 +225,11 @@ class ConsensusModule(Observed):
         if self._begin(now) and self._leader is not None:
             self._leader.on_log_read(seat, frames, more=more)
 
+    def on_no_boundary(self, now: Instant, seat: Seat, position: LogPosition) -> None:
+        """Take as answer to ``ReadLog`` that a sound frame of ours goes on at ``position``."""
+        if self._begin(now) and self._leader is not None:
+            self._leader.on_no_boundary(seat, position)
+
     def on_service_position(self, now: Instant, position: LogPosition) -> None:
         """Note how far the service has applied; told to the leader with the next report."""
         if self._begin(now):

@@ -427,6 +427,10 @@ class ConsensusAgent:
         """Pass on frames that were read for a follower."""
         self.module.on_log_read(self.begin_turn(), seat, frames, more=more)
 
+    def on_no_boundary(self, seat: Seat, position: LogPosition) -> None:
+        """Pass on that a follower's log ends where a frame of ours goes on."""
+        self.module.on_no_boundary(self.begin_turn(), seat, position)
+
     def request_found(self, *, discard: bool) -> str | None:
         """Ask the module to found the cluster; return why not."""
         return self.module.request_found(self.begin_turn(), discard=discard)

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from quorate.archive.reading import NoBoundary
 from quorate.consensus.effects import (
     Alarm,
     AppendToLog,
@@ -224,11 +225,14 @@ class EffectRunner:
         try:
             data = await self._recorder.read(effect.position, effect.bytes_max)
             await self._give_parts(effect.seat, data)
-        except (CorruptRecord, RemoteProtocolError):
-            if (module.term, module.leading) == asked_by:
+        except (CorruptRecord, RemoteProtocolError) as error:
+            if (module.term, module.leading) != asked_by:
+                # Asked for as leader of a term that is over: the tail may have been cut since.
+                self._agent.on_log_read(effect.seat, ())
+            elif isinstance(error, NoBoundary):
+                self._agent.on_no_boundary(effect.seat, effect.position)
+            else:
                 raise
-            # Asked for as leader of a term that is over: the tail may have been cut since.
-            self._agent.on_log_read(effect.seat, ())
 
     async def _give_parts(self, seat: Seat, data: bytes) -> None:
         """Pass on what was read, each part in a turn of its own."""

@@ -337,13 +337,6 @@ def test_reading_gives_whole_frames_and_at_least_one() -> None:
     assert read(LogPosition(third.end), 10_000) == b""
 
 
-def test_reading_from_no_boundary_is_refused() -> None:
-    driver = started()
-    driver.append([bytes(300)])
-    with pytest.raises(CorruptRecord, match="no log frame at 64"):
-        driver.archive.read(LogPosition(64), 100)
-
-
 # ------------------------------------------------------------------------------------- errors
 
 

@@ -216,6 +216,54 @@ def test_a_recording_that_contradicts_the_followers_chain_is_not_sent() -> None:
     assert [alarm.name for alarm in leader.of(Alarm)] == ["recordings_contradict"]
 
 
+def test_a_claimed_boundary_within_a_frame_of_ours_stops_the_stream_until_the_next_link() -> None:
+    leader, log, asked = reading()
+    leader.module.on_no_boundary(leader.now, Seat(1), asked.position)
+    leader.drain()
+    (alarm,) = leader.of(Alarm)
+    assert alarm.name == "recordings_contradict"
+    assert f"seats 0 and 1 differ before {asked.position} in" in alarm.detail
+    assert not leader.leader.may_succeed(Seat(1))
+    leader.clear()
+    leader.propose()
+    leader.receive(1, report(leader, checked=asked.position))
+    assert not frames_to(leader, 1)
+    assert not leader.of(ReadLog)
+    leader.link(1)
+    assert [alarm.raised for alarm in leader.of(Alarm)] == [False]
+    short = HandLog(3, tuple(log.frames[:3]))
+    leader.receive(1, report(leader, matched=False, checked=0, end=short.end, terms=short.terms))
+    leader.receive(1, report(leader, checked=short.end.position))
+    assert len(leader.of(ReadLog)) == 1, "its next life may claim another one"
+
+
+def test_a_claim_of_a_member_that_is_read_for_no_more_says_nothing() -> None:
+    leader, log, asked = reading()
+    leader.module.on_no_boundary(leader.now, Seat(2), asked.position)
+    answer_read(leader, log.frames[3:])
+    leader.module.on_no_boundary(leader.now, Seat(1), asked.position)
+    leader.drain()
+    assert not leader.of(Alarm)
+    assert frames_to(leader, 1)
+
+
+def test_a_claim_of_a_life_that_is_over_is_not_held_against_the_next() -> None:
+    leader, log, asked = reading()
+    leader.link(1)
+    shorter = HandLog(3, tuple(log.frames[:2]))
+    leader.receive(
+        1, report(leader, matched=False, checked=0, end=shorter.end, terms=shorter.terms)
+    )
+    leader.receive(1, report(leader, checked=shorter.end.position))
+    assert [read.position for read in leader.of(ReadLog)] == [shorter.end.position]
+    leader.module.on_no_boundary(leader.now, Seat(1), asked.position)
+    leader.drain()
+    assert not leader.of(Alarm)
+    leader.fire(Deadline.HEARTBEAT)
+    leader.receive(1, report(leader, checked=shorter.end.position))
+    assert len(leader.of(ReadLog)) == 2, "asked for again"
+
+
 @pytest.mark.parametrize("where", ["row", "end"])
 def test_term_tables_that_contradict_ours_stop_the_stream_until_the_next_link(where: str) -> None:
     log = HandLog()

@@ -115,6 +115,7 @@ def test_an_input_that_commits_within_a_turn_begins_no_second_one() -> None:
         ("on_reconnect_refused", (Seat(1),), {}),
         ("on_message", (life(1), Founded(5)), {}),
         ("on_log_read", (Seat(1), ()), {"more": True}),
+        ("on_no_boundary", (Seat(1), LogPosition(64)), {}),
         ("request_found", (), {"discard": True}),
         ("request_transfer", (Seat(1),), {}),
     ],

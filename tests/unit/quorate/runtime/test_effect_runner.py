@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from quorate.archive.reading import NoBoundary
 from quorate.consensus.effects import (
     Alarm,
     AppendToLog,
@@ -359,6 +360,27 @@ def test_a_read_for_a_term_that_is_over_may_find_nothing() -> None:
         bench.effects.carry_out([ReadLog(Seat(1), LogPosition(0), 2)])
         (outcome,) = await asyncio.gather(*bench.tasks, return_exceptions=True)
         assert isinstance(outcome, CorruptRecord)
+
+    run(scenario, leads=True)
+
+
+def test_a_boundary_that_is_none_is_told_to_the_module_and_ends_nobody() -> None:
+    async def scenario(bench: AgentBench, _: Roles) -> None:
+        told: list[tuple[Seat, LogPosition]] = []
+
+        async def fail(position: LogPosition, _bytes_max: int) -> bytes:
+            raise NoBoundary(f"{position} lies within the log frame at 0")
+
+        bench.recorder.read = fail  # type: ignore[method-assign]
+        bench.agent.on_no_boundary = lambda *claim: told.append(claim)  # type: ignore[method-assign]
+        bench.effects.carry_out([ReadLog(Seat(1), LogPosition(64), 1)])
+        await asyncio.gather(*bench.tasks)
+        assert told == [(1, 64)]
+        bench.tasks.clear()
+        bench.effects.carry_out([ReadLog(Seat(1), LogPosition(64), 1)])
+        bench.module._leader = None
+        await asyncio.gather(*bench.tasks)
+        assert told == [(1, 64)], "whoever asked does not lead any more"
 
     run(scenario, leads=True)
 
