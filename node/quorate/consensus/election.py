@@ -135,8 +135,8 @@ class Election:
             self._fail("the disk is full")
             return
         self.unanimous = self._needs_every_vote()
+        self._say_whom_we_wait_for()
         if core.is_recovering and not self.unanimous:
-            self._say_whom_we_wait_for()
             self._fail("recovering: may not stand")
             return
         self.state = ElectionState.CANVASS
@@ -171,14 +171,27 @@ class Election:
         return voters - recovering < quorum_size(voters)
 
     def _say_whom_we_wait_for(self) -> None:
+        """Raise the alarm where members that recover keep everybody from being elected."""
         core = self._core
         missing = [seat for seat in core.other_voters if not core.reaches(seat)]
-        waits = f"seats {missing} to connect" if missing else "a sound leader"
-        detail = (
-            f"recovering ({core.node_state.recovering.reason.name.lower()}): waiting for {waits}; "
-            "if they are gone for good: quorate recover --accept-loss"
-        )
-        core.alarm(WAITING_ALARM, detail)
+        lost = [seat for seat in core.other_voters if seat not in missing and self._lost(seat)]
+        voters = len(core.membership.voters)
+        sound = voters - len(missing) - len(lost)
+        if not self.unanimous and core.is_recovering:
+            reason = core.node_state.recovering.reason.name.lower()
+            waits = f"seats {missing} to connect" if missing else "a sound leader"
+            said = f"recovering ({reason}): waiting for {waits}; if they are gone for good"
+        elif not self.unanimous and lost and sound < quorum_size(voters):
+            apart = f" and seats {missing} are not connected" if missing else ""
+            said = f"too few sound voters: seats {lost} recover{apart}; if no other copy comes back"
+        else:
+            core.end_alarm(WAITING_ALARM)
+            return
+        core.alarm(WAITING_ALARM, f"{said}: quorate recover --accept-loss")
+
+    def _lost(self, seat: Seat) -> bool:
+        hello = self._core.hellos.get(seat)
+        return hello is not None and hello.recovering.reason in LOST_REASONS
 
     # -- our own campaign -----------------------------------------------------------------
 

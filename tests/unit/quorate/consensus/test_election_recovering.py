@@ -58,6 +58,45 @@ def test_who_lost_something_neither_votes_nor_stands_and_says_for_whom_it_waits(
     always_armed(member)
 
 
+def test_a_sound_voter_says_who_keeps_everybody_from_being_elected() -> None:
+    member = linked()
+    member.receive(1, hello(recovering=LOST))
+    member.fire(Deadline.ELECTION)
+    member.fire(Deadline.STAND)
+    assert not member.of(Alarm), "two of three are sound"
+    member.receive(2, hello(recovering=LOST))
+    member.fire(Deadline.STAND)
+    assert member.of(Alarm)[-1].detail.startswith("too few sound voters: seats [1, 2] recover; ")
+    member.unlink(1)
+    member.fire(Deadline.STAND)
+    said = "too few sound voters: seats [2] recover and seats [1] are not connected; "
+    assert member.of(Alarm)[-1].detail.startswith(said)
+    assert "quorate recover --accept-loss" in member.of(Alarm)[-1].detail
+    assert all(alarm.name == "waiting_for_quorum" for alarm in member.of(Alarm))
+    member.unlink(2)
+    member.fire(Deadline.STAND)
+    assert not member.of(Alarm)[-1].raised, "who is not there may be sound"
+    member.clear()
+    member.link(1, 2)
+    member.receive(1, hello(recovering=LOST._replace(reason=RecoveringReason.LOSS_ACCEPTED)))
+    member.receive(2, hello(recovering=LOST))
+    member.fire(Deadline.STAND)
+    assert not member.of(Alarm), "an accepted loss has a vote"
+    assert member.sent(Canvass)
+
+
+def test_where_all_may_vote_together_nobody_is_waited_for() -> None:
+    member = unanimous(own=False, others=(1, 2))
+    member.fire(Deadline.ELECTION)
+    member.fire(Deadline.STAND)
+    assert not member.of(Alarm)
+    member.unlink(1)
+    member.fire(Deadline.STAND)
+    assert "seats [2] recover and seats [1] are not connected" in member.of(Alarm)[-1].detail
+    member.receive(2, append(2))
+    assert not member.of(Alarm)[-1].raised
+
+
 def unanimous(*, own: bool = True, others: tuple[int, ...] = (1,)) -> Driven:
     state = node_state(1, recovering=LOST) if own else node_state(1)
     member = linked(config=REPLICATED, state=state)
