@@ -77,7 +77,9 @@ def _differs(intended: object, live: object, path: _Path) -> _Path | None:
     if path and path[-1] in _QUANTITY_KEYS and intended is not None and live is not None:
         return None if canonical(str(intended)) == canonical(str(live)) else path
     if live is None:
-        return path if intended else None  # the API server leaves out what is empty
+        # The API server leaves out what is empty. It keeps `false` where we write it: without it a
+        # pod has a token, or may gain privileges.
+        return None if intended is None or intended == "" else path
     is_same = intended == live and isinstance(intended, bool) == isinstance(live, bool)
     return None if is_same else path
 
