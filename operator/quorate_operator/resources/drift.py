@@ -91,11 +91,20 @@ def _differs_in_rows(intended: list[object], live: list[object], path: _Path) ->
             return path
         pairs = [(str(i), row, live[i]) for i, row in enumerate(intended)]
     else:
-        by_key = {mapping(row).get(name): row for row in live}
-        keys = [mapping(row)[name] for row in intended]
-        pairs = [(str(key), row, by_key.get(key)) for key, row in zip(keys, intended, strict=True)]
+        pairs = [(str(mapping(row)[name]), row, _counterpart(row, live, name)) for row in intended]
     found = (_differs(row, other, (*path, key)) for key, row, other in pairs)
     return next((place for place in found if place is not None), None)
+
+
+def _counterpart(intended: object, live: list[object], name: str) -> object:
+    """Return the row that is as meant, else one with its key; None for none.
+
+    Others may add a row with the same key, such as a second mount of a volume.
+    """
+    key = mapping(intended)[name]
+    rows = [row for row in live if mapping(row).get(name) == key]
+    same = (row for row in rows if _differs(intended, row, ()) is None)
+    return next(same, rows[-1] if rows else None)
 
 
 def _key_of_rows(rows: list[object]) -> str | None:

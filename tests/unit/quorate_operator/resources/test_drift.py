@@ -47,6 +47,16 @@ def kept(body: Body) -> list[Path]:
     return [path for path in leaves(body) if path[0] not in ("apiVersion", "kind")]
 
 
+def lists(value: object, path: Path = ()) -> Iterator[Path]:
+    """Yield the place of every list of objects."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value)  # type: ignore[arg-type]
+    for key, item in inner:
+        if isinstance(item, dict | list):
+            yield from lists(item, (*path, key))
+            if isinstance(item, list) and item and isinstance(item[0], dict):
+                yield (*path, key)
+
+
 def with_additions(value: object) -> object:
     """Return a body with what an API server and others add."""
     if isinstance(value, dict):
@@ -86,6 +96,23 @@ def test_every_removal_by_hand_is_repaired(body: Body) -> None:
         del holder(live, path)[path[-1]]
         is_empty = value in ("", [], {})  # a flag that is false says something, and is kept
         assert needs_apply(body, live) != is_empty, f"{path} may be removed by hand"
+
+
+@pytest.mark.parametrize("body", BODIES)
+def test_a_row_of_others_with_a_key_of_ours_causes_no_write(body: Body) -> None:
+    """Such as a second mount of a volume, which an apply would not remove: it would never end."""
+    for path in lists(body):
+        live = copied(body)
+        rows = holder(live, path)[path[-1]]
+        kept_names = [name for name in ("uid", "name", "topologyKey") if name in rows[0]]
+        if not kept_names:
+            continue  # by their order: nobody but us has a row there
+        added = {kept_names[0]: rows[0][kept_names[0]], "addedByOthers": 1}
+        for both in ([*rows, added], [added, *rows]):
+            holder(live, path)[path[-1]] = both
+            assert not needs_apply(body, live), f"{path} is written again and again"
+        holder(live, path)[path[-1]] = [added, *rows[1:]]
+        assert needs_apply(body, live), f"of {path} ours is gone"
 
 
 @pytest.mark.parametrize("body", BODIES)
