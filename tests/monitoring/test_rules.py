@@ -96,8 +96,10 @@ FAULTS = [
 ]
 
 
-def case(name: str, changes: dict[str, str], fired: dict[str, dict[str, str]]) -> dict[str, object]:
-    """One case for promtool: at the end of an hour just these alerts fire, with these labels."""
+def case(
+    name: str, changes: dict[str, str], fired: dict[str, dict[str, str]], at: str = "1h"
+) -> dict[str, object]:
+    """One case for promtool: after this time just these alerts fire, with these labels."""
     series = [
         {"series": key.replace("%s", AT), "values": values}
         for key, values in (HEALTHY | changes).items()
@@ -107,7 +109,7 @@ def case(name: str, changes: dict[str, str], fired: dict[str, dict[str, str]]) -
         known = {"alertname": alert, "alertstate": "firing", **RULES[alert]["labels"], **labels}
         pairs = ",".join(f'{label}="{value}"' for label, value in known.items())
         expected.append({"labels": f"ALERTS{{{pairs}}}", "value": 1})
-    query = {"expr": 'ALERTS{alertstate="firing"}', "eval_time": "1h", "exp_samples": expected}
+    query = {"expr": 'ALERTS{alertstate="firing"}', "eval_time": at, "exp_samples": expected}
     return {"name": name, "interval": "15s", "input_series": series, "promql_expr_test": [query]}
 
 
@@ -139,6 +141,22 @@ def test_an_alert_waits_as_long_as_it_says(tmp_path: Path) -> None:
     long = {"quorate_is_leader{%s}": "1x232 0x7"}
     fired = {"QuorateNoLeader": CLUSTER}
     ended = promtool(tmp_path, [case("short", short, {}), case("long", long, fired)])
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+def test_an_outage_is_told_for_as_long_as_it_lasts(tmp_path: Path) -> None:
+    """All members are down from half an hour on, until the cluster is well again or removed."""
+    well = {series: f"{values.partition('x')[0]}x480" for series, values in HEALTHY.items()}
+    down = well | {series: "1x120 stale" for series in well if "%s" in series}
+    down |= {"up{%s}": "1x120 0x360"}
+    healed = well | {"quorate_is_leader{%s}": "1x120 _x300 1x60", "up{%s}": "1x120 0x300 1x60"}
+    gone = down | {"up{%s}": "1x120 0x300 stale"}
+    cases = [
+        case("down", down, {"QuorateNoLeader": CLUSTER}, "2h"),
+        case("healed", healed, {}, "2h"),
+        case("gone", gone, {}, "2h"),
+    ]
+    ended = promtool(tmp_path, cases)
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
