@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 import yaml
+from prometheus_client import CollectorRegistry, ProcessCollector
 
 from quorate.control.metrics import COUNTERS, GAUGES, HISTOGRAMS, INFO, LABELLED, REFUSED
 from quorate_monitoring.programs import program
-from quorate_monitoring.queries import ALERTS, DASHBOARDS, queries
+from quorate_monitoring.queries import ALERTS, DASHBOARDS, Query, queries
+from quorate_operator.metrics import Metrics
 
 WIDTH = 24
 KINDS = {"row", "stat", "state-timeline", "timeseries"}
@@ -117,6 +119,104 @@ def test_prometheus_parses_every_query(tmp_path: Path) -> None:
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert f"{len(rules)} rules found" in ended.stdout
+
+
+EVERY = [query for path in DASHBOARDS for query in queries(path)]
+ON_PANELS = pytest.mark.parametrize(
+    "query", EVERY, ids=lambda query: f"{query.panel}: {query.legend}"
+)
+
+
+def unit_of(expr: str) -> str:
+    """Return what an expression is measured in, by the names of its metrics."""
+    (metric, *_) = re.findall(r"(?:quorate|process)_\w+", expr)
+    if metric.endswith("_bucket"):
+        return "s"
+    if "rate(" in expr:
+        # Seconds of a processor in a second are cores.
+        return "Bps" if "_bytes" in metric else "none" if "_seconds_total" in metric else "ops"
+    return "bytes" if metric.endswith("_bytes") else "none"
+
+
+@ON_PANELS
+def test_the_unit_is_that_of_the_metrics(query: Query) -> None:
+    assert query.unit == unit_of(query.expr)
+
+
+@ON_PANELS
+def test_a_quantile_is_the_one_that_is_named(query: Query) -> None:
+    found = re.match(r"histogram_quantile\(([\d.]+), sum by \(([\w, ]+)\)", query.expr)
+    if found is None:
+        assert "_bucket" not in query.expr
+        return
+    words = {"0.5": "median", "0.99": "99 %"}[found[1]]
+    assert words in query.legend or ("slowest hundredth" in query.panel and found[1] == "0.99")
+    assert "le" in found[2].split(", "), "without it there is no quantile"
+
+
+@ON_PANELS
+def test_what_is_left_is_the_least_that_a_member_has(query: Query) -> None:
+    if "_free_" in query.expr:
+        assert query.expr.startswith("min")
+
+
+def test_a_count_is_of_the_time_that_its_panel_says(dashboard: dict[str, Any]) -> None:
+    for panel in dashboard["panels"]:
+        for target in panel.get("targets", []):
+            spans = re.findall(r"increase\([^[]*\[(\w+)\]", target["expr"])
+            for span in spans:
+                assert {"5m": "five minutes", "1h": "last hour"}[span] in panel["description"]
+            # As Grafana reckons from how often is scraped: no fixed span fits every installation.
+            rates = re.findall(r"rate\([^[]*\[(\S+)\]", target["expr"])
+            assert set(rates) <= {"$__rate_interval"}, panel["title"]
+
+
+def test_who_leads_is_shown_as_such() -> None:
+    panels = json.loads(DASHBOARDS[0].with_name("quorate-cluster.json").read_text())["panels"]
+    (panel,) = (panel for panel in panels if panel["type"] == "state-timeline")
+    (mapping,) = panel["fieldConfig"]["defaults"]["mappings"]
+    shown = {value: row["text"] for value, row in mapping["options"].items()}
+    assert shown == {"0": "follows", "1": "leads"}
+    assert "quorate_is_leader" in panel["targets"][0]["expr"]
+
+
+@pytest.mark.parametrize(
+    ("title", "shown"),
+    [("Processes that act", ["red", "green"]), ("Failed reconciliations", ["green", "red"])],
+)
+def test_a_number_has_the_colour_of_good_or_bad(title: str, shown: list[str]) -> None:
+    panels = json.loads(DASHBOARDS[0].with_name("quorate-operator.json").read_text())["panels"]
+    (panel,) = (panel for panel in panels if panel["title"] == title)
+    steps = panel["fieldConfig"]["defaults"]["thresholds"]["steps"]
+    reached = [[row for row in steps if (row["value"] or 0) <= number][-1] for number in (0, 1)]
+    assert [row["color"] for row in reached] == shown
+
+
+def test_failures_are_what_the_reference_calls_so() -> None:
+    page = ALERTS.parents[3] / "docs" / "reference" / "operator-metrics.md"
+    sentence = page.read_text().split("these are failures:")[1].split("\n\n")[0]
+    texts = [query.expr for query in EVERY] + [ALERTS.read_text()]
+    found = re.findall(r'reconcile_total\{result=~"([^"]*)"', " ".join(texts))
+    assert len(found) == 2
+    for words in found:
+        assert set(words.split("|")) == set(re.findall(r"`(\w+)`", sentence))
+
+
+def test_only_metrics_that_there_are_are_asked_for_of_processes_and_operator() -> None:
+    known = {
+        sample.name
+        for collector in (ProcessCollector(registry=CollectorRegistry()), Metrics().registry)
+        for family in collector.collect()
+        for sample in family.samples
+    }
+    # Those with labels have no sample before something is counted.
+    families = {family.name: family.type for family in Metrics().registry.collect()}
+    known |= {f"{name}_total" for name, kind in families.items() if kind == "counter"}
+    known |= {f"{name}_bucket" for name, kind in families.items() if kind == "histogram"}
+    texts = [query.expr for query in EVERY] + [ALERTS.read_text()]
+    asked = set(re.findall(r"(?:quorate_operator|process)_\w+", " ".join(texts)))
+    assert asked
+    assert asked <= known
 
 
 def test_only_metrics_that_a_member_has_are_asked_for() -> None:
