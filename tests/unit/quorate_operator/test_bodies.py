@@ -288,3 +288,10 @@ def test_a_condition_of_a_later_release_is_left_out() -> None:
     assert ready["status"] == "Unknown"
     read = read_status({"conditions": [ready | {"type": "Levitating"}, ready]})
     assert [condition.type for condition in read.conditions] == [Condition.READY]
+
+
+def test_a_resource_that_goes_is_held_by_its_finalizers_only_then() -> None:
+    meta = {"name": "orders", "finalizers": ["example.org/backup"]}
+    assert read_resource({"metadata": meta}).held_by == ()
+    going = meta | {"deletionTimestamp": "2026-11-28T07:00:00Z"}
+    assert read_resource({"metadata": going}).held_by == ("example.org/backup",)
