@@ -365,6 +365,9 @@ def test_what_is_no_kubectl_is_told_in_one_line(
         ["found", "counter"],
         ["transfer", "counter", "--to", "a/b"],
         ["transfer", "counter", "--timeout", "0"],
+        ["transfer", "counter", "--timeout", "3601"],
+        ["transfer", "counter", "--timeout", "²"],
+        ["transfer", "counter", "--to", ""],
         ["status", "counter", "-o", "yaml"],
     ],
 )
@@ -373,6 +376,117 @@ def test_bad_arguments_are_refused_before_kubectl_runs(folder: Path, arguments: 
         main(arguments)
     assert ended.value.code == 2
     assert not (folder / "calls.jsonl").exists()
+
+
+@pytest.mark.parametrize("to", ["any", "0", "8", "o" * 40 + "-8", "a-b-0"])
+def test_every_name_of_a_member_can_be_asked_for(folder: Path, to: str) -> None:
+    (folder / "decision.json").write_text('{"result": "Done", "leader": 0}')
+    assert main(["transfer", "counter", "--to", to]) == 0
+    waits = [word for call in calls(folder) for word in call if word.startswith("--timeout=")]
+    assert waits == ["--timeout=60s"], "as the help says"
+
+
+def test_only_pods_of_this_cluster_are_shown(folder: Path) -> None:
+    for verb in ("status", "members"):
+        main([verb, "counter"])
+    listings = [call for call in calls(folder) if call[:2] == ["get", "pods"]]
+    assert len(listings) == 2
+    assert all("--selector=quorate.io/cluster=counter" in call for call in listings)
+
+
+def test_members_tells_of_pods_that_are_not_well(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pod = pod_of(1)
+    pod["status"]["conditions"] = [
+        {"type": "PodScheduled", "status": "True"},
+        {"type": "Ready", "status": "False"},
+    ]
+    pod["status"]["containerStatuses"].append({"restartCount": 3})
+    (folder / "pods.json").write_text(json.dumps({"items": [pod]}))
+    rows = {0: {"node": "node-9", "health": "Missing"}, 1: {"reason": "it restarts"}}
+    change(folder, lambda body: [body["status"]["members"][k].update(v) for k, v in rows.items()])
+    assert main(["members", "counter"]) == 0
+    shown = [line.split() for line in capsys.readouterr().out.splitlines()[1:]]
+    assert [" ".join(words) for words in shown[:2]] == [
+        "0 missing - - follower yes Missing node-9 00000000 -",
+        "1 counter-1 no 4 leader yes Well node-1 11111111 it restarts",
+    ]
+
+
+def test_status_tells_how_far_an_update_is(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    update = {"inputHash": "ab" * 8, "updated": 1, "total": 3}
+    change(folder, lambda body: body["status"].update(update=update))
+    assert main(["status", "counter"]) == 0
+    assert "  updated:     1 of 3 members" in capsys.readouterr().out.splitlines()
+
+
+def test_lag_is_behind_the_leader_that_is_furthest_and_never_negative(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A leader that was cut off does not know yet; its tail may be longer than the new one's."""
+    say(folder, status_of(0, append_position=9_000))
+    say(folder, status_of(2, role="leader", leadership_term_id=6, written_position=1_024))
+    assert main(["status", "counter"]) == 0
+    lags = [line.split()[-1] for line in capsys.readouterr().out.splitlines()[-3:]]
+    assert lags == ["0", "1024", "2048"]
+
+
+@pytest.mark.parametrize("replicas", [1, 9])
+def test_every_seat_of_a_cluster_of_any_size_is_asked_for(
+    folder: Path, capsys: pytest.CaptureFixture[str], replicas: int
+) -> None:
+    change(folder, lambda body: body["spec"].update(replicas=replicas))
+    (folder / "pods.json").write_text('{"items": []}')
+    assert main(["status", "counter"]) == 1
+    told = capsys.readouterr().out.count("there is no such pod")
+    assert told == replicas
+
+
+def test_what_a_member_says_is_shown_as_it_wrote_it(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LC_ALL", "C")
+    say(folder, status_of(0, alarms=(AlarmRow("service_slow", "Übertrag: 11 s"),)))
+    assert main(["status", "counter"]) == 0
+    assert "ALARM service_slow: Übertrag: 11 s" in capsys.readouterr().out
+
+
+def test_json_without_end_is_told_in_one_line(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "cluster.json").write_text("[" * 200_000)
+    assert main(["members", "counter"]) == 1
+    assert capsys.readouterr().err == ("kubectl quorate: kubectl get: what it printed is no JSON\n")
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("verb", ["status", "members", "transfer"])
+@pytest.mark.parametrize(
+    ("error", "code", "told"),
+    [
+        (subprocess.TimeoutExpired("kubectl", 1), 1, "no answer within"),
+        (KeyboardInterrupt(), 130, ""),
+    ],
+)
+def test_a_call_that_does_not_end_is_no_traceback(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    verb: str,
+    error: BaseException,
+    code: int,
+    told: str,
+) -> None:
+    def hangs(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(subprocess, "run", hangs)
+    assert main([verb, "counter"]) == code
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == bool(told)
+    assert told in "".join(lines)
 
 
 def test_the_page_shows_the_help_of_every_verb(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import json
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
 from hypothesis import given
 
+from quorate.cli.main import build_parser
 from quorate_cluster_services.examples import CODE, FULL, SMALL, UID, intent
 from quorate_cluster_services.strategies import specs
 from quorate_operator import labels
@@ -96,14 +99,60 @@ def test_the_pod_names_the_config_maps_that_are_made(body: Json) -> None:
 
 
 def test_config_maps_are_immutable_and_named_by_their_content() -> None:
-    first, other = intent(FULL), intent(FULL, code=CODE | {"more.py": ""})
-    for child in bodies(first):
-        if child["kind"] == "ConfigMap":
-            assert child["immutable"] is True
-    named = [
-        template(wanted)["spec"]["volumes"][-1]["configMap"]["name"] for wanted in (first, other)
+    files = CODE | {"more.py": "X = 1\n"}
+    variants = [
+        intent(FULL, code=files),
+        intent(FULL, code=CODE),
+        intent(FULL | {"config": "other"}, code=files),
+        intent(FULL, code=files, cluster_domain="k8s.example"),
     ]
-    assert named[0] != named[1]
+    held: dict[str, object] = {}
+    for wanted in variants:
+        for child in bodies(wanted):
+            if child["kind"] == "ConfigMap":
+                assert child["immutable"] is True
+                assert held.setdefault(child["metadata"]["name"], child["data"]) == child["data"]
+    assert len(held) == 3 + 2
+    assert [data for data in held.values() if data in (files, CODE)] == [files, CODE]
+
+
+def test_the_stateful_set_says_whose_it_is() -> None:
+    wanted = intent(FULL)
+    body = one(wanted, "StatefulSet")
+    assert (
+        body["metadata"]["annotations"].items()
+        >= {
+            labels.CLUSTER_ID_ANNOTATION: wanted.cluster_id,
+            labels.INSTALLATION_ANNOTATION: wanted.installation,
+        }.items()
+    )
+    (claim,) = body["spec"]["volumeClaimTemplates"]
+    assert claim["metadata"]["annotations"] == {labels.CLUSTER_ID_ANNOTATION: wanted.cluster_id}
+
+
+def test_the_secret_is_what_the_api_server_decodes_and_can_be_made_again() -> None:
+    secret = cast("Json", auth_secret(intent(), b"x" * 64))
+    for value in secret["data"].values():
+        assert len(bytes.fromhex(base64.b64decode(value, validate=True).decode())) == 32
+    # A kubelet never looks at an immutable one again: running members would keep the old.
+    assert "immutable" not in secret
+    with pytest.raises(AssertionError):
+        auth_secret(intent(), b"x" * 31)
+
+
+def test_the_command_is_one_that_the_image_knows() -> None:
+    (container,) = template(intent())["spec"]["containers"]
+    program, *words = container["command"]
+    assert program == "quorate"
+    options = build_parser().parse_args(words)
+    assert (options.config, options.log_format) == (Path("/etc/quorate/config/member.toml"), "json")
+    assert words[0] == "run"
+
+
+def test_only_services_inside_of_the_kubernetes_cluster_are_made() -> None:
+    for body in bodies(intent()):
+        if body["kind"] == "Service":
+            assert body["spec"].get("type", "ClusterIP") == "ClusterIP"
 
 
 def test_the_selector_consists_of_the_cluster_alone() -> None:

@@ -17,6 +17,8 @@ from quorate_cluster_services.strategies import specs
 from quorate_operator.bodies import read_spec
 from quorate_operator.resources.member_config import host, member_toml
 from quorate_operator.resources.pod_template import pod_template
+from quorate_operator.schema.fields import Text
+from quorate_operator.schema.spec import SPEC
 
 
 def environment(seat: int, body: dict[str, Any]) -> dict[str, str]:
@@ -92,3 +94,12 @@ def test_a_spec_that_another_schema_let_in_is_refused() -> None:
 def test_hosts_are_absolute_names_in_the_domain_of_the_kubernetes_cluster() -> None:
     wanted = intent(SMALL, cluster_domain="k8s.example")
     assert host(wanted, 2) == "orders-2.orders-members.shop.svc.k8s.example."
+
+
+@pytest.mark.parametrize("character", ["x", "\x01", '"', "\\", "\U0001f9ed"])
+def test_the_longest_text_of_a_user_has_room_in_a_config_map(character: str) -> None:
+    field = SPEC.fields["config"]
+    assert isinstance(field, Text)
+    text = member_toml(intent(SMALL | {"config": character * field.length_max}))
+    assert len(text.encode()) < 1_000_000
+    assert tomllib.loads(text)["member"]["service_config"] == character * field.length_max
