@@ -21,7 +21,7 @@ from quorate_operator.model import (
 from quorate_operator.reasons import Condition, Reason
 from quorate_operator.resources import children
 from quorate_operator.resources.member_config import member_toml
-from quorate_operator.schema.definition import COLUMNS, NAME_MAX, definition
+from quorate_operator.schema.definition import COLUMNS, NAME_MAX, ROOT_RULES, definition
 from quorate_operator.schema.fields import Change, Field, Group, Rows, Text
 from quorate_operator.schema.page import leaves
 from quorate_operator.schema.spec import SPEC
@@ -131,6 +131,15 @@ def test_the_longest_name_makes_labels_and_names_of_hosts() -> None:
         limit = 253 if body["kind"] == "ConfigMap" else 63
         assert len(named["name"]) + room <= limit
         assert all(len(value) <= 63 for value in named["labels"].values())
+
+
+def test_a_name_that_no_service_can_have_is_refused() -> None:
+    """A Service is called the same, and its name is a DNS label that begins with a letter."""
+    (pattern,) = re.findall(r"matches\('([^']*)'\)", ROOT_RULES[0].rule)
+    for name in ("a", "orders", "o1", "a--b", "o" * NAME_MAX):
+        assert re.fullmatch(pattern, name), name
+    for name in ("", "1a", "-a", "a-", "a.b", "Orders", "a_b", "a\n"):
+        assert not re.fullmatch(pattern, name), name
 
 
 def test_every_reason_state_and_number_of_members_has_room_in_the_status() -> None:
