@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from quorate_operator.config import VARIABLES
+from quorate_operator.config import VARIABLES, OperatorConfig
 from quorate_operator.handlers import CHILDREN
 from quorate_operator.kube import kinds
 
@@ -92,6 +92,64 @@ def test_the_waits_of_all_alerts_and_of_nothing_else_can_be_set() -> None:
     groups = yaml.safe_load((CHART / "rules/alerts.yaml").read_text())["groups"]
     alerts = [rule["alert"] for group in groups for rule in group["rules"]]
     assert rules["for"]["propertyNames"]["enum"] == alerts
+
+
+def schema_of(*path: str) -> Any:  # noqa: ANN401 - JSON
+    found = json.loads((CHART / "values.schema.json").read_text())
+    for name in path:
+        found = found["properties"][name]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("value", "setting"), [("resyncSeconds", "resync_s"), ("reconcilesAtOnce", "at_once_max")]
+)
+def test_a_number_that_the_chart_takes_is_one_that_the_operator_takes(
+    value: str, setting: str
+) -> None:
+    """Else its processes end at their start, behind a release that was installed."""
+    bounds = schema_of(value)
+    assert bounds["type"] == "integer"
+    inside, outside = (
+        [bounds["minimum"], bounds["maximum"]],
+        [bounds["minimum"] - 1, bounds["maximum"] + 1],
+    )
+    for number in inside:
+        assert OperatorConfig("shop", **{setting: number}).problems() == []
+    for number in outside:
+        assert OperatorConfig("shop", **{setting: number}).problems(), "the chart could take it"
+
+
+def test_a_word_that_the_chart_takes_is_one_that_the_operator_takes() -> None:
+    for level in schema_of("logLevel")["enum"]:
+        assert OperatorConfig("shop", log_level=level).problems() == []
+    longest = "x" * schema_of("installation")["maxLength"]
+    assert OperatorConfig("shop", installation=longest).problems() == []
+    pattern = schema_of("clusterDomain")["pattern"]
+    for domain in ("cluster.local", "k8s-1.example", "a" * 253, "a" * 254, "a.", "-a", "A", ""):
+        taken = re.search(pattern, domain) is not None
+        assert taken == (not OperatorConfig("shop", cluster_domain=domain).problems()), domain
+
+
+def test_what_the_chart_does_not_change_is_the_operators_own_default() -> None:
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    plain = OperatorConfig("shop")
+    found = (values["resyncSeconds"], values["reconcilesAtOnce"], values["logLevel"])
+    assert found == (plain.resync_s, plain.at_once_max, plain.log_level)
+    assert (values["clusterDomain"], values["installation"]) == (plain.cluster_domain, "")
+
+
+@pytest.mark.parametrize("path", [("rules", "for"), ("podMonitor", "interval")])
+def test_a_wait_is_one_that_prometheus_reads(path: tuple[str, str]) -> None:
+    """It refuses all alerts for one that it cannot read: units fall, and each is there once."""
+    schema = schema_of("monitoring", *path)
+    schema = schema.get("additionalProperties", schema)
+    pattern, least = schema["pattern"], schema.get("minLength", 0)
+    for text in ("0s", "15s", "5m", "1h30m", "500ms", "1m30s500ms"):
+        assert re.search(pattern, text), text
+    for text in ("5", "m", "1m1h", "5m5m", "1s1m", "5 m", "-5m", "1.5m", "soon"):
+        assert not re.search(pattern, text), text
+    assert least == (1 if path[0] == "rules" else 0), "empty is no wait"
 
 
 def test_every_setting_of_the_operator_that_a_pod_needs_is_set_by_the_chart() -> None:
