@@ -16,6 +16,8 @@ OK, FAILED, INTERRUPTED = 0, 1, 130
 """Bad arguments are 2, by argparse."""
 TIMEOUT_MAX_S = 3600
 _PASSED_ON = ("namespace", "context", "kubeconfig")
+# A name, and no option of kubectl such as --all, nor several names.
+_CLUSTER = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 # What the operator takes for a member: the name of a pod, or the number of a seat.
 _MEMBER = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
@@ -32,7 +34,7 @@ def build_parser() -> argparse.ArgumentParser:
     common.add_argument("--context", help="as of kubectl")
     common.add_argument("--kubeconfig", help="as of kubectl")
     common.add_argument("-o", "--output", choices=("json",), help="default: for people")
-    common.add_argument("name", metavar="NAME", help="of a ClusterService")
+    common.add_argument("name", type=_cluster, metavar="NAME", help="of a ClusterService")
     parser = argparse.ArgumentParser(
         prog="kubectl quorate",
         description="Shows and steers Quorate clusters in Kubernetes.",
@@ -63,6 +65,12 @@ def _add_verb(
         name, parents=[common], help=words, description=f"{words.capitalize()}."
     )
     verb.set_defaults(run=run)
+
+
+def _cluster(text: str) -> str:
+    if _CLUSTER.fullmatch(text) is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not the name of a ClusterService")
+    return text
 
 
 def _member(text: str) -> str:

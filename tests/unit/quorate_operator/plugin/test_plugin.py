@@ -369,6 +369,10 @@ def test_what_is_no_kubectl_is_told_in_one_line(
         ["transfer", "counter", "--timeout", "²"],
         ["transfer", "counter", "--to", ""],
         ["status", "counter", "-o", "yaml"],
+        ["transfer", "--", "--all"],
+        ["status", "a,b"],
+        ["members", "csvc/counter"],
+        ["members", ""],
     ],
 )
 def test_bad_arguments_are_refused_before_kubectl_runs(folder: Path, arguments: list[str]) -> None:
