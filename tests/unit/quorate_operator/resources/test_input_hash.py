@@ -84,3 +84,10 @@ def test_only_another_text_restarts_and_none_is_as_before_there_was_one() -> Non
 
     assert restarted("") == restarted(None) == input_hash(spec(SMALL), None)
     assert len({restarted(text) for text in ("", "2026-11-29", "2026-11-30")}) == 3
+
+
+def test_the_order_of_tolerations_does_not_count() -> None:
+    body = deepcopy(FULL)
+    scheduling: Any = body["scheduling"]
+    scheduling["tolerations"].reverse()
+    assert placement_hash(spec(body)) == placement_hash(spec(FULL))
