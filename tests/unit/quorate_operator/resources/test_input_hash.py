@@ -91,3 +91,13 @@ def test_the_order_of_tolerations_does_not_count() -> None:
     scheduling: Any = body["scheduling"]
     scheduling["tolerations"].reverse()
     assert placement_hash(spec(body)) == placement_hash(spec(FULL))
+
+
+def test_every_field_of_a_toleration_counts() -> None:
+    row: dict[str, object] = {"key": "k", "operator": "Equal", "value": "v", "effect": "NoExecute"}
+    row["tolerationSeconds"] = 60
+    rows = [row, *({name: row[name] for name in row if name != left} for left in row)]
+    hashes_of_rows = {
+        placement_hash(spec(SMALL | {"scheduling": {"tolerations": [one]}})) for one in rows
+    }
+    assert len(hashes_of_rows) == len(rows)
