@@ -39,6 +39,7 @@ PERIOD_S = 2.0
 """Between renewals, and between looks of those who wait."""
 CALL_LIMIT_S = 3.0
 """Of one renewal: three of them fit before the deadline."""
+RELEASE_LIMIT_S = 2 * CALL_LIMIT_S
 WATCH_S = 0.25
 """How often the thread looks: its own clock stands still during a suspend."""
 
@@ -117,20 +118,31 @@ class Lease:
     async def release(self) -> None:
         """Give the lease up, so that another process need not wait; errors are only logged.
 
-        Afterwards ``check`` fails. Blocking: two calls.
+        Afterwards ``check`` fails. Blocking: at most ``RELEASE_LIMIT_S``.
         """
         was_held = self.is_held()
         self._is_released, self._held_until_ns = True, 0
         if not was_held:
             return
         try:
-            body = self._body or await self.api.find(kinds.LEASE, self.namespace, self.name) or {}
-            if _holder(body) != self.holder:
-                return
-            spec = {**lenient.mapping(body.get("spec")), "holderIdentity": ""}
+            async with asyncio.timeout(RELEASE_LIMIT_S):
+                while not await self._give_up():
+                    self._body = {}  # by a renewal of ours that was on its way: who has it?
+        except (OperatorError, TimeoutError) as error:
+            words = str(error) or "no answer in time"
+            LOGGER.warning("the lease is left to run out: %s", words)
+
+    async def _give_up(self) -> bool:
+        """Take our name out of the lease; return False if it changed meanwhile."""
+        body = self._body or await self.api.find(kinds.LEASE, self.namespace, self.name) or {}
+        if _holder(body) != self.holder:
+            return True
+        spec = {**lenient.mapping(body.get("spec")), "holderIdentity": ""}
+        try:
             await self.api.update(kinds.LEASE, self.namespace, self.name, {**body, "spec": spec})
-        except OperatorError as error:
-            LOGGER.warning("the lease is left to run out: %s", error)
+        except Conflict:
+            return False
+        return True
 
     def guard(self, end: Callable[[int], object] = os._exit) -> threading.Thread:
         """Start and return the thread that ends the process when the deadline passes.
@@ -159,7 +171,7 @@ class Lease:
         began_ns = self.clock.boottime()
         try:
             async with asyncio.timeout(CALL_LIMIT_S):
-                is_mine = await self._write(began_ns)
+                is_mine = await self._write()
         except (Conflict, Gone):
             self._body = {}  # what was known is not so any more: read at the next attempt
             return False
@@ -171,7 +183,7 @@ class Lease:
         self._held_until_ns = began_ns + int(DEADLINE_S * _S)
         return True
 
-    async def _write(self, began_ns: int) -> bool:
+    async def _write(self) -> bool:
         """Renew what is known to be ours in one call; otherwise, or if it changed, look first."""
         if self._body:
             with contextlib.suppress(Conflict):
@@ -179,15 +191,17 @@ class Lease:
                 return True
             self._body = {}  # perhaps by our own renewal, whose answer was lost: who has it?
         body = await self.api.find(kinds.LEASE, self.namespace, self.name)
+        # Not when the look began: while it was on its way the holder may have renewed.
+        seen_ns = self.clock.boottime()
         if body is None:
-            if self._is_recent(began_ns):
+            if self._is_recent(seen_ns):
                 return False  # deleted by hand: its holder may act until it looks
             new = self._written({})
             self._body = await self.api.create(
                 kinds.LEASE, self.namespace, new, labels.FIELD_MANAGER
             )
             return True
-        if not self._may_take(body, began_ns):
+        if not self._may_take(body, seen_ns):
             self._give_way(body)
             return False
         self._body = await self._update(body)

@@ -555,3 +555,68 @@ def test_what_is_left_is_nothing_exactly_when_it_is_not_held(waits: list[float])
         assert lease.left_s() == 0.0
 
     run_virtually(story())
+
+
+@dataclass
+class TimedServer(LeaseServer):
+    """Knows when each write took effect; what a look asks for arrives as late as a test says."""
+
+    look_s: Delay = lambda: 0.0
+    times: list[float] = field(default_factory=list)
+
+    async def find(self, kind: Kind, namespace: str, name: str) -> Body | None:
+        await asyncio.sleep(self.look_s())
+        return await super().find(kind, namespace, name)
+
+    def _write(self, body: Body, wanted: str | None) -> Body:
+        written = super()._write(body, wanted)
+        self.times.append(asyncio.get_running_loop().time())
+        return written
+
+
+@given(data=st.data(), renewed_s=st.floats(0.0, 20.0))
+def test_the_whole_duration_lies_between_the_last_renewal_and_the_next_holder(
+    data: st.DataObject, renewed_s: float
+) -> None:
+    """However long looks take: what a holder has sent may still be on its way for the rest."""
+    server = TimedServer()
+    first, heir = lease_of(server, "first"), lease_of(server, "heir", shift_s=-77.0)
+
+    async def story() -> None:
+        await first.acquire()
+        server.look_s = lambda: data.draw(st.sampled_from([0.0, CALL_LIMIT_S - 0.1]))
+        async with asyncio.TaskGroup() as group:
+            keeping = group.create_task(first.keep())
+            group.create_task(heir.acquire())
+            await asyncio.sleep(renewed_s)
+            keeping.cancel()
+        *_, last, next_one = server.times
+        assert next_one - last >= DURATION_S
+
+    running(story)
+
+
+@given(
+    there_s=st.floats(0.01, 0.7),
+    back_s=st.floats(0.01, 0.7),
+    kept_s=st.floats(0.0, 12.0),
+)
+def test_whoever_ends_gives_the_lease_up_also_with_a_renewal_on_its_way(
+    there_s: float, back_s: float, kept_s: float
+) -> None:
+    """Else the next one waits for the whole duration, as after a crash."""
+    server = LeaseServer(lambda: there_s, lambda: back_s)
+    lease = lease_of(server, "p")
+
+    async def story() -> None:
+        await lease.acquire()
+        async with asyncio.TaskGroup() as group:
+            keeping = group.create_task(lease.keep())
+            await asyncio.sleep(kept_s)
+            keeping.cancel()
+        if lease.is_held():
+            await lease.release()
+            await asyncio.sleep(10.0)
+            assert holder_of(cast("Body", server.body)) == ""
+
+    running(story)
