@@ -5,6 +5,7 @@
     OperatorError(quorate.errors.QuorateError)
     ├── InvalidSpec         a resource that cannot be carried out; only an edit helps
     ├── Conflict            the object changed since it was read; look again
+    │   └── AlreadyExists   there is an object of the name that was to be created
     ├── Gone                the object is not there, or is another one by now
     ├── Refused             the API server refuses this request; the message says why
     ├── Unavailable         the API server or a member did not answer in time; try later
@@ -32,6 +33,10 @@ class InvalidSpec(OperatorError):
 
 class Conflict(OperatorError):
     """The object changed since it was read: observe again."""
+
+
+class AlreadyExists(Conflict):
+    """There is an object of this name. Another conflict says no such thing, as that of a quota."""
 
 
 class Gone(OperatorError):

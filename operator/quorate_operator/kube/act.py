@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from quorate_operator import labels, lenient
 from quorate_operator.bodies import write_status
-from quorate_operator.errors import Conflict
+from quorate_operator.errors import AlreadyExists
 from quorate_operator.kube import kinds
 from quorate_operator.kube.api import Api
 from quorate_operator.kube.kinds import Kind
@@ -159,7 +159,7 @@ class Actor:
         kind = _kind(lenient.text(step.body.get("kind")))
         try:
             await self.api.create(kind, namespace, step.body, labels.FIELD_MANAGER)
-        except Conflict:
+        except AlreadyExists:
             return  # somebody made it between look and act: what it holds is for the next look
 
     async def _patch(self, namespace: str, step: PatchClaim | LabelPod) -> None:

@@ -14,8 +14,16 @@ from typing import Protocol
 
 import aiohttp
 from kubernetes.aio.client.api_client import ApiClient
+from kubernetes.aio.config import ConfigException
 
-from quorate_operator.errors import Conflict, Deferred, Gone, Refused, Unavailable
+from quorate_operator.errors import (
+    AlreadyExists,
+    Conflict,
+    Deferred,
+    Gone,
+    Refused,
+    Unavailable,
+)
 from quorate_operator.kube.kinds import Kind
 from quorate_operator.lenient import mapping, metadata, text
 from quorate_operator.planning.observed import Body
@@ -40,6 +48,9 @@ JSON = "application/json"
 
 _BUDGETS = "more than one PodDisruptionBudget"
 """Of the refusal of an eviction that no repetition helps; the API server calls it its own error."""
+_ODD = (ValueError, ConfigException)
+"""Of the client, beside those of its HTTP library: a redirect to what cannot be a host, a page that
+goes on at what is no text, a token file that is empty for a moment."""
 _MUTATING = frozenset({"create", "update", "patch", "delete"})
 _METHODS = {
     "get": "GET",
@@ -145,7 +156,7 @@ class Api:
         """Create an object.
 
         Raises:
-            Conflict: There is one of this name.
+            AlreadyExists: There is one of this name.
 
         """
         path = kind.path(namespace)
@@ -267,7 +278,9 @@ class Api:
 
         Raises:
             Gone: 404.
-            Conflict: 409; 410: what was read is too old; 422 because the uid is another one.
+            AlreadyExists: 409 that says so.
+            Conflict: Any other 409, as where a quota is counted anew at that moment; 410: what was
+                read is too old; 422 because the uid is another one.
             Deferred: 429 by a disruption budget.
             Refused: Any other 4xx, and an eviction where two budgets select the pod; the message is
                 the server's.
@@ -287,7 +300,7 @@ class Api:
                     code, retry_after, data = await self._send(
                         verb, path, body=body, query=asked, content_type=content_type
                     )
-            except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            except (TimeoutError, aiohttp.ClientError, OSError, *_ODD) as error:
                 word = "timeout" if isinstance(error, TimeoutError) else "unreachable"
                 self._on_call(verb, kind.group, resource, word)
                 raise Unavailable(f"{what}: {word}: {_reason(error, limit_s)}") from error
@@ -356,6 +369,8 @@ def _judge(what: str, code: int, answer: Body | None, retry_after_s: float | Non
     match code:
         case 404:
             raise Gone(words)
+        case 409 if (answer or {}).get("reason") == "AlreadyExists":
+            raise AlreadyExists(words)
         case 409 | 410:
             raise Conflict(words)
         case 422 if _by_uid(answer):

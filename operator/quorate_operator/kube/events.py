@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from quorate.clock import Clock
 from quorate_operator import labels
-from quorate_operator.errors import Conflict
+from quorate_operator.errors import AlreadyExists
 from quorate_operator.kube import kinds
 from quorate_operator.kube.api import Api
 from quorate_operator.planning.actions import Note
@@ -53,7 +53,7 @@ class Herald:
             return
         name = _name(resource, words, now_ns // _S_NS // REPEAT_S)
         body = _body(resource, note, name, now_ns, self.instance)
-        with contextlib.suppress(Conflict):  # told before by another process of this operator
+        with contextlib.suppress(AlreadyExists):  # told before by another process of this operator
             await self.api.create(kinds.EVENT, resource.namespace, body, labels.FIELD_MANAGER)
         self._told_at[words] = now_ns
         self._told_at.move_to_end(words)

@@ -29,7 +29,7 @@ from quorate_operator.reasons import Reason
 RESOURCE = Resource("bank", "ns", "u", "5", 1, None, ClusterStatus(cluster_id="c" * 32, epoch=2))
 SERVICE = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "bank", "labels": {}}}
 STEPS: dict[str, ObjectStep] = {
-    "identity": WriteIdentity("u", "5", "c" * 32, 0, founded=False),
+    "identity": WriteIdentity("u", "5", "c" * 32, 3, founded=False),
     "create": CreateChild({"kind": "Secret", "metadata": {"name": "bank-auth"}}),
     "apply": ApplyChild(SERVICE, "s"),
     "delete": DeleteChild("ConfigMap", "bank-config-1", "m"),
@@ -40,10 +40,12 @@ STEPS: dict[str, ObjectStep] = {
 }
 
 
-def acted(step: ObjectStep, *failures: int, cause: str = "") -> tuple[list[Request], object]:
+def acted(
+    step: ObjectStep, *failures: int, reason: str = "", cause: str = ""
+) -> tuple[list[Request], object]:
     async def story() -> tuple[list[Request], object]:
         async with asyncio.timeout(20), fake_api() as fake, api_of(fake.url) as api:
-            fake.script.extend(status(code, cause=cause) for code in failures)
+            fake.script.extend(status(code, reason, cause=cause) for code in failures)
             try:
                 await Actor(api).act(RESOURCE, step)
             except OperatorError as error:
@@ -81,6 +83,24 @@ def test_each_step_is_one_request(name: str, method: str, path: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "exact"),
+    [
+        ("delete", {"uid": "m"}),
+        ("evict", {"uid": "p", "resourceVersion": "9"}),
+        ("kill", {"uid": "p", "resourceVersion": "9"}),
+    ],
+)
+def test_what_goes_is_the_object_that_the_plan_saw_and_in_that_state(
+    name: str, exact: dict[str, str]
+) -> None:
+    """A pod that has begun to serve since then is another matter, and so is a new one."""
+    (request,), _ = acted(STEPS[name])
+    body = cast("Mapping[str, object]", request.body)
+    options = cast("Mapping[str, object]", body.get("deleteOptions", body))
+    assert options["preconditions"] == exact
+
+
+@pytest.mark.parametrize(
     ("name", "uid", "version"),
     [
         ("identity", "u", "5"),
@@ -103,7 +123,7 @@ def test_identity_and_status_have_managers_of_their_own() -> None:
     assert identity.query["fieldManager"] == "quorate-identity"
     assert cast("Mapping[str, object]", identity.body)["status"] == {
         "clusterId": "c" * 32,
-        "epoch": 0,
+        "epoch": 3,
         "founded": False,
     }
 
@@ -127,9 +147,16 @@ def test_labels_are_removed_by_null_and_nothing_else_is_touched() -> None:
 
 
 def test_what_exists_already_is_left_as_it_is() -> None:
-    requests, error = acted(STEPS["create"], 409)
+    requests, error = acted(STEPS["create"], 409, reason="AlreadyExists")
     assert error is None
     assert len(requests) == 1, "and not replaced"
+
+
+def test_what_a_conflict_keeps_from_being_made_was_not_made() -> None:
+    """As that of a quota, which is just counted anew. Pods would wait for their Secret."""
+    requests, error = acted(STEPS["create"], 409, reason="Conflict")
+    assert type(error) is Conflict
+    assert len(requests) == 1
 
 
 @pytest.mark.parametrize("name", sorted(set(STEPS) - {"create"}))

@@ -6,14 +6,18 @@ import asyncio
 import math
 import socket
 from collections.abc import Awaitable, Callable
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from kubernetes.aio.config.incluster_config import InClusterConfigLoader
 
 from quorate_fake_api.server import Answer, FakeApi, api_of, fake_api, status
 from quorate_operator.errors import (
+    AlreadyExists,
     Conflict,
     Deferred,
     Gone,
@@ -114,12 +118,62 @@ def test_an_answer_that_is_no_object_is_no_success(call: str, answer: Answer) ->
     assert type(outcome) is Unavailable
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(302, {}, {"Location": f"http://{'a' * 300}/"}),
+        Answer(302, {}, {"Location": "ftp://a/"}),
+        Answer(302, {}, {"Location": "http://["}),
+        Answer(200, b'{"items": [], "metadata": {"continue": "\\ud800"}}'),
+        Answer(200, b"no gzip", {"Content-Encoding": "gzip"}),
+        Answer(200, {}, {"Content-Encoding": "br"}),
+    ],
+)
+def test_whatever_stands_between_the_server_and_us_is_an_error_of_the_call(answer: Answer) -> None:
+    """Another kind of error would end the process: nobody expects one of a call."""
+    _, outcome = outcome_of("list", *[answer] * 3)
+    assert type(outcome) is Unavailable
+
+
+def test_a_token_that_cannot_be_read_for_a_moment_costs_one_call(tmp_path: Path) -> None:
+    token, certificate = tmp_path / "token", tmp_path / "ca.crt"
+    for path in (token, certificate):
+        path.write_text("words")
+    place = {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": "443"}
+    loader = InClusterConfigLoader(str(token), str(certificate), environ=place)
+
+    async def story(fake: FakeApi) -> None:
+        fake.objects["/api/v1/namespaces/n/pods"] = {"items": []}
+        async with api_of(fake.url) as api:
+            settings = api._client.configuration
+            loader.load_and_set(settings)
+            loader.host = settings.host = fake.url
+            for content in (None, "", "new"):
+                loader.token_expires_at = datetime.now()  # noqa: DTZ005 - the client's own
+                token.unlink(missing_ok=True)
+                if content is not None:
+                    token.write_text(content)
+                if content:
+                    assert await api.list(POD, "n") == []
+                else:
+                    with pytest.raises(Unavailable):
+                        await api.list(POD, "n")
+
+    run(story)
+
+
 @given(st.integers(200, 599), st.binary(max_size=200))
 def test_no_answer_raises_anything_else(code: int, body: bytes) -> None:
     if code in (204, 304):
         body = b""
     _, outcome = outcome_of("get", *[Answer(code, body)] * 3, sleep=lambda _: asyncio.sleep(0))
     assert isinstance(outcome, OperatorError | dict)
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_that_there_is_one_of_the_name_is_told_apart_from_other_conflicts(call: str) -> None:
+    _, outcome = outcome_of(call, status(409, "AlreadyExists"))
+    assert type(outcome) is AlreadyExists
 
 
 @pytest.mark.parametrize("call", CALLS)

@@ -9,7 +9,7 @@ from typing import cast
 import pytest
 
 from quorate_fake_api.server import FakeApi, api_of, fake_api, status
-from quorate_operator.errors import Unavailable
+from quorate_operator.errors import OperatorError
 from quorate_operator.kube.events import REPEAT_S, TOLD_MAX, Herald
 from quorate_operator.model import ClusterStatus
 from quorate_operator.planning.actions import Note
@@ -106,12 +106,15 @@ def test_two_processes_tell_one_event() -> None:
     asyncio.run(story())
 
 
-def test_an_event_that_was_not_told_is_told_the_next_time() -> None:
+@pytest.mark.parametrize("code", [500, 409, 403])
+def test_an_event_that_was_not_told_is_told_the_next_time(code: int) -> None:
+    """Such as one that a quota conflicts with: there is no event of this name by that."""
+
     async def story() -> None:
         async with asyncio.timeout(20), fake_api() as fake, api_of(fake.url) as api:
             herald = Herald(api, Clock(), "pod-1")
-            fake.script.append(status(500))
-            with pytest.raises(Unavailable):
+            fake.script.append(status(code))
+            with pytest.raises(OperatorError):
                 await herald.tell(RESOURCE, NOTE)
             await herald.tell(RESOURCE, NOTE)
             assert len(fake.requests) == 2
