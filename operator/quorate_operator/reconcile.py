@@ -143,12 +143,9 @@ class Reconciler:
             await self._report_unread(key, refusal)
             raise
         self._to_ask.discard(key)
+        self._changed.pop(key, None)  # of a pass that was cut off
         if observed is None:
-            self._busy.pop(key, None)
-            self._unsettled.pop(key, None)
-            self._refused.pop(key, None)
-            self._unanswered.pop(key, None)
-            self._applied.pop(key, None)
+            self._forget(key)
             return Verdict(forget=True), "absent"
         if not self.is_schema_current():
             return await self._refuse(observed)
@@ -182,6 +179,11 @@ class Reconciler:
         busy = self._busy[key] = self._busy.get(key, 0) + 1 if done else 0
         again = _again_s(plan, busy, self._settling_s(key, status, changed=bool(done) or written))
         return Verdict(again), "acted" if done else "reported" if written else "unchanged"
+
+    def _forget(self, key: Key) -> None:
+        """Keep nothing of a key that is gone: keys come and go, and the next of a name is new."""
+        for kept in (self._busy, self._unsettled, self._refused, self._unanswered, self._applied):
+            kept.pop(key, None)
 
     def _settling_s(self, key: Key, status: ClusterStatus, *, changed: bool) -> float | None:
         """Return when a cluster that is not as it should be is looked at again; None if it is."""

@@ -87,6 +87,9 @@ class World:
     statuses: list[ClusterStatus] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
     followed: list[str] = field(default_factory=list)
+    asking_s: float = 0.0
+    """How long the members take to answer."""
+    planned: list[Observed] = field(default_factory=list)
     may_act: bool = True
     found_resource: Resource | Absent = field(default_factory=lambda: observed().resource)
     changed: str = ""
@@ -105,6 +108,7 @@ class World:
 
     def plan(self, seen: Observed) -> Plan:
         self.log.append("plan")
+        self.planned.append(seen)
         return self.plans.popleft() if len(self.plans) > 1 else self.plans[0]
 
     async def act(self, resource: Resource, step: Step) -> str:
@@ -148,6 +152,7 @@ class World:
 
     async def ask(self, key: Key) -> dict[int, Member]:
         self.log.append("ask")
+        await asyncio.sleep(self.asking_s)
         return {}
 
     def reconciler(self) -> Reconciler:

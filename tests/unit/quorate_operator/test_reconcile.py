@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections import deque
 from dataclasses import replace
 from typing import cast
@@ -31,6 +32,7 @@ from quorate_operator.planning.actions import (
     Step,
     WriteIdentity,
 )
+from quorate_operator.planning.observed import Child
 from quorate_operator.queue import Verdict
 from quorate_operator.reasons import Condition, Reason
 from quorate_operator.reconcile import (
@@ -204,6 +206,21 @@ def test_without_a_token_nobody_is_asked(data: dict[str, str], kind: str) -> Non
     child = replace(SECRET, body={"data": data}, kind=kind)
     with pytest.raises(Unavailable, match="bank-auth has no token"):
         admin_token(replace(observed(), children=(child,)))
+
+
+@pytest.mark.parametrize(
+    "other", [replace(SECRET, name="bank"), replace(SECRET, kind="ConfigMap")], ids=["name", "kind"]
+)
+def test_the_token_of_another_object_is_sent_to_nobody(other: Child) -> None:
+    with pytest.raises(Unavailable):
+        admin_token(replace(observed(), children=(other,)))
+
+
+def test_a_token_may_end_with_a_line_as_editors_write_it() -> None:
+    """In the header of a request it would be refused, and no member could be asked for anything."""
+    data = base64.b64encode(b"a-token\n").decode()
+    child = replace(SECRET, body={"data": {"token": data}})
+    assert admin_token(replace(observed(), children=(child,))) == "a-token"
 
 
 def test_a_disruption_budget_puts_off_and_is_no_failure() -> None:

@@ -26,6 +26,7 @@ class Server:
         self.names: list[str] = []
         self.version: str | None = "1"
         self.error: Exception | None = None
+        self.is_served = True
         self.looks = 0
 
     async def get(self, kind: Kind, namespace: str | None, name: str) -> Body:
@@ -37,6 +38,8 @@ class Server:
 
     async def list(self, kind: Kind, namespace: str | None, selector: str = "") -> list[Body]:
         self.looks += 1
+        if not self.is_served:
+            raise Gone("the server could not find the requested resource")
         return [{"metadata": {"namespace": "ns", "name": name}} for name in self.names]
 
 
@@ -160,6 +163,24 @@ def test_the_definition_is_waited_for() -> None:
             await asyncio.sleep(10_000.0)
             assert not task.done()
             server.error = None
+            await asyncio.sleep(5.1)
+            assert task.done()
+
+    run_virtually(story())
+
+
+def test_a_definition_that_is_there_and_not_served_yet_is_waited_for() -> None:
+    """Watching before that ends the process."""
+
+    async def story() -> None:
+        server = Server()
+        server.is_served = False
+        resync, _ = resync_of(server)
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(resync.wait_until_served())
+            await asyncio.sleep(100.0)
+            assert not task.done()
+            server.is_served = True
             await asyncio.sleep(5.1)
             assert task.done()
 
