@@ -99,9 +99,9 @@ class FakeApi:
 
 
 @asynccontextmanager
-async def fake_api() -> AsyncIterator[FakeApi]:
+async def fake_api(made: FakeApi | None = None) -> AsyncIterator[FakeApi]:
     """Serve one on loopback."""
-    fake = FakeApi()
+    fake = FakeApi() if made is None else made
     app = web.Application()
     app.router.add_route("*", "/{anything:.*}", fake.handle)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)

@@ -369,6 +369,28 @@ def test_a_holder_that_was_stopped_may_not_act_when_it_goes_on() -> None:
     running(story)
 
 
+def test_a_machine_that_slept_may_not_act_when_it_wakes() -> None:
+    """All its clocks stood still but the one that counts suspend; elsewhere time went on."""
+
+    class Slept(VirtualClock):
+        asleep_s = 0.0
+
+        def boottime(self) -> int:
+            return super().boottime() + int(self.asleep_s * 1e9)
+
+    clock = Slept()
+    lease = Lease(cast("Api", LeaseServer()), clock, "ns", "lease", "p")
+
+    async def story() -> None:
+        await lease.acquire()
+        clock.asleep_s += DEADLINE_S
+        assert (lease.is_held(), lease.left_s()) == (False, 0.0)
+        with pytest.raises(LeaseLost):
+            lease.check()
+
+    running(story)
+
+
 def test_renewals_stay_away_from_the_server_when_nobody_else_is_there() -> None:
     """One call each two seconds: no look before it."""
     server = LeaseServer()
