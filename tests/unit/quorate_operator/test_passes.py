@@ -47,7 +47,9 @@ def hanging(*plans: Plan, passes: int, changed: str = "") -> Hanging:
         clock = VirtualClock()
         for _ in range(passes):
             began = clock.monotonic()
-            await reconciler.reconcile(KEY)
+            verdict = await reconciler.reconcile(KEY)
+            is_cut_off = clock.monotonic() - began >= PASS_LIMIT_S * 1e9
+            assert verdict.failed == is_cut_off, "what failed is tried again"
             assert clock.monotonic() - began <= (PASS_LIMIT_S + 1) * 1e9
             world.changed = ""
 
@@ -144,3 +146,15 @@ def test_a_lease_that_is_lost_ends_the_pass_also_where_other_errors_are_only_log
     world = World(deque([plan]), errors={place: LeaseLost("lost")})
     with pytest.raises(LeaseLost):
         reconciled(world)
+
+
+def test_a_plan_that_has_never_ended_for_days_is_still_looked_at() -> None:
+    """Whatever else grows with each pass, such as a power of two."""
+    for plan in (plan_of(LABEL), plan_of(status=UNSETTLED)):
+        world = World(deque([plan]))
+        seen = replace(observed(), resource=replace(observed().resource, status=plan.status))
+        world.looks.extend([seen] * 1200)
+        verdict = reconciled(world, passes=1200)
+        assert not verdict.failed
+        assert verdict.again_s is not None
+        assert world.count("reconcile_total", result="bug") == 0

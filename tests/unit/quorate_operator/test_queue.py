@@ -325,3 +325,29 @@ def test_an_idle_queue_closes_at_once() -> None:
             assert clock.boottime() == began
 
     run_virtually(story())
+
+
+def test_a_wall_clock_that_is_set_delays_nothing() -> None:
+    class Set(VirtualClock):
+        by_s = 0.0
+
+        def wall(self) -> int:
+            return super().wall() + int(self.by_s * 1e9)
+
+    async def story() -> None:
+        clock, passes = Set(), list[float]()
+        queue = WorkQueue(clock, lambda: 0.5)
+
+        async def work(_: Key) -> Verdict:
+            passes.append(clock.monotonic() * 1e-9)
+            clock.by_s = -3600.0 if len(passes) % 2 else 3600.0
+            return Verdict(again_s=10.0)
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(running(queue, work)())
+            queue.wake(KEYS[0])
+            await asyncio.sleep(95.0)
+            await queue.close()
+        assert len(passes) == 10
+
+    run_virtually(story())

@@ -140,11 +140,13 @@ def test_what_is_there_wakes_whom_it_concerns_in_every_namespace(kubeconfig: Pat
                 lambda *woken: log.append(woken), lambda: log.append("everybody"), log.append
             )
             task = asyncio.get_running_loop().create_task(Watcher(wakes).run())
-            async with asyncio.timeout(30):
-                while set(log) != wanted and not task.done():  # noqa: ASYNC110 - another thread
-                    await asyncio.sleep(0.01)
-            task.cancel()
-            await asyncio.wait([task])
+            try:
+                async with asyncio.timeout(30):
+                    while set(log) != wanted and not task.done():  # noqa: ASYNC110 - another thread
+                        await asyncio.sleep(0.01)
+            finally:
+                task.cancel()
+                await asyncio.wait([task])
             lists = {
                 request.path: request.query.get("labelSelector")
                 for request in fake.requests

@@ -385,6 +385,7 @@ def test_a_list_is_read_to_its_end() -> None:
     assert [item["metadata"]["name"] for item in outcome] == ["a", "b", "c"]
     assert [request.query.get("continue") for request in fake.requests] == [None, "x", "y"]
     assert all(request.query["labelSelector"] == "a=b" for request in fake.requests)
+    assert all(0 < int(request.query["limit"]) <= 1000 for request in fake.requests), "in pages"
 
 
 def test_a_list_that_grew_old_between_its_pages_is_started_again_by_the_caller() -> None:

@@ -236,6 +236,23 @@ def test_pod_monitors_that_come_to_be_served_are_found_within_minutes() -> None:
     asyncio.run(story())
 
 
+def test_a_kind_that_is_not_served_is_neither_read_nor_asked_about_at_each_look() -> None:
+    async def story() -> None:
+        async with asyncio.timeout(20), fake_api() as fake, api_of(fake.url) as api:
+            clock = Hand()
+            observer = Observer(api, clock, "here")
+            fake.objects.update(world())
+            for _ in range(3):
+                found = await observer.observe("ns", "bank")
+                assert isinstance(found, Observed), found
+                assert not found.pod_monitors_served
+                clock.now_s += SERVED_S / 4
+            paths = [request.path for request in fake.requests]
+            assert [path for path in paths if path.startswith(MONITORS)] == [MONITORS]
+
+    asyncio.run(story())
+
+
 def test_a_group_that_is_served_for_other_kinds_alone_has_no_pod_monitors() -> None:
     """Some charts bring the definition of ServiceMonitors and no other."""
     found = seen({**world(), MONITORS: served("servicemonitors", "servicemonitors/status")})
