@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from typing import cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from quorate_fake_api.lease_server import (
+    LeaseServer,
+    holder_of,
+    lease_of,
+    running,
+    until,
+)
 from quorate_fake_api.virtual_loop import VirtualClock, run_virtually
-from quorate_operator.errors import Conflict, Gone, LeaseLost, OperatorError, Unavailable
+from quorate_operator.errors import Gone, LeaseLost
 from quorate_operator.kube.api import Api
 from quorate_operator.kube.kinds import Kind
 from quorate_operator.lease import (
@@ -25,88 +30,6 @@ from quorate_operator.lease import (
     LeaseExit,
 )
 from quorate_operator.planning.observed import Body
-
-Delay = Callable[[], float]
-
-
-@dataclass
-class LeaseServer:
-    """One Lease with optimistic locking; a request arrives, and is answered, when a test says.
-
-    What has arrived takes effect even if its sender has given up waiting.
-    """
-
-    there: Delay = lambda: 0.01
-    back: Delay = lambda: 0.01
-    is_away: bool = False
-    body: Body | None = None
-    version: int = 0
-    writes: list[str] = field(default_factory=list)
-
-    async def find(self, kind: Kind, namespace: str, name: str) -> Body | None:
-        return await self._travel(lambda: self.body)
-
-    async def create(self, kind: Kind, namespace: str, body: Body, manager: str) -> Body:
-        return cast("Body", await self._travel(lambda: self._write(body, None)))
-
-    async def update(self, kind: Kind, namespace: str, name: str, body: Body) -> Body:
-        meta = cast("Body", body["metadata"])
-        wanted = cast("str", meta["resourceVersion"])
-        return cast("Body", await self._travel(lambda: self._write(body, wanted)))
-
-    def _write(self, body: Body, wanted: str | None) -> Body:
-        present = None if self.body is None else str(self.version)
-        if wanted != present:
-            raise Conflict(f"version {wanted}, present is {present}")
-        self.version += 1
-        meta = {**cast("Body", body["metadata"]), "resourceVersion": str(self.version)}
-        self.body = {**body, "metadata": meta}
-        self.writes.append(holder_of(self.body))
-        return self.body
-
-    async def _travel(self, effect: Callable[[], Body | None]) -> Body | None:
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Body | None] = loop.create_future()
-        back = self.back()
-
-        def arrive() -> None:
-            try:
-                if self.is_away:
-                    raise Unavailable("away")
-                value = effect()
-            except OperatorError as error:
-                loop.call_later(back, deliver, None, error)
-            else:
-                loop.call_later(back, deliver, value, None)
-
-        def deliver(value: Body | None, error: OperatorError | None) -> None:
-            if answer.done():
-                return
-            if error is None:
-                answer.set_result(value)
-            else:
-                answer.set_exception(error)
-
-        loop.call_later(self.there(), arrive)
-        return await answer
-
-
-def holder_of(body: Body) -> str:
-    return cast("str", cast("Body", body["spec"])["holderIdentity"])
-
-
-def lease_of(server: LeaseServer, holder: str, shift_s: float = 0.0) -> Lease:
-    return Lease(cast("Api", server), VirtualClock(shift_s), "ns", "lease", holder)
-
-
-async def until(condition: Callable[[], bool], limit_s: float = 300.0) -> float:
-    """Return how long the condition took in virtual seconds."""
-    loop = asyncio.get_running_loop()
-    began = loop.time()
-    while not condition():
-        assert loop.time() - began < limit_s, "not within the limit"
-        await asyncio.sleep(0.01)
-    return loop.time() - began
 
 
 async def live(lease: Lease) -> None:
@@ -133,23 +56,6 @@ async def watch_for_two(leases: list[Lease], seconds: float) -> int:
             seen, changes = holding[0], changes + 1
         await asyncio.sleep(0.02)
     return changes
-
-
-def running(*stories: Callable[[], Awaitable[None]]) -> None:
-    """Run the last story; the others go on in the background until it ends."""
-
-    async def all_of_them() -> None:
-        async with asyncio.TaskGroup() as group:
-
-            async def run(story: Callable[[], Awaitable[None]]) -> None:
-                await story()
-
-            background = [group.create_task(run(story)) for story in stories[:-1]]
-            await stories[-1]()
-            for task in background:
-                task.cancel()
-
-    run_virtually(all_of_them())
 
 
 @given(
@@ -369,28 +275,6 @@ def test_a_holder_that_was_stopped_may_not_act_when_it_goes_on() -> None:
     running(story)
 
 
-def test_a_machine_that_slept_may_not_act_when_it_wakes() -> None:
-    """All its clocks stood still but the one that counts suspend; elsewhere time went on."""
-
-    class Slept(VirtualClock):
-        asleep_s = 0.0
-
-        def boottime(self) -> int:
-            return super().boottime() + int(self.asleep_s * 1e9)
-
-    clock = Slept()
-    lease = Lease(cast("Api", LeaseServer()), clock, "ns", "lease", "p")
-
-    async def story() -> None:
-        await lease.acquire()
-        clock.asleep_s += DEADLINE_S
-        assert (lease.is_held(), lease.left_s()) == (False, 0.0)
-        with pytest.raises(LeaseLost):
-            lease.check()
-
-    running(story)
-
-
 def test_renewals_stay_away_from_the_server_when_nobody_else_is_there() -> None:
     """One call each two seconds: no look before it."""
     server = LeaseServer()
@@ -577,68 +461,3 @@ def test_what_is_left_is_nothing_exactly_when_it_is_not_held(waits: list[float])
         assert lease.left_s() == 0.0
 
     run_virtually(story())
-
-
-@dataclass
-class TimedServer(LeaseServer):
-    """Knows when each write took effect; what a look asks for arrives as late as a test says."""
-
-    look_s: Delay = lambda: 0.0
-    times: list[float] = field(default_factory=list)
-
-    async def find(self, kind: Kind, namespace: str, name: str) -> Body | None:
-        await asyncio.sleep(self.look_s())
-        return await super().find(kind, namespace, name)
-
-    def _write(self, body: Body, wanted: str | None) -> Body:
-        written = super()._write(body, wanted)
-        self.times.append(asyncio.get_running_loop().time())
-        return written
-
-
-@given(data=st.data(), renewed_s=st.floats(0.0, 20.0))
-def test_the_whole_duration_lies_between_the_last_renewal_and_the_next_holder(
-    data: st.DataObject, renewed_s: float
-) -> None:
-    """However long looks take: what a holder has sent may still be on its way for the rest."""
-    server = TimedServer()
-    first, heir = lease_of(server, "first"), lease_of(server, "heir", shift_s=-77.0)
-
-    async def story() -> None:
-        await first.acquire()
-        server.look_s = lambda: data.draw(st.sampled_from([0.0, CALL_LIMIT_S - 0.1]))
-        async with asyncio.TaskGroup() as group:
-            keeping = group.create_task(first.keep())
-            group.create_task(heir.acquire())
-            await asyncio.sleep(renewed_s)
-            keeping.cancel()
-        *_, last, next_one = server.times
-        assert next_one - last >= DURATION_S
-
-    running(story)
-
-
-@given(
-    there_s=st.floats(0.01, 0.7),
-    back_s=st.floats(0.01, 0.7),
-    kept_s=st.floats(0.0, 12.0),
-)
-def test_whoever_ends_gives_the_lease_up_also_with_a_renewal_on_its_way(
-    there_s: float, back_s: float, kept_s: float
-) -> None:
-    """Else the next one waits for the whole duration, as after a crash."""
-    server = LeaseServer(lambda: there_s, lambda: back_s)
-    lease = lease_of(server, "p")
-
-    async def story() -> None:
-        await lease.acquire()
-        async with asyncio.TaskGroup() as group:
-            keeping = group.create_task(lease.keep())
-            await asyncio.sleep(kept_s)
-            keeping.cancel()
-        if lease.is_held():
-            await lease.release()
-            await asyncio.sleep(10.0)
-            assert holder_of(cast("Body", server.body)) == ""
-
-    running(story)

@@ -9,11 +9,14 @@ from typing import Any
 import pytest
 
 from quorate.clock import SystemClock
-from quorate_cluster_services.examples import FULL, SMALL, stored
+from quorate_cluster_services.examples import FULL, SMALL, intent, stored
 from quorate_fake_api.server import FakeApi, api_of, fake_api, status
 from quorate_operator.errors import Gone, OperatorError, Unavailable
+from quorate_operator.kube import kinds
 from quorate_operator.kube.observe import SERVED_S, Absent, Observer
+from quorate_operator.lenient import mapping, metadata, text
 from quorate_operator.planning.observed import Observed, Source
+from quorate_operator.resources import auth_secret, children
 
 BASE = "/api/v1/namespaces/ns"
 MONITORS = "/apis/monitoring.coreos.com/v1"
@@ -176,6 +179,35 @@ def test_children_are_found_by_label_or_by_the_names_that_we_would_use() -> None
         ("Service", "bank-leader"),
         ("Service", "bank-old"),
     ], "a ConfigMap that a user labelled is no child"
+
+
+def test_whatever_has_a_name_that_we_would_use_is_seen_labelled_or_not() -> None:
+    """An object of somebody else that is not seen would be applied over, and taken from him."""
+    wanted = [
+        *children(intent(SMALL, name="bank", namespace="ns"), pod_monitors_served=True),
+        auth_secret(intent(SMALL, name="bank", namespace="ns"), bytes(64)),
+    ]
+    objects = {**world(), MONITORS: served("podmonitors"), MONITORED: items()}
+    names = set()
+    for body in wanted:
+        kind, name = kinds.BY_NAME[text(body["kind"])], text(metadata(body)["name"])
+        if kind is kinds.CONFIG_MAP:
+            continue  # named by the hash of what it holds, which nobody else would choose
+        names.add((kind.name, name))
+        objects[kind.path("ns", name)] = named(name)
+    found = seen(objects)
+    assert found.stateful_set is not None
+    shown = {(child.kind, child.name) for child in (*found.children, found.stateful_set)}
+    assert shown == names
+
+
+def test_children_are_listed_by_the_label_of_this_very_resource() -> None:
+    fakes: list[FakeApi] = []
+    objects = world(status={"clusterId": "c" * 32})
+    look({**objects, MONITORS: served("podmonitors"), MONITORED: items()}, fakes)
+    lists = [r for r in fakes[0].requests if "items" in mapping(objects.get(r.path))]
+    assert len(lists) == 6
+    assert {r.query.get("labelSelector") for r in lists} == {"quorate.io/cluster=bank"}
 
 
 def test_the_nodes_of_the_pods_are_asked_whether_they_are_cordoned() -> None:
