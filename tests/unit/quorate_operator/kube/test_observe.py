@@ -219,6 +219,26 @@ def test_the_nodes_of_the_pods_are_asked_whether_they_are_cordoned() -> None:
     assert seen(objects).cordoned == {"n0"}
 
 
+def test_a_pod_that_is_on_no_node_yet_asks_for_none() -> None:
+    objects, fakes = world(), list[FakeApi]()
+    objects[f"{BASE}/pods"] = items(named("bank-0"), {**named("bank-1"), "spec": {"nodeName": ""}})
+    look(objects, fakes)
+    assert not [r.path for r in fakes[0].requests if r.path.startswith("/api/v1/nodes")]
+
+
+def test_a_plan_is_told_for_whom_and_where_it_is_made() -> None:
+    """Without the installation another one could not tell that a StatefulSet is not its own."""
+
+    async def story() -> object:
+        async with asyncio.timeout(20), fake_api() as fake, api_of(fake.url) as api:
+            fake.objects.update(world())
+            return await Observer(api, SystemClock(), "here", "example.org").observe("ns", "bank")
+
+    found = asyncio.run(story())
+    assert isinstance(found, Observed)
+    assert (found.installation, found.cluster_domain) == ("here", "example.org")
+
+
 def test_two_looks_never_share_their_entropy() -> None:
     first, second = seen(world()), seen(world())
     assert len(first.entropy) == 64
