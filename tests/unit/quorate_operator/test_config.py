@@ -24,6 +24,7 @@ GOOD = {
     "at_once_max": "8",
     "log_level": "debug",
 }
+GOOD_ENVIRONMENT = {VARIABLES[name]: text for name, text in GOOD.items()}
 BAD = {
     "namespace": "Not A Label",
     "pod_name": "",
@@ -81,3 +82,20 @@ def test_what_is_no_number_is_told_beside_the_rest(name: str) -> None:
 def test_an_installation_that_is_not_named_is_named_after_its_lease() -> None:
     assert OperatorConfig("ns", lease_name="a").stamp == "ns/a"
     assert OperatorConfig("ns", installation="x").stamp == "x"
+
+
+@pytest.mark.parametrize(
+    ("name", "good", "bad"),
+    [
+        ("port", ["0", "65535"], ["-1", "65536"]),
+        ("resync_s", ["5", "3600"], ["4.9", "3601", "nan", "inf", "-60"]),
+        ("at_once_max", ["1", "64"], ["0", "-1", "65"]),
+    ],
+)
+def test_numbers_are_taken_up_to_their_bounds(name: str, good: list[str], bad: list[str]) -> None:
+    """With no place for a pass, nothing would ever be looked at, and the process were well."""
+    for text in good:
+        load([], GOOD_ENVIRONMENT | {VARIABLES[name]: text})
+    for text in bad:
+        with pytest.raises(ConfigurationError, match=VARIABLES[name]):
+            load([], GOOD_ENVIRONMENT | {VARIABLES[name]: text})

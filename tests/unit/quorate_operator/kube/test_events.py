@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import cast
 
 import pytest
@@ -73,6 +74,60 @@ def test_a_repetition_is_told_again_only_after_a_while() -> None:
             clock.now_s += REPEAT_S
             await herald.tell(RESOURCE, NOTE)
             assert len(set(names(fake))) == 3
+
+    asyncio.run(story())
+
+
+OTHERS = {
+    "another resource": (replace(RESOURCE, namespace="other", uid="u2"), NOTE),
+    "made anew": (replace(RESOURCE, uid="u3"), NOTE),
+    "another reason": (RESOURCE, replace(NOTE, reason=Reason.TRANSFER_DONE)),
+    "other words": (RESOURCE, replace(NOTE, message="bank-2 leads term 5")),
+}
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_what_differs_in_anything_is_another_event(other: str) -> None:
+    async def story() -> None:
+        async with asyncio.timeout(20), fake_api() as fake, api_of(fake.url) as api:
+            herald, (resource, note) = Herald(api, Clock(), "pod-1"), OTHERS[other]
+            await herald.tell(RESOURCE, NOTE)
+            await herald.tell(resource, note)
+            assert len(set(names(fake))) == 2
+            body = cast("Mapping[str, Mapping[str, object]]", fake.requests[1].body)
+            assert body["metadata"]["namespace"] == resource.namespace
+            assert f"/namespaces/{resource.namespace}/" in fake.requests[1].path
+
+    asyncio.run(story())
+
+
+def test_what_somebody_should_see_is_a_warning() -> None:
+    async def story() -> None:
+        async with asyncio.timeout(20), fake_api() as fake, api_of(fake.url) as api:
+            for warning in (True, False):
+                await Herald(api, Clock(), "p").tell(RESOURCE, replace(NOTE, warning=warning))
+            bodies = [cast("Mapping[str, object]", request.body) for request in fake.requests]
+            assert [body["type"] for body in bodies] == ["Warning", "Normal"]
+
+    asyncio.run(story())
+
+
+def test_what_lasts_for_hours_is_told_once_in_each_while() -> None:
+    """And what was told last is forgotten last: a storm of others does not bring it back."""
+
+    async def story() -> None:
+        async with asyncio.timeout(60), fake_api() as fake, api_of(fake.url) as api:
+            clock = Clock()
+            herald = Herald(api, clock, "pod-1")
+            for _ in range(60):
+                await herald.tell(RESOURCE, NOTE)
+                clock.now_s += REPEAT_S / 10
+            assert len(fake.requests) == 6
+            herald._told_at.update({str(n): 0 for n in range(TOLD_MAX - 1)})
+            await herald.tell(RESOURCE, NOTE)
+            await herald.tell(RESOURCE, replace(NOTE, message="another"))
+            await herald.tell(RESOURCE, NOTE)
+            assert len(fake.requests) == 8
 
     asyncio.run(story())
 
