@@ -109,6 +109,8 @@ def test_nothing_but_the_lease_is_touched_before_it_is_held_and_it_is_given_up_a
         cast("dict[str, dict[str, str]]", server.objects[LEASE])["spec"]["holderIdentity"] = ""
         await until(lambda: bool(server.others()), "it goes on")
         assert server.holder().startswith("local_")
+        version = server.version
+        await until(lambda: server.version >= version + 3, "it renews the lease")
         process.process.send_signal(signal.SIGTERM)
         assert await ended(process) == 0
         assert server.holder() == ""

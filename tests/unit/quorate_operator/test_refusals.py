@@ -48,6 +48,7 @@ from quorate_reconciliation.world import (
     observed,
     plan_of,
     reconciled,
+    row,
 )
 
 ANY_ERROR = [Conflict("c"), Gone("g"), Unavailable("u"), Refused("r")]
@@ -323,6 +324,15 @@ def test_what_lasts_says_since_when() -> None:
     other = with_problem(RECORDED, Reason.API_REFUSED, "policy y", later, 500.0)
     assert other.conditions[-1].last_transition == first.conditions[-1].last_transition
     assert with_problem(RECORDED, Reason.API_REFUSED, "policy x", resource, 0.0) != first
+
+
+def test_a_problem_is_told_of_the_generation_that_was_seen_and_since_it_began() -> None:
+    """Whoever waits for a change of his sees by both whether what he reads is about it."""
+    was_well = replace(RECORDED, conditions=(row(Condition.RECONCILED, status=True),))
+    resource = replace(observed().resource, generation=7, status=was_well)
+    told = with_problem(RECORDED, Reason.API_REFUSED, "policy x", resource, 1_800_000_000.0)
+    assert told.conditions[-1].observed_generation == 7
+    assert told.conditions[-1].last_transition == "2027-01-15T08:00:00Z"
 
 
 @pytest.mark.parametrize(("before", "word"), [("Ready", "Blocked"), ("VolumesLost", "VolumesLost")])

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from quorate_operator import lenient
 from quorate_operator.kube import read
 from quorate_operator.planning import times
 
@@ -263,3 +264,52 @@ def test_what_a_container_waits_for_says_more_than_what_its_pod_does() -> None:
     waiting = {"reason": "CrashLoopBackOff", "message": "back-off 10s"}
     status = {"reason": "NodeAffinity", "containerStatuses": container(state={"waiting": waiting})}
     assert read.pod(pod_body(**status), 1).reason == "CrashLoopBackOff: back-off 10s"
+
+
+def test_a_pod_that_goes_is_seen_to_go_whatever_its_container_does() -> None:
+    """It counts as a member that is away: two at once would be a majority of three."""
+    body = pod_body(containerStatuses=container(state={"running": {}}))
+    assert not read.pod(body, 1).deleting
+    going = {**lenient.metadata(body), "deletionTimestamp": "2026-01-01T00:00:00Z"}
+    assert read.pod({**body, "metadata": going}, 1).deleting
+
+
+def test_a_pod_is_removed_and_waited_for_by_its_own_version_and_age() -> None:
+    pod = read.pod(pod_body(), 1)
+    assert (pod.name, pod.uid, pod.resource_version) == ("bank-1", "p", "3")
+    assert pod.created_s == read.seconds("2026-01-01T00:00:00Z")
+    marks = {"annotations": {"quorate.io/placement-hash": "h2"}}
+    assert read.pod({"metadata": marks}, 1).placement_hash == "h2"
+
+
+@pytest.mark.parametrize(
+    ("status", "is_ready"), [("True", True), ("False", False), ("Unknown", False)]
+)
+def test_a_pod_of_whose_readiness_nobody_knows_is_not_ready(status: str, *, is_ready: bool) -> None:
+    """Its node does not answer."""
+    conditions = [{"type": "Ready", "status": status}]
+    assert read.pod(pod_body(conditions=conditions), 1).ready is is_ready
+    assert not read.pod(pod_body(), 1).ready
+
+
+def test_a_pod_that_has_failed_does_not_run_though_its_container_was_last_seen_running() -> None:
+    """An eviction by its kubelet, or a node that went, leaves the state of before."""
+    states = container(state={"running": {}})
+    pod = read.pod(pod_body(phase="Failed", reason="Evicted", containerStatuses=states), 1)
+    assert (pod.running, pod.reason) == (False, "Evicted")
+
+
+def test_of_a_pod_that_runs_nothing_is_told_of_what_it_waited_for() -> None:
+    pod = read.pod(
+        pod_body(reason="old news", containerStatuses=container(state={"running": {}})), 1
+    )
+    assert (pod.reason, pod.not_running_since_s, pod.last_exit_code) == ("", None, None)
+
+
+@pytest.mark.parametrize(("mark", "is_founded"), [("true", True), ("false", False), ("", False)])
+def test_a_claim_is_founded_only_if_it_says_so(mark: str, *, is_founded: bool) -> None:
+    """A volume that was founded is never founded again, and one that was not holds nothing."""
+    body = {"metadata": {"annotations": {"quorate.io/founded": mark}}}
+    assert read.claim(body, 0).founded is is_founded
+    assert not read.claim({"metadata": {"resourceVersion": "2"}}, 0).founded
+    assert read.claim({"metadata": {"resourceVersion": "2"}}, 0).resource_version == "2"
