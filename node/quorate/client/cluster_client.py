@@ -316,7 +316,7 @@ class ClusterClient:
             raise
 
     async def close(self, timeout: float = 5.0) -> None:  # noqa: ASYNC109 - bounds a courtesy
-        """Close the session behind everything offered, receive what is outstanding, disconnect.
+        """Close the session when everything offered is answered, receive that, and disconnect.
 
         If the cluster cannot be told within ``timeout`` seconds the session is left to expire,
         and what is unanswered ends as ``OutcomeUnknown``.

@@ -143,6 +143,11 @@ class IngressWindow:
         return not self._unsent and not self._to_send
 
     @property
+    def is_acknowledged(self) -> bool:
+        """Whether everything offered is acknowledged."""
+        return self.acknowledged == self.last_sequence
+
+    @property
     def is_gathering(self) -> bool:
         """Whether messages not sent yet wait for more: a frame costs more than a message."""
         return (

@@ -171,7 +171,12 @@ class Session:
         return self.state in (SessionState.OPENING, SessionState.OPEN)
 
     def close(self, reason: str) -> None:
-        """Close the session behind everything offered before; ``reason`` answers new offers."""
+        """Close the session when everything offered before is acknowledged.
+
+        Args:
+            reason: Answers new offers.
+
+        """
         self._is_closing = True
         self.ingress.stop(reason)
 
@@ -222,7 +227,9 @@ class Session:
                 # Silence counts from the sending that asks for an answer.
                 self._heard_at = now
             self._send_ingress(pieces, now)
-            if self._is_closing and not self._is_close_sent and self.ingress.is_sent:
+            if self._is_closing and not self._is_close_sent and self.ingress.is_acknowledged:
+                # Not right behind the last message: with the session the cluster drops what it
+                # keeps of the answers, and a client that is slow has not been sent all of them.
                 self._is_close_sent = True
                 pieces.append(encode_close(self.cluster_session_id))
         if pieces:

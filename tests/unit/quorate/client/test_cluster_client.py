@@ -578,7 +578,7 @@ def test_a_close_that_is_cancelled_leaves_nothing_behind() -> None:
             request = asyncio.ensure_future(client.request(b"x"))
             await until(lambda: loopback.appended == 2)
             closing = asyncio.ensure_future(client.close())
-            await until(lambda: loopback.appended == 3)
+            await until(lambda: client._ingress.is_stopped)
             closing.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await closing
