@@ -12,11 +12,23 @@ from quorate.errors import OutcomeUnknown, ServiceError, SessionClosed
 class Answers:
     """The futures of one client; each is resolved exactly once, or was cancelled before."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Begin with nobody waiting."""
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        on_untaken: Callable[[int, bytes | ServiceError], None] = lambda _sequence, _answer: None,
+    ) -> None:
+        """Begin with nobody waiting.
+
+        Args:
+            loop: Of the futures.
+            on_untaken: Given the sequence and answer of a request that was given up in the very
+                turn of the loop in which it was answered: it came, and is not to be lost.
+
+        """
         self.requests: dict[int, asyncio.Future[bytes | None]] = {}
         """By ingress sequence, ascending."""
         self._loop = loop
+        self._on_untaken = on_untaken
         # Whoever gives up takes its place with it: what it waits for may never come.
         self._acknowledgements: dict[asyncio.Future[None], int] = {}
         self._credit: dict[asyncio.Future[None], None] = {}
@@ -27,6 +39,10 @@ class Answers:
         self.requests[sequence] = future
         try:
             return await future
+        except asyncio.CancelledError:
+            if future.done() and not future.cancelled():
+                self._hand_back(sequence, future)
+            raise
         finally:
             self.requests.pop(sequence, None)
 
@@ -91,6 +107,11 @@ class Answers:
             if not waiter.done():
                 waiter.set_exception(end_error(ended, sequence))
         self.on_credit(has_credit=lambda: True)
+
+    def _hand_back(self, sequence: int, future: asyncio.Future[bytes | None]) -> None:
+        answer = future.exception() or future.result()
+        if isinstance(answer, bytes | ServiceError):
+            self._on_untaken(sequence, answer)
 
 
 def end_error(ended: Ended, sequence: int) -> OutcomeUnknown | SessionClosed:

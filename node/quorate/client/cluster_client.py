@@ -97,7 +97,7 @@ class ClusterClient:
         )
         self._ingress = self._session.ingress
         self._dialer = Dialer(self._session, MemberRotation(addresses), self._loop, self._on_events)
-        self._answers = Answers(self._loop)
+        self._answers = Answers(self._loop, self._on_untaken)
         self._inbox = Inbox(self._on_inbox_full)
         self._on_egress = on_egress
         self._on_error = on_error
@@ -407,7 +407,7 @@ class ClusterClient:
                 continue
             try:
                 on_egress(sequence, payload)
-            except Exception as error:  # noqa: BLE001 - theirs; the messages behind it are not
+            except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - theirs, not ours
                 self._report(error)
 
     def _deliver_error(self, head: int, sequence: int, payload: bytes) -> None:
@@ -421,8 +421,10 @@ class ClusterClient:
             code,
             position,
         )
-        if self._answers.fail(sequence, error):
-            return
+        if not self._answers.fail(sequence, error):
+            self._tell_error(sequence, error)
+
+    def _tell_error(self, sequence: int, error: ServiceError) -> None:
         if self._on_egress is None:
             self._inbox.put(ReceivedMessage(sequence, b"", error))
         elif self._on_error is None:
@@ -432,11 +434,22 @@ class ClusterClient:
         else:
             try:
                 self._on_error(sequence, error)
-            except Exception as failure:  # noqa: BLE001 - as above
+            except (Exception, asyncio.CancelledError) as failure:  # noqa: BLE001 - as above
                 self._report(failure)
 
-    def _report(self, error: Exception) -> None:
-        """Show what a callback of the application raised, and go on with the next message."""
+    def _on_untaken(self, sequence: int, answer: bytes | ServiceError) -> None:
+        """Deliver the answer to a request that was given up as it came: it is a late one."""
+        if isinstance(answer, ServiceError):
+            self._tell_error(sequence, answer)
+        else:
+            self._deliver([(len(answer), sequence, answer)])
+
+    def _report(self, error: BaseException) -> None:
+        """Show what a callback of the application raised, and go on with the next message.
+
+        ``CancelledError`` is no ``Exception``, but comes of a callback that looks at the result of
+        a task which was cancelled: it must not take the messages behind it along.
+        """
         self._callback_failures += 1
         self._loop.call_exception_handler(
             {"message": "a callback of a quorate client has failed", "exception": error}

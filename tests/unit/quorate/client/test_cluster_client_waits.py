@@ -1,0 +1,103 @@
+"""Who waits for the cluster: gives up as the answer comes, or while the inbox is full."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+import pytest
+import uvloop
+
+from quorate.client import ClusterClient, ServiceError
+from quorate.config import ClusterSettings
+from quorate_loopback.raw_client import PATIENCE_S, cluster, heard, until
+
+ROOMY = ClusterSettings(kept_egress_bytes_max=1 << 26)
+
+
+@pytest.mark.parametrize("word", [b"say", b"fail"])
+@pytest.mark.parametrize("has_callbacks", [True, False])
+def test_an_answer_comes_once_whenever_its_request_is_given_up(
+    word: bytes, *, has_callbacks: bool
+) -> None:
+    """Also in the turn of the loop in which it has come, before the one who waits goes on."""
+
+    async def body() -> None:
+        answered: list[int] = []
+        async with asyncio.timeout(PATIENCE_S), cluster() as loopback:
+            loopback.lead()
+            client = await ClusterClient.connect(
+                loopback.addresses,
+                on_egress=(lambda sequence, _: answered.append(sequence))
+                if has_callbacks
+                else None,
+                on_error=(lambda sequence, _: answered.append(sequence)) if has_callbacks else None,
+            )
+            for turns in (*range(12), None, None):
+                before = client.last_sequence
+                request = asyncio.create_task(client.request(b"%b %d" % (word, before)))
+                if turns is None:
+                    await until(lambda n=before: client.acknowledged_sequence > n)  # type: ignore[misc]
+                for _ in range(turns or 0):
+                    await asyncio.sleep(0)
+                request.cancel()
+                with suppress(asyncio.CancelledError, ServiceError):
+                    await request
+                if not request.cancelled():
+                    answered.append(client.last_sequence)
+            await client.flush()
+            await client.close()
+            answered += [received.ingress_sequence async for received in client.receive()]
+            assert client.counters.unclaimed == 0
+            assert len(heard(loopback)) == client.last_sequence
+        assert sorted(answered) == list(range(1, client.last_sequence + 1))
+
+    asyncio.run(body())
+
+
+@pytest.mark.parametrize("word", [b"say", b"fail"])
+def test_a_callback_that_looks_at_a_cancelled_task_loses_nothing(word: bytes) -> None:
+    """Its ``CancelledError`` is no ``Exception``, and once broke the connection with the rest."""
+
+    async def body() -> None:
+        got: list[int] = []
+
+        def callback(sequence: int, _: object) -> None:
+            got.append(sequence)
+            raise asyncio.CancelledError
+
+        asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+        async with asyncio.timeout(PATIENCE_S), cluster() as loopback:
+            loopback.lead()
+            async with ClusterClient.connect(
+                loopback.addresses, on_egress=callback, on_error=callback
+            ) as client:
+                for _ in range(3):
+                    client.offer(word)
+                assert await client.request(b"say") == b"say"
+                assert client.counters.callback_failures == 3
+                assert client.counters.resumptions == 0
+        assert got == [1, 2, 3]
+
+    asyncio.run(body())
+
+
+def test_a_close_comes_behind_all_answers_however_many_they_are() -> None:
+    """More than the gateway and the sockets hold; the cluster once dropped the rest."""
+    count = 400
+
+    async def body() -> None:
+        got: list[int] = []
+        async with asyncio.timeout(PATIENCE_S), cluster(settings=ROOMY) as loopback:
+            loopback.lead()
+            client = await ClusterClient.connect(
+                loopback.addresses, on_egress=lambda sequence, _: got.append(sequence)
+            )
+            last = client.offer(b"burst %d 50000" % count)
+            await client.close(timeout=PATIENCE_S)
+            await client.wait_acknowledged(last)
+            assert got == [last] * count
+            assert not loopback.members[0].container.sessions()
+
+    # As members run: on asyncio's loop in Python 3.13.0 and its like no gateway learns of a lag.
+    uvloop.run(body())
