@@ -46,6 +46,11 @@ class Answers:
         finally:
             self.requests.pop(sequence, None)
 
+    @property
+    def is_awaited(self) -> bool:
+        """Whether anybody waits for anything."""
+        return bool(self.requests or self._acknowledgements or self._credit)
+
     async def acknowledged(self, sequence: int) -> None:
         """Wait until a message is acknowledged."""
         future: asyncio.Future[None] = self._loop.create_future()

@@ -205,7 +205,9 @@ class ClusterClient:
     async def _request(self, message: bytes) -> bytes | None:
         if not self._ingress.can_offer:
             await self.ready()
-        return await self._answers.answer(self._ingress.offer(message))
+        sequence = self._ingress.offer(message)
+        self._read_on()
+        return await self._answers.answer(sequence)
 
     @property
     def can_offer(self) -> bool:
@@ -215,6 +217,7 @@ class ClusterClient:
     async def ready(self) -> None:
         """Wait until ``offer`` takes a message, or raises for another reason than credit."""
         while not self._ingress.can_offer and not self._ingress.is_stopped:
+            self._read_on()
             await self._answers.credit()
 
     async def wait_acknowledged(self, sequence: int) -> None:
@@ -229,6 +232,7 @@ class ClusterClient:
             return
         if self._ended.done():
             raise end_error(self._ended.result(), sequence)
+        self._read_on()
         await self._answers.acknowledged(sequence)
 
     async def flush(self) -> None:
@@ -326,6 +330,7 @@ class ClusterClient:
             self._session.close(_CLOSED_HERE)
             self._answers.on_credit(has_credit=lambda: True)
             self._dialer.plan_flush()
+            self._read_on()
             try:
                 async with asyncio.timeout(timeout):
                     await asyncio.shield(self._ended)
@@ -392,6 +397,7 @@ class ClusterClient:
                 case Granted():
                     pass  # Whoever waits for it is woken behind all events.
         self._answers.on_credit(has_credit=lambda: self._ingress.can_offer)
+        self._judge_reading()
 
     def _deliver(self, items: list[EgressItem]) -> None:
         answers, on_egress = self._answers, self._on_egress
@@ -467,7 +473,23 @@ class ClusterClient:
             self._established.set_result(None)
 
     def _on_inbox_full(self, is_full: bool) -> None:  # noqa: FBT001 - the inbox's callback
-        self._dialer.set_reading(is_reading=not is_full)
+        if not is_full:
+            self._dialer.set_reading(is_reading=True)
+        # A full one stops it behind all events.
+
+    def _judge_reading(self) -> None:
+        """Stop reading while the inbox is full, unless somebody waits for what comes behind."""
+        if self._inbox.is_full:
+            self._dialer.set_reading(is_reading=self._is_closing or self._answers.is_awaited)
+
+    def _read_on(self) -> None:
+        """Read although the inbox is full: what somebody waits for comes behind what is in it.
+
+        Who receives and waits in one task, or closes without having received everything, would
+        wait for ever otherwise.
+        """
+        if self._inbox.is_full:
+            self._dialer.set_reading(is_reading=True)
 
     def _finish(self, ended: Ended) -> None:
         """End everything that waits, once."""

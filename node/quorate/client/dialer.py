@@ -86,9 +86,10 @@ class Dialer:
 
     def set_reading(self, *, is_reading: bool) -> None:
         """Stop or go on reading from the member, whichever connection leads there."""
-        self._is_reading = is_reading
-        if self._link is not None:
-            self._link.set_reading(is_reading=is_reading)
+        if is_reading is not self._is_reading:
+            self._is_reading = is_reading
+            if self._link is not None:
+                self._link.set_reading(is_reading=is_reading)
 
     def leave(self) -> None:
         """Drop the connection; the next member is dialled."""

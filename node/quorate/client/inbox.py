@@ -42,7 +42,8 @@ class Inbox:
         self._on_full = on_full
         self._messages: deque[ReceivedMessage] = deque()
         self._bytes = 0
-        self._is_full = False
+        self.is_full = False
+        """More waits than there is room for: read nothing that can wait as well."""
         self._is_claimed = False
         self._ended: Exception | None = None
         self._is_ended = False
@@ -59,8 +60,8 @@ class Inbox:
             ):
                 self._take()
                 self.unclaimed += 1
-        elif self._bytes > INBOX_BYTES_MAX and not self._is_full:
-            self._is_full = True
+        elif self._bytes > INBOX_BYTES_MAX and not self.is_full:
+            self.is_full = True
             self._on_full(True)
         self._arrived.set()
 
@@ -90,7 +91,7 @@ class Inbox:
     def _take(self) -> ReceivedMessage:
         message = self._messages.popleft()
         self._bytes -= len(message.message) + _MESSAGE_OVERHEAD
-        if self._is_full and self._bytes <= INBOX_BYTES_MAX // 2:
-            self._is_full = False
+        if self.is_full and self._bytes <= INBOX_BYTES_MAX // 2:
+            self.is_full = False
             self._on_full(False)
         return message

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 import pytest
 import uvloop
 
 from quorate.client import ClusterClient, ServiceError
+from quorate.client.inbox import INBOX_BYTES_MAX
 from quorate.config import ClusterSettings
 from quorate_loopback.raw_client import PATIENCE_S, cluster, heard, until
 
+LENGTH = 200_000
 ROOMY = ClusterSettings(kept_egress_bytes_max=1 << 26)
 
 
@@ -82,6 +85,48 @@ def test_a_callback_that_looks_at_a_cancelled_task_loses_nothing(word: bytes) ->
     asyncio.run(body())
 
 
+async def fill(client: ClusterClient) -> None:
+    """Claim the inbox, and have it filled until the client reads no more."""
+    client.offer(b"say")
+    async for _ in client.receive():
+        break
+    count = INBOX_BYTES_MAX // LENGTH + 40
+    client.offer(b"burst %d %d" % (count, LENGTH))
+    await until(lambda: client._inbox.is_full)
+    await until(lambda: not client._dialer._is_reading)
+
+
+async def ready(client: ClusterClient) -> None:
+    while client.can_offer:
+        client.offer(b"quiet" + bytes(LENGTH))
+    await client.ready()
+
+
+WAITS: dict[str, Callable[[ClusterClient], Awaitable[object]]] = {
+    "request": lambda client: client.request(b"say"),
+    "flush": lambda client: client.flush(),
+    "ready": ready,
+}
+
+
+@pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS)
+def test_who_receives_and_waits_in_one_task_does_not_wait_for_ever(
+    wait: Callable[[ClusterClient], Awaitable[object]],
+) -> None:
+    async def body() -> None:
+        async with asyncio.timeout(PATIENCE_S), cluster(settings=ROOMY) as loopback:
+            loopback.lead()
+            async with ClusterClient.connect(loopback.addresses) as client:
+                await fill(client)
+                await wait(client)
+                assert client._inbox.is_full
+                # And when nobody waits any more it is as before.
+                client.offer(b"say")
+                await until(lambda: not client._dialer._is_reading)
+
+    asyncio.run(body())
+
+
 def test_a_close_comes_behind_all_answers_however_many_they_are() -> None:
     """More than the gateway and the sockets hold; the cluster once dropped the rest."""
     count = 400
@@ -101,3 +146,19 @@ def test_a_close_comes_behind_all_answers_however_many_they_are() -> None:
 
     # As members run: on asyncio's loop in Python 3.13.0 and its like no gateway learns of a lag.
     uvloop.run(body())
+
+
+def test_who_closes_without_having_received_everything_is_told_of_the_close() -> None:
+    async def body() -> None:
+        async with asyncio.timeout(PATIENCE_S), cluster(settings=ROOMY) as loopback:
+            loopback.lead()
+            client = await ClusterClient.connect(loopback.addresses)
+            await fill(client)
+            last = client.offer(b"say")
+            await client.close(timeout=PATIENCE_S)
+            await client.wait_acknowledged(last)
+            got = [received.ingress_sequence async for received in client.receive()]
+            assert got[-1] == last
+            assert not loopback.members[0].container.sessions()
+
+    asyncio.run(body())
