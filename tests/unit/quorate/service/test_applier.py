@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from quorate.config import ClusterSettings
@@ -25,6 +27,7 @@ from quorate.protocol.entry_bodies import (
 from quorate.protocol.log_codec import EntryType, UnknownFormat, encode_entry
 from quorate.protocol.term_codec import TermBody, encode_settings, encode_term
 from quorate.service.applier import JUDGED_EVERY
+from quorate.service.container import ServiceContainer
 from quorate.service.outbox import (
     EgressBatch,
     Outbound,
@@ -33,6 +36,7 @@ from quorate.service.outbox import (
     SessionOpened,
 )
 from quorate.testing import HarnessSession, ServiceHarness
+from quorate.testing.determinism import apply_whole
 from quorate_services import Scripted
 
 
@@ -342,12 +346,15 @@ def begin_term(harness: ServiceHarness, *, possible_loss: bool) -> None:
     harness.append_frame(FrameType.NEW_LEADERSHIP_TERM, body, 0, timestamp=harness.time)
 
 
-def test_no_session_is_resumed_over_a_possible_loss() -> None:
+@pytest.mark.parametrize("terms_behind", [0, 1, 2])
+def test_no_session_is_resumed_over_a_possible_loss(terms_behind: int) -> None:
     """Its client may have received egress that the log does not hold any more."""
     harness = ServiceHarness(Scripted)
     client = harness.open_session()
     client.send(b"say a")
     begin_term(harness, possible_loss=True)
+    for _ in range(terms_behind):
+        begin_term(harness, possible_loss=False)
     key = (1).to_bytes(16, "big")
     lost = SessionClosed(client.session_id, CloseReason.LOST, key)
     assert apply(harness, opening(1, client.session_id)) == (lost,)
@@ -428,6 +435,15 @@ def test_timers_fire_before_the_frame_that_reaches_them_in_their_order() -> None
     assert harness.next_timer_deadline == start + 21
 
 
+def test_timers_that_fired_are_counted() -> None:
+    harness = ServiceHarness(Scripted)
+    harness.open_session().send(b"timer 1 0;timer 2 5;timer 3 9;cancel 2")
+    harness.advance(5)
+    assert harness.container.counters["timers_fired"] == 1
+    harness.advance(5)
+    assert harness.container.counters["timers_fired"] == 2
+
+
 def test_a_timer_set_in_the_past_fires_before_the_next_frame() -> None:
     harness = ServiceHarness(Scripted)
     client = harness.open_session()
@@ -484,8 +500,41 @@ def test_a_session_that_ends_in_its_own_batch_gets_no_more_of_it_applied() -> No
     client = harness.open_session()
     assert client.send(b"say a", b"say b;close", b"say c") == [b"a", b"b"]
     assert client.closed is CloseReason.SERVICE
-    kinds = [type(event) for event in last_outbox(harness)]
-    assert kinds == [EgressBatch, SessionClosed]
+    farewell, closed = last_outbox(harness)
+    assert isinstance(closed, SessionClosed)
+    assert isinstance(farewell, EgressBatch)
+    assert farewell.last_ingress_sequence == 2, "what it answers is applied, its end included"
+
+
+def test_a_session_that_ends_as_it_opens_is_told_of_in_that_order() -> None:
+    harness = ServiceHarness(Scripted)
+    client = harness.open_session(name="say welcome;close")
+    assert [type(event) for event in last_outbox(harness)] == [
+        SessionOpened,
+        EgressBatch,
+        SessionClosed,
+    ]
+    assert client.closed is CloseReason.SERVICE
+
+
+@pytest.mark.parametrize("messages_max", [1, 7, 30])
+def test_a_step_ends_though_every_message_leads_to_others(messages_max: int) -> None:
+    """A member that applied a whole batch with all that follows would be deaf for that long."""
+    follow, count = 4, 20
+    harness = ServiceHarness(Scripted)
+    client = harness.open_session()
+    container = ServiceContainer(Scripted(), lambda _: None)
+    container.start(None)
+    for row in harness.applied:
+        apply_whole(container, row.frame, messages_max)
+    apply(harness, ingress(client, 1, *[b"self self self self say x"] * count))
+    container.begin(harness.applied[-1].frame)
+    steps = [before := container.applied_messages]
+    while not container.step(messages_max):
+        steps.append(container.applied_messages)
+    assert container.applied_messages - before == count
+    longest = max(after - before for before, after in pairwise(steps))
+    assert longest * (1 + follow) < messages_max + (1 + follow) or longest == 1
 
 
 def test_the_position_of_the_log_is_a_number() -> None:

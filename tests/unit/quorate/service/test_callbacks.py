@@ -268,6 +268,14 @@ def test_sessions_that_end_may_end_others() -> None:
     assert harness.container.sessions() == []
 
 
+def test_sessions_end_in_the_order_in_which_that_was_asked() -> None:
+    harness = tolerant()
+    asking, *others = [harness.open_session() for _ in range(5)]
+    asking.send(b"kick 3;kick 1;kick 4;kick 2")
+    closed = [int(line.split()[1]) for line in journal(harness) if line.startswith("close")]
+    assert closed == [others[index].session_id for index in (2, 0, 3, 1)]
+
+
 def test_a_session_is_ended_once_however_often_asked() -> None:
     harness = tolerant()
     client = harness.open_session()

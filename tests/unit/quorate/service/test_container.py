@@ -14,6 +14,7 @@ from quorate.config import ClusterSettings, OnError
 from quorate.consensus.types import FrameType, LogPosition, Role
 from quorate.errors import ConfigurationError, InvariantBroken, ServiceFailed, SnapshotError
 from quorate.examples.echo import Echo
+from quorate.protocol.batch import encode_ingress_batch
 from quorate.protocol.entry_bodies import CloseReason, encode_session_close
 from quorate.protocol.log_codec import EntryType, frame_body
 from quorate.protocol.term_codec import encode_settings
@@ -266,6 +267,20 @@ def test_the_digest_sees_egress_timers_and_ends_of_sessions() -> None:
         client.send(script)
         digests.add(harness.digest)
     assert len(digests) == len(scripts)
+
+
+@pytest.mark.parametrize("what", ["first_sequence", "egress_acknowledged"])
+def test_the_digest_sees_how_far_a_session_is(what: str) -> None:
+    """Also where nothing is said: a member that skipped a message must not look like the others."""
+    digests = set()
+    for value in (1, 2):
+        harness = ServiceHarness(Scripted)
+        client = harness.open_session(name="say a;say b")
+        numbers = {"first_sequence": 1, "egress_acknowledged": 0, what: value}
+        body = encode_ingress_batch([b"quiet"])
+        harness.append_entry(EntryType.SESSION_INGRESS, client, body, message_count=1, **numbers)
+        digests.add(harness.digest)
+    assert len(digests) == 2
 
 
 def test_the_digest_sees_failures_that_no_client_is_told_of() -> None:
