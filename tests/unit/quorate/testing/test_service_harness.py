@@ -6,6 +6,7 @@ from quorate.config import ClusterSettings
 from quorate.consensus.types import Role
 from quorate.protocol.batch import EgressKind
 from quorate.service import CloseReason
+from quorate.service.container import ServiceContainer
 from quorate.testing import ServiceHarness
 from quorate.testing.service_harness import SECOND, START_TIME
 from quorate_services import Scripted
@@ -44,6 +45,27 @@ def test_time_passes_and_timers_fire_each_at_its_deadline() -> None:
     assert harness.container.time == harness.time == START_TIME + 3 * SECOND
 
 
+@pytest.mark.parametrize("timer", [b"", b"timer 1 7", b"timer 1 20"])
+def test_what_comes_behind_time_that_passed_has_that_time(timer: bytes) -> None:
+    """With timers and without: who bids when the lot has ended must not be in time in a test."""
+    harness = ServiceHarness(Scripted)
+    client = harness.open_session()
+    client.send(timer)
+    for passed in (10, 25):
+        harness.advance(10 if passed == 10 else 15)
+        assert harness.container.time == harness.time == START_TIME + passed
+        client.send(b"say when")
+        assert journal(harness)[-1].endswith(f" {START_TIME + passed} say when")
+
+
+def test_the_service_sees_whom_a_session_belongs_to() -> None:
+    harness = ServiceHarness(Scripted)
+    client = harness.open_session(name="till 3", principal=b"alice")
+    view = harness.container.session(client.session_id)
+    assert view is not None
+    assert (view.name, view.principal) == ("till 3", b"alice")
+
+
 def test_no_time_at_all_fires_what_is_due() -> None:
     harness = ServiceHarness(Scripted)
     client = harness.open_session()
@@ -68,6 +90,16 @@ def test_a_failing_callback_fails_the_test_that_led_to_it() -> None:
     with pytest.raises(AssertionError, match="on_session_open raised"):
         harness.open_session(name="fail")
     assert client.send(b"say on") == [b"on"]
+
+
+def test_of_several_failures_the_first_is_told() -> None:
+    class Failing(Scripted):
+        def on_session_message(self, session: object, timestamp: int, message: bytes) -> None:
+            raise ValueError(message.decode())
+
+    client = ServiceHarness(Failing).open_session()
+    with pytest.raises(AssertionError, match=r"ValueError\('first'\)"):
+        client.send(b"first", b"second")
 
 
 def test_failures_may_be_expected() -> None:
@@ -134,10 +166,28 @@ def test_acknowledged_egress_is_no_longer_kept() -> None:
     harness = ServiceHarness(Scripted)
     client = harness.open_session()
     client.send(b"say a")
+    harness.open_session().send(b"tell 0 news")
     client.acknowledge()
     view = harness.container.session(client.session_id)
     assert view is not None
     assert view.kept_egress_bytes == 0
+
+
+@pytest.mark.parametrize("messages_per_step", [1, 3])
+def test_frames_are_applied_in_slices_of_the_size_asked_for(
+    messages_per_step: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[int] = []
+    step = ServiceContainer.step
+
+    def counted(container: ServiceContainer, messages_max: int) -> bool:
+        steps.append(messages_max)
+        return step(container, messages_max)
+
+    monkeypatch.setattr(ServiceContainer, "step", counted)
+    harness = ServiceHarness(Scripted, messages_per_step=messages_per_step)
+    harness.open_session().send(b"say a", b"say b")
+    assert set(steps) == {messages_per_step}
 
 
 @pytest.mark.parametrize("message", ["text", bytearray(b"text"), None, 5])
@@ -153,8 +203,10 @@ def test_what_a_client_would_not_send_is_refused_and_leaves_no_trace(message: ob
 
 def test_log_time_takes_whole_steps_forward_only() -> None:
     harness = ServiceHarness(Scripted)
-    with pytest.raises(ValueError, match="log time never runs back, here by 5 ns"):
-        harness.advance(-5)
+    for backwards in (1, 5):
+        text = f"log time never runs back, here by {backwards} ns"
+        with pytest.raises(ValueError, match=text):
+            harness.advance(-backwards)
     with pytest.raises(TypeError, match="in nanoseconds, not float"):
         harness.advance(0.5)  # type: ignore[arg-type]
     assert harness.time == START_TIME
