@@ -104,6 +104,52 @@ def test_a_value_out_of_bounds_is_the_one_problem_and_named(
 
 
 @pytest.mark.parametrize(
+    ("group", "name", "value"),
+    [
+        ("member", "handover_timeout_ms", 0),
+        ("member", "redirect_timeout_ms", 0),
+        ("member", "callback_alarm_ms", 3_600_000),
+        ("consensus", "heartbeat_ms", 1),
+        ("consensus", "heartbeat_ms", 100),
+        ("consensus", "election_timeout_min_ms", 799),
+        ("consensus", "election_timeout_max_ms", 600_000),
+        ("archive", "spares", 1),
+        ("archive", "spares", 64),
+        ("archive", "lock_timeout_ms", 0),
+        ("transport", "bind_host", "::"),
+        ("transport", "port", 0),
+        ("transport", "port", 65_535),
+        ("transport", "send_buffer_bytes_max", 2 * MIB),
+        ("transport", "connect_timeout_ms", 1),
+        ("gateway", "connections_max", 1),
+        ("gateway", "connections_per_address_max", 0),
+        ("gateway", "open_timeout_ms", 1),
+        ("gateway", "credit_bytes", 256 * 1024 + 108),
+        ("gateway", "send_buffer_bytes_max", 2 * MIB),
+        ("control", "ready_lag_bytes_max", 0),
+        ("settings", "sessions_max", 1),
+        ("settings", "message_bytes_max", 1),
+        ("settings", "message_bytes_max", MIB - 108),
+        ("settings", "session_timeout_ns", 1_000_000_000),
+        ("settings", "kept_egress_bytes_max", 256 * 1024 + 144),
+        ("settings", "kept_egress_bytes_max", 128 * MIB),
+        ("settings", "kept_egress_total_bytes_max", 16 * MIB),
+        ("settings", "self_messages_max", 0),
+        ("settings", "timers_max", 0),
+        ("settings", "digest_interval_bytes", 64),
+        ("constants", "segment_length", 4 * MIB),
+        ("constants", "segment_length", 1 << 40),
+    ],
+)
+def test_a_value_at_its_bound_is_fine(group: str, name: str, value: object) -> None:
+    config = with_value(group, name, value)
+    if name == "message_bytes_max":
+        # What must hold a message is as large as the largest.
+        config = replace(config, gateway=replace(config.gateway, credit_bytes=4 * MIB))
+    validate(config)
+
+
+@pytest.mark.parametrize(
     ("host", "same"),
     [
         ("node-a.example", "Node-A.example"),
