@@ -6,6 +6,8 @@ from quorate.runtime.exit_codes import ExitCode
 
 FIRST_DELAY_S = 0.1
 DELAY_MAX_S = 5.0
+_DOUBLINGS_MAX = 10
+"""Beyond the longest delay; without a bound the power overflows after a thousand failures."""
 STEADY_S = 10.0
 """A member that ran this long was well: its next end counts as a first one."""
 
@@ -37,4 +39,5 @@ class RestartPolicy:
         if not can_pass and any(exit_code == code and not code.restart_helps for code in ExitCode):
             return None
         self._failures = 0 if ran_s >= STEADY_S else self._failures + 1
-        return min(DELAY_MAX_S, FIRST_DELAY_S * 2.0 ** max(0, self._failures - 1))
+        doublings = min(max(0, self._failures - 1), _DOUBLINGS_MAX)
+        return min(DELAY_MAX_S, FIRST_DELAY_S * 2.0**doublings)
