@@ -18,6 +18,7 @@ from quorate.protocol.session_messages import (
     ClientLinkMessage,
     Close,
     Egress,
+    EgressAcknowledge,
     KeepAlive,
     Opened,
     Redirect,
@@ -113,3 +114,25 @@ def test_who_is_told_that_all_is_applied_wants_to_send_the_close() -> None:
     driven.hear(Egress(1, 0, 0, b""))
     assert driven.session.wants_to_send
     assert driven.send() == [Close(4096)]
+
+
+@given(st.lists(st.integers(1, 200), min_size=1, max_size=30))
+def test_what_is_received_is_acknowledged_in_time_however_much_follows(
+    pauses_ms: list[int],
+) -> None:
+    """The cluster keeps it until then."""
+    driven = Driven()
+    driven.do("open")
+    limit = driven.session.settings.acknowledge_after_ns
+    unsaid: list[int] = []
+    for pause in pauses_ms:
+        until = driven.now + pause * MS
+        while driven.session.next_deadline <= until:
+            said = driven.sleep()
+            if any(isinstance(message, EgressAcknowledge) for message in said):
+                assert driven.now - unsaid[0] <= limit
+                unsaid.clear()
+        driven.now = until
+        assert not unsaid or driven.now - unsaid[0] <= limit
+        driven.do("answer")
+        unsaid.append(driven.now)

@@ -176,6 +176,9 @@ def test_egress_is_cut_into_batches_that_fit_a_frame(lengths: list[int]) -> None
         assert len(before.batch) + 16 + len(first) > EGRESS_BATCH_BYTES_MAX
         assert after.first_egress_sequence == before.last_egress_sequence + 1
     assert sum(sizes) + KEPT_BATCH_BYTES * len(sizes) == session.kept_bytes
+    for received in range(len(lengths) + 1):
+        again = egress_after(session, received)
+        assert payloads(again) == expected[received:], "a client that resumes gets all it lacks"
 
 
 def test_the_table_finds_sessions_by_id_and_by_key_and_lists_them_by_id() -> None:
