@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import math
 import secrets
 from collections.abc import AsyncIterator, Callable, Generator, Sequence
@@ -143,12 +144,15 @@ class ClusterClient:
             SessionClosed: The cluster holds as many sessions as it may.
             ValueError: There is no address or one is not ``host:port``, the name is too long,
                 the cluster id is none, or the timeout is no time to wait.
-            TypeError: The addresses are one text instead of a list, or there is an ``on_error``
-                and no ``on_egress``.
+            TypeError: The addresses are one text instead of a list, there is an ``on_error`` and
+                no ``on_egress``, or one of these is a coroutine function, which nobody awaits.
 
         """
         if on_error is not None and on_egress is None:
             raise TypeError("on_error without on_egress: receive() yields errors as well")
+        if inspect.iscoroutinefunction(on_egress) or inspect.iscoroutinefunction(on_error):
+            # Each message would become an object that does nothing, and be lost.
+            raise TypeError("on_egress and on_error are plain functions: nobody awaits them")
         _check(addresses, name, cluster_id, timeout)
         build = partial(
             cls,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 
 import pytest
 import uvloop
@@ -83,6 +84,19 @@ def test_a_callback_that_looks_at_a_cancelled_task_loses_nothing(word: bytes) ->
         assert got == [1, 2, 3]
 
     asyncio.run(body())
+
+
+def test_a_callback_that_somebody_would_have_to_await_is_refused() -> None:
+    async def callback(_sequence: int, _message: object) -> None:
+        """Would never run."""
+
+    for callbacks in (
+        {"on_egress": callback},
+        {"on_egress": partial(callback)},
+        {"on_egress": lambda *_: None, "on_error": callback},
+    ):
+        with pytest.raises(TypeError, match="plain functions"):
+            ClusterClient.connect(["127.0.0.1:9010"], **callbacks)  # type: ignore[arg-type]
 
 
 async def fill(client: ClusterClient) -> None:
