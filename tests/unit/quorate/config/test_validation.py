@@ -191,6 +191,11 @@ def test_equal_ports_on_different_hosts_are_fine() -> None:
     validate(with_value("member", "seats", seats))
 
 
+def test_a_frame_longer_than_a_quarter_of_a_segment_is_refused() -> None:
+    (found,) = problems_of(with_value("constants", "segment_length", 4 * MIB - 64))
+    assert found.startswith("constants.frame_bytes_max is 1048576, not a multiple of 64 from 512")
+
+
 def test_a_frame_that_cannot_hold_the_membership_is_refused() -> None:
     seats = tuple(SeatAddress(Seat(n), f"{n}." + "x" * 60) for n in range(9))
     mapping = to_mapping(with_value("member", "seats", seats))

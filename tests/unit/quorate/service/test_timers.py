@@ -58,10 +58,14 @@ class TimerModel(RuleBasedStateMachine):
             expected = sorted((deadline, timer) for timer, deadline in self.pending.items())
             assert self.queue.rows() == expected
 
-    @invariant()
-    def counts_and_deadline_agree(self) -> None:
-        assert len(self.queue) == len(self.pending) + len(self.due)
+    @rule()
+    def look_at_the_deadline(self) -> None:
+        # No invariant: it drops stale rows, and nobody but a leader asks.
         assert self.queue.next_deadline == min(self.pending.values(), default=None)
+
+    @invariant()
+    def counts_agree(self) -> None:
+        assert len(self.queue) == len(self.pending) + len(self.due)
         pending = set(self.pending) | {timer_id for _, timer_id in self.due}
         assert {timer for timer in range(6) if self.queue.is_pending(timer)} == pending
 
@@ -96,6 +100,23 @@ def test_a_frame_does_not_begin_before_the_timers_of_the_last_have_fired() -> No
     queue.begin_frame(5)
     with pytest.raises(AssertionError):
         queue.begin_frame(6)
+
+
+@given(st.lists(st.integers(0, 100), min_size=200, max_size=300))
+def test_timers_that_were_moved_often_fire_once_at_their_last_deadline(
+    deadlines: list[int],
+) -> None:
+    queue, last = TimerQueue(), dict[int, int]()
+    for index, deadline in enumerate(deadlines):
+        queue.schedule(index % 40, deadline)
+        last[index % 40] = deadline
+    fired = []
+    for now in range(101):
+        queue.begin_frame(now)
+        while (row := queue.pop_due()) is not None:
+            assert row[0] == now
+            fired.append(row)
+    assert fired == sorted((deadline, timer_id) for timer_id, deadline in last.items())
 
 
 @given(st.integers(100, 400))
