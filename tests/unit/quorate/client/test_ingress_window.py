@@ -267,3 +267,19 @@ def test_after_stop_offers_are_refused_and_the_rest_is_still_sent() -> None:
     ingress.grant(5000)
     with pytest.raises(SessionClosed):
         ingress.offer(b"2")
+
+
+@pytest.mark.parametrize("applied", range(8))
+def test_everything_that_is_not_acknowledged_is_held_and_sent_again(applied: int) -> None:
+    """Of a batch that is applied in part as well."""
+    ingress = opened()
+    for _ in range(3):
+        for _ in range(2):
+            ingress.offer(b"x")
+        taken(ingress)
+    ingress.offer(b"x")
+    taken(ingress)
+    ingress.acknowledge(applied)
+    resume(ingress, applied)
+    held = {first + index for first, count in sequences(ingress) for index in range(count)}
+    assert held >= set(range(applied + 1, 8))

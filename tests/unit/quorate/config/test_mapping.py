@@ -189,3 +189,12 @@ def test_the_hash_covers_what_the_founding_decides_and_nothing_else(group: str, 
 def test_the_order_of_the_list_of_seats_does_not_change_the_hash() -> None:
     turned = replace(VALID, member=replace(VALID.member, seats=SEATS[::-1]))
     assert configuration_hash(turned) == configuration_hash(VALID)
+
+
+def test_the_case_of_a_host_does_not_change_the_hash() -> None:
+    hashes = set()
+    for host in ("Node-A.example", "node-a.example", "NODE-A.EXAMPLE"):
+        seats = tuple(replace(row, host=host) for row in SEATS)
+        named = replace(VALID, member=replace(VALID.member, seats=seats))
+        hashes.add(configuration_hash(named))
+    assert len(hashes) == 1
