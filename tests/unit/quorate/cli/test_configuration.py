@@ -57,6 +57,12 @@ def test_the_environment_alone_is_enough() -> None:
     assert config.member.service_config == "a=b=c"
 
 
+@pytest.mark.parametrize("text", ["a=b=c", "=", "a.b=c.d", ""])
+def test_an_argument_may_hold_what_divides_arguments(file: Path, text: str) -> None:
+    config = resolve(file, {}, [f"member.service_config={text}"])
+    assert config.member.service_config == text
+
+
 def test_variables_of_others_are_not_ours(file: Path) -> None:
     others = {"QUORATE_WALK_SECONDS": "90", "PATH": "/bin", "X_QUORATE_MEMBER__SEAT": "1"}
     assert resolve(file, others, []) == VALID

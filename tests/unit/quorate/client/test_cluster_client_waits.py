@@ -59,6 +59,21 @@ def test_an_answer_comes_once_whenever_its_request_is_given_up(
     asyncio.run(body())
 
 
+def test_who_gives_up_connecting_leaves_nothing_behind() -> None:
+    async def body() -> None:
+        async with asyncio.timeout(PATIENCE_S), cluster() as loopback:
+            gateway = loopback.members[0].gateway
+            connecting = asyncio.ensure_future(ClusterClient.connect(loopback.addresses))
+            await until(lambda: bool(gateway.connections))
+            connecting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await connecting
+            assert len(asyncio.all_tasks()) == 1
+            await until(lambda: not gateway.connections)
+
+    asyncio.run(body())
+
+
 @pytest.mark.parametrize("word", [b"say", b"fail"])
 def test_a_callback_that_looks_at_a_cancelled_task_loses_nothing(word: bytes) -> None:
     """Its ``CancelledError`` is no ``Exception``, and once broke the connection with the rest."""
