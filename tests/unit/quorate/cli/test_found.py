@@ -115,3 +115,19 @@ def test_nothing_is_waited_for_where_it_cannot_help() -> None:
         assert not here.port.was_polled.is_set()
 
     run(story)
+
+
+@pytest.mark.parametrize(("discard", "said"), [(False, "founded"), (True, "discarded")])
+def test_what_was_done_is_said(*, discard: bool, said: str) -> None:
+    async def story(here: World) -> None:
+        here.port.refusal = None
+        await here.port.change(state=MemberState.BLANK, members=TOGETHER)
+        async with asyncio.TaskGroup() as group:
+            target = Target((here.address,), "")
+            asking = group.create_task(found(target, discard=discard, timeout_s=PATIENCE_S))
+            await here.port.was_asked.wait()
+            assert here.port.on_outcome is not None
+            here.port.on_outcome(True, "")
+            assert await asking == said
+
+    run(story)
