@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from random import Random
 
 import pytest
 
 from quorate.cli.log import _lines, describe_frame
+from quorate.cli.main import main
 from quorate.consensus.types import Chain, FrameType, LeadershipTermId, LogPosition
 from quorate.protocol.batch import encode_ingress_batch
 from quorate.protocol.log_codec import EntryType, encode_entry, encode_frame
+from quorate.runtime.exit_codes import ExitCode
+from quorate_simulation.archive_driver import ArchiveDriver
+from quorate_simulation.disk import SimulatedDisk
 
 BATCH = encode_ingress_batch([b"8", b"\xff"])
 ENTRIES = [
@@ -65,6 +71,52 @@ def test_an_open_is_shown_with_the_session_that_it_opens(said: int, shown: int) 
     )
     (described,) = describe_frame(frame, 1)["entries"]  # type: ignore[misc]
     assert described["session"] == shown
+
+
+@pytest.mark.parametrize(
+    ("nanoseconds", "shown"),
+    [(0, "000000"), (999, "000000"), (1_000, "000001"), (5_000_000, "005000")],
+)
+def test_times_can_be_compared_as_text(nanoseconds: int, shown: str) -> None:
+    frame = encode_frame(
+        LogPosition(0), LeadershipTermId(1), 10**18 + nanoseconds, Chain(0), FrameType.EMPTY, b""
+    )
+    assert describe_frame(frame, 0)["time"] == f"2001-09-09T01:46:40.{shown}Z"
+
+
+def test_what_is_asked_for_is_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    driver = ArchiveDriver(SimulatedDisk(Random(1)))
+    driver.reopen()
+    driver.append([bytes(900)] * 3)
+    monkeypatch.setattr("quorate.archive.files.SystemFiles", lambda _: driver.disk)
+
+    def printed(*options: str) -> list[str]:
+        assert main(["log", str(tmp_path), *options]) == 0
+        return capsys.readouterr().out.splitlines()
+
+    ends = [frame.end for frame in driver.frames]
+    assert [json.loads(line)["end"] for line in printed("--json")] == ends
+    first_two = driver.frames[2].position
+    assert [json.loads(line)["end"] for line in printed("--json", f"--from={first_two}")] == ends[
+        2:
+    ]
+    # At the end nothing is printed yet; a script may wait there for what comes.
+    assert printed(f"--from={ends[-1]}") == []
+    assert main(["log", str(tmp_path), f"--from={ends[-1] + 1}"]) == ExitCode.CONFIGURATION
+    assert "beyond the end of this log" in capsys.readouterr().err
+
+
+def test_options_say_how_deep_a_frame_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("quorate.archive.inspect.iterate_frames", lambda *_: iter([FRAME]))
+    counts = []
+    for options in ([], ["--entries"], ["--messages"], ["--entries", "--messages"]):
+        assert main(["log", str(tmp_path), *options]) == 0
+        counts.append(len(capsys.readouterr().out.splitlines()))
+    assert counts == [1, 3, 5, 5]
 
 
 def test_each_frame_entry_and_message_has_a_line() -> None:
