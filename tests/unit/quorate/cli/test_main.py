@@ -107,6 +107,17 @@ def test_verify_tells_damage_by_its_exit_code(
     assert ": damaged; started beside the others, a member is cured" in capsys.readouterr().out
 
 
+def test_a_verb_that_is_interrupted_ends_as_a_shell_expects(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(_: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("quorate.cli.status.run", interrupted)
+    assert main(["status"]) == 130
+    assert complaints(capsys) == []
+
+
 def test_a_member_whose_supervisor_is_gone_does_not_start() -> None:
     assert main(["run", "--parent", "1"]) == 0
 

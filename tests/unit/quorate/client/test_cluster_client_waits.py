@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 import uvloop
 
-from quorate.client import ClusterClient, ServiceError
+from quorate.client import ClusterClient, OutcomeUnknown, ServiceError, SessionClosed
 from quorate.client.inbox import INBOX_BYTES_MAX
 from quorate.config import ClusterSettings
 from quorate_loopback.raw_client import PATIENCE_S, cluster, heard, until
@@ -70,6 +70,43 @@ def test_who_gives_up_connecting_leaves_nothing_behind() -> None:
                 await connecting
             assert len(asyncio.all_tasks()) == 1
             await until(lambda: not gateway.connections)
+
+    asyncio.run(body())
+
+
+def test_nobody_waits_for_a_client_that_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bug of ours, or of what it stands on; whatever it is, who waits must hear of it."""
+
+    async def body() -> None:
+        shown: list[object] = []
+        asyncio.get_running_loop().set_exception_handler(
+            lambda _, context: shown.append(context["exception"])
+        )
+        async with asyncio.timeout(PATIENCE_S), cluster() as loopback:
+            loopback.lead()
+            client = await ClusterClient.connect(loopback.addresses)
+            loopback.hold()
+            failure = RuntimeError("a bug")
+
+            def fail() -> str:
+                raise failure
+
+            monkeypatch.setattr(client._dialer.rotation, "next", fail)
+            waits = [client.request(b"say"), client.flush(), anext(client.receive())]
+            tasks = [asyncio.ensure_future(wait) for wait in waits]
+            await until(lambda: loopback.appended == 2)
+            (connection,) = loopback.members[0].gateway.connections
+            connection.abort()
+            results = await asyncio.gather(*tasks, return_exceptions=True)
+            assert [type(result) for result in results] == [
+                OutcomeUnknown,
+                OutcomeUnknown,
+                SessionClosed,
+            ]
+            assert all("RuntimeError('a bug')" in str(result) for result in results)
+            assert shown == [failure]
+            with pytest.raises(SessionClosed, match="a bug"):
+                client.offer(b"more")
 
     asyncio.run(body())
 
