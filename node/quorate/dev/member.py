@@ -110,6 +110,9 @@ class SupervisedMember:
                 )
                 self._tell(text, self.seat)
             else:
+                if self._stopping.is_set():
+                    # Whoever stopped it saw no process to signal; this one has hardly begun.
+                    self.stop(signal.SIGKILL)
                 return True
 
     def _judge(self, code: int, ran_s: float) -> float | None:

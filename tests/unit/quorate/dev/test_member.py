@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ import pytest
 from quorate.consensus.types import Seat
 from quorate.dev import restarts
 from quorate.dev.member import SupervisedMember
+from quorate.dev.process import MemberProcess
 from quorate.errors import NotConnected
 
 FOREVER = "echo up; exec tail -f /dev/null"
@@ -175,6 +176,48 @@ def test_a_stopped_one_is_not_started_again(tmp_path: Path) -> None:
         assert watched.member.starts == 1
 
     assert run(tmp_path, FOREVER, story).told == []
+
+
+def test_one_that_waits_to_be_started_again_is_not_when_it_is_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(restarts, "FIRST_DELAY_S", 4.0)
+
+    async def story(watched: Watched) -> None:
+        await watched.until(lambda: bool(watched.told))
+        assert not watched.member.stop(signal.SIGTERM)
+
+    watched = run(tmp_path, "exit 1", story)
+    assert watched.member.starts == 1
+
+
+def test_one_that_is_stopped_while_it_starts_again_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There was no process to be told to end, and the supervisor waited for the new one."""
+    start = MemberProcess.start
+
+    async def story() -> None:
+        watched = Watched(tmp_path, FOREVER)
+
+        async def stopped_meanwhile(
+            command: Sequence[str], config: Path, log: Path
+        ) -> MemberProcess:
+            assert not watched.member.stop(signal.SIGTERM)
+            return await start(command, config, log)
+
+        await watched.member.start()
+        monkeypatch.setattr(MemberProcess, "start", stopped_meanwhile)
+        watched.member.kill(signal.SIGKILL)
+        try:
+            async with asyncio.timeout(20):
+                await watched.member.supervise()
+        finally:
+            watched.member.stop(signal.SIGKILL)
+        assert watched.member.pid is None
+        assert watched.member.starts == 2
+
+    asyncio.run(story())
 
 
 def test_ctrl_c_at_the_terminal_reaches_the_supervisor_only(tmp_path: Path) -> None:
