@@ -140,3 +140,35 @@ def test_what_was_planned_for_a_connection_goes_with_it(*, is_silent: bool) -> N
         server.close()
 
     asyncio.run(body())
+
+
+@pytest.mark.parametrize("then", ["established", "no leader", "another"])
+def test_a_redirect_that_waits_is_forgotten_when_the_member_says_something_else(then: str) -> None:
+    async def body() -> None:
+        dialer = dialer_of(["a:1", "b:1"])
+        dialer.address = "b:1"
+        dialer.rotation.suspect("a:1", int((asyncio.get_running_loop().time() + 60) * 1e9))
+        dialer.on_redirected("a:1")
+        waits = dialer._follow
+        assert waits is not None
+        if then == "established":
+            dialer.on_established(Established(1, is_resumed=False, durability=0, members=()))
+        else:
+            dialer.on_redirected("" if then == "no leader" else "c:1")
+        assert waits.cancelled()
+        assert dialer.redirects == (then == "another")
+
+    asyncio.run(body())
+
+
+def test_where_a_session_is_open_the_next_attempt_comes_without_delay() -> None:
+    """A member that is lost is looked for elsewhere at once."""
+
+    async def body() -> None:
+        dialer = dialer_of(["a:1"])
+        for _ in range(5):
+            dialer.rotation.on_failure()
+        dialer.on_established(Established(1, is_resumed=False, durability=0, members=()))
+        assert dialer.rotation.delay_ns == 0
+
+    asyncio.run(body())

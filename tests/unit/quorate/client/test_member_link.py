@@ -9,14 +9,15 @@ from typing import cast
 import pytest
 
 from quorate.client.member_link import MemberLink
-from quorate.client.session import NEVER, Session, SessionSettings
+from quorate.client.session import NEVER, Session, SessionSettings, SessionState
 from quorate.client.session_events import Established, Event, Redirected
 from quorate.protocol.batch import EgressKind, EgressMessage, encode_egress_batch
 from quorate.protocol.session_codec import encode_message
-from quorate.protocol.session_messages import Egress, Opened, Redirect, Rewind
+from quorate.protocol.session_messages import Credit, Egress, Opened, Redirect, Rewind
 
 MS = 1_000_000
-OPENED = encode_message(Opened(1, 0, 4096, 0, 1 << 20, 30_000 * MS, 1000, 2000, ("a:1", "b:1")))
+ANSWER = Opened(1, 0, 4096, 0, 1 << 20, 30_000 * MS, 1000, 2000, ("a:1", "b:1"))
+OPENED = encode_message(ANSWER)
 EGRESS = encode_message(
     Egress(0, 1, 1, encode_egress_batch([EgressMessage(EgressKind.MESSAGE, 0, 0, b"tick")]))
 )
@@ -69,15 +70,20 @@ class Loop:
 class Transport:
     def __init__(self) -> None:
         self.written: list[bytes] = []
+        self.is_aborted = False
+        self.is_reading = True
 
     def write(self, data: bytes) -> None:
         self.written.append(data)
 
     def abort(self) -> None:
-        pass
+        self.is_aborted = True
 
     def pause_reading(self) -> None:
-        pass
+        self.is_reading = False
+
+    def resume_reading(self) -> None:
+        self.is_reading = True
 
 
 def linked() -> tuple[Loop, Transport, Session, MemberLink]:
@@ -150,9 +156,37 @@ def test_who_does_not_read_takes_no_silence_for_a_loss() -> None:
 
 
 def test_what_a_member_said_before_it_spoke_nonsense_is_not_lost() -> None:
-    loop, _, _, link = linked()
+    loop, transport, session, link = linked()
     link.data_received(EGRESS)
     told = list(loop.events)
     link.data_received(encode_message(Redirect("")) + OPENED + encode_message(Rewind(9)))
     assert link.is_malformed
+    assert transport.is_aborted, "nobody waits for more of it"
+    assert session.state is SessionState.DETACHED
     assert [type(event) for event in loop.events[len(told) :]] == [Redirected, Established]
+
+
+def test_what_waits_for_credit_leaves_when_it_comes() -> None:
+    """Not with the next timer: a stream would go from one to the next."""
+    loop, transport, session, link = linked()
+    link.data_received(encode_message(Redirect("")))
+    link.data_received(encode_message(ANSWER._replace(credit=0)))
+    loop.turn()
+    link.data_received(encode_message(Credit(1)))
+    session.ingress.offer(b"first")
+    link.flush()
+    transport.written.clear()
+    link.data_received(encode_message(Rewind(1)))
+    loop.turn()
+    assert transport.written == [], "there is no credit left"
+    link.data_received(encode_message(Credit(100)))
+    loop.turn()
+    assert b"first" in b"".join(transport.written)
+
+
+def test_reading_stops_and_goes_on_with_the_connection_that_is_there() -> None:
+    _, transport, _, link = linked()
+    link.set_reading(is_reading=False)
+    assert not transport.is_reading
+    link.set_reading(is_reading=True)
+    assert transport.is_reading
