@@ -8,12 +8,14 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from quorate.cli.main import VERBS, build_parser, main
 from quorate.config import CLIENT_PORT, CONTROL_PORT, MemberConfig, NodeConfig, SeatAddress, to_toml
 from quorate.consensus.types import ClusterId, Seat
+from quorate.errors import AdminRejected
 from quorate.runtime.exit_codes import ExitCode
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -81,6 +83,26 @@ def test_recover_asks_unless_told_not_to(
     assert "nobody to ask: say --yes" in capsys.readouterr().err
     assert main(["recover", "--accept-loss", "--yes", str(tmp_path)]) == 1
     assert "name the data directory of a member" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("answer", "agreed"),
+    [("", False), ("y", False), ("no", False), ("yes", True), (" YES ", True)],
+)
+def test_a_loss_is_accepted_by_a_whole_yes_only(
+    answer: str, *, agreed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accepted: list[object] = []
+
+    def accept(files: object) -> NoReturn:
+        accepted.append(files)
+        raise AdminRejected("as far as this test goes")
+
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("builtins.input", lambda _: answer)
+    monkeypatch.setattr("quorate.archive.accept_loss.accept_loss", accept)
+    assert main(["recover", "--accept-loss", str(tmp_path)]) == 1
+    assert bool(accepted) is agreed
 
 
 def test_recover_without_saying_what_it_does_is_refused(tmp_path: Path) -> None:

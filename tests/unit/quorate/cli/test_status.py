@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
+import pytest
+
+from quorate.cli.main import main
 from quorate.cli.status import _ask_one, render
 from quorate.control.status import AlarmRow, MemberState, MemberStatus
 from quorate.errors import RemoteProtocolError
@@ -76,3 +79,36 @@ def test_lag_is_the_distance_from_the_leader_of_the_last_term() -> None:
 def test_without_a_leader_lag_is_unknown() -> None:
     lines = render(("c:3",), (RECOVERING,))
     assert lines[1].split()[-3] == "-"
+
+
+FOLLOWER = replace(LEADER, seat=1, state=MemberState.FOLLOWER, role="follower")
+
+
+@pytest.mark.parametrize(
+    ("statuses", "code"),
+    [
+        ([LEADER, FOLLOWER], 0),
+        ([FOLLOWER, FOLLOWER], 1),
+        ([LEADER, "no answer"], 1),
+        (["no answer", "no answer"], 1),
+    ],
+)
+@pytest.mark.parametrize("json", [[], ["--json"]])
+def test_the_exit_code_tells_whether_all_answer_and_one_leads(
+    statuses: list[MemberStatus | str],
+    code: int,
+    json: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Scripts wait for it."""
+
+    async def answers(_: object) -> list[MemberStatus | str]:
+        return statuses
+
+    monkeypatch.setattr("quorate.cli.status._ask", answers)
+    assert main(["status", "--address=a:1", "--address=b:2", *json]) == code
+
+
+def test_a_member_that_is_ahead_of_what_the_leader_said_lags_by_nothing() -> None:
+    lines = render(("a:1", "b:2"), (LEADER, replace(FOLLOWER, append_position=5000)))
+    assert lines[2].split()[8] == "0"
