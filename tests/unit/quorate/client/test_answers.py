@@ -106,6 +106,24 @@ def test_the_end_tells_what_was_sent_from_what_was_not() -> None:
     asyncio.run(body())
 
 
+def test_who_has_given_up_keeps_the_end_from_nobody() -> None:
+    """In the turn of the loop in which the session ends."""
+
+    async def body() -> None:
+        answers = Answers(asyncio.get_running_loop())
+        given_up = [await waiting(answers, wait) for wait in WAITS.values()]
+        others = [await waiting(answers, lambda a, n=n: a.answer(n)) for n in (8, 9)]  # type: ignore[misc]
+        others.append(await waiting(answers, WAITS["acknowledged"]))
+        for task in given_up:
+            task.cancel()
+        answers.end(Ended("expired", is_refused=False, ingress_sent=9))
+        results = await asyncio.gather(*others, return_exceptions=True)
+        assert [type(result) for result in results] == [OutcomeUnknown] * 3
+        await asyncio.gather(*given_up, return_exceptions=True)
+
+    asyncio.run(body())
+
+
 def test_an_answer_or_an_error_is_for_one_who_waits() -> None:
     async def body() -> None:
         answers = Answers(asyncio.get_running_loop())

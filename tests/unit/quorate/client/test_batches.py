@@ -34,6 +34,12 @@ def test_joins_like_the_reference(messages: list[bytes]) -> None:
     assert join_ingress(messages) == encode_ingress_batch(messages)
 
 
+@pytest.mark.parametrize("longest", [1022, 1023, 1024, 1025])
+def test_joins_like_the_reference_at_the_end_of_its_table(longest: int) -> None:
+    messages = [b"x", bytes(longest), b""]
+    assert join_ingress(messages) == encode_ingress_batch(messages)
+
+
 @given(st.lists(egress_messages, max_size=20))
 def test_cuts_like_the_reference(messages: list[EgressMessage]) -> None:
     batch = encode_egress_batch(messages)

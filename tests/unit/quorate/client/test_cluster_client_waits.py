@@ -74,6 +74,18 @@ def test_who_gives_up_connecting_leaves_nothing_behind() -> None:
     asyncio.run(body())
 
 
+def test_a_name_may_be_as_long_as_is_said() -> None:
+    async def body() -> None:
+        name = "é" * 128
+        async with asyncio.timeout(PATIENCE_S), cluster() as loopback:
+            loopback.lead()
+            async with ClusterClient.connect(loopback.addresses, name=name):
+                (view,) = loopback.members[0].container.sessions()
+                assert view.name == name
+
+    asyncio.run(body())
+
+
 def test_nobody_waits_for_a_client_that_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
     """A bug of ours, or of what it stands on; whatever it is, who waits must hear of it."""
 

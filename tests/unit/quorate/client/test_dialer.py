@@ -4,6 +4,7 @@ import socket
 
 import pytest
 
+from quorate.client import dialer as dialer_module
 from quorate.client.dialer import Dialer, _describe
 from quorate.client.member_rotation import MemberRotation
 from quorate.client.session import Session
@@ -170,5 +171,28 @@ def test_where_a_session_is_open_the_next_attempt_comes_without_delay() -> None:
             dialer.rotation.on_failure()
         dialer.on_established(Established(1, is_resumed=False, durability=0, members=()))
         assert dialer.rotation.delay_ns == 0
+
+    asyncio.run(body())
+
+
+def test_who_never_answers_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host that drops what is sent to it; the system would try for two minutes."""
+
+    async def body() -> None:
+        loop = asyncio.get_running_loop()
+        dialled: list[str] = []
+
+        async def deaf(_: object, host: str, _port: int) -> None:
+            dialled.append(host)
+            await loop.create_future()
+
+        monkeypatch.setattr(dialer_module, "CONNECT_TIMEOUT_S", 0.01)
+        monkeypatch.setattr(loop, "create_connection", deaf)
+        task = loop.create_task(dialer_of(["a:1", "b:1"]).run())
+        async with asyncio.timeout(30):
+            while dialled[:3] != ["a", "b", "a"]:  # noqa: ASYNC110 - the dialler tells nobody
+                await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
 
     asyncio.run(body())

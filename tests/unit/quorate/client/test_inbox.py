@@ -79,8 +79,43 @@ def test_a_receiver_that_is_slow_stops_reading_and_loses_nothing(
                 waiting.pop(0)
             if sum(waiting) + 64 * len(waiting) <= INBOX_BYTES_MAX // 2:
                 assert said[-1:] != [True], "it reads on"
+            assert inbox.is_full == (said[-1:] == [True])
         assert said == [index % 2 == 0 for index in range(len(said))], "told of changes only"
         assert inbox.unclaimed == 0
+
+    asyncio.run(body())
+
+
+@pytest.mark.parametrize("length", [0, 100, INBOX_BYTES_MAX // 3])
+def test_what_was_taken_makes_room_for_as_much_again(length: int) -> None:
+    async def body() -> None:
+        inbox = Inbox(lambda _: None)
+        inbox.put(message(0, length))
+        await inbox.get()
+        counts = []
+        for _ in range(3):
+            count = 0
+            while not inbox.is_full:
+                inbox.put(message(0, length))
+                count += 1
+            assert count * (length + 64) >= INBOX_BYTES_MAX
+            for _ in range(count):
+                await inbox.get()
+            counts.append(count)
+        assert len(set(counts)) == 1
+
+    asyncio.run(body())
+
+
+@pytest.mark.parametrize("error", [None, SessionClosed("expired")])
+def test_who_waits_hears_of_the_end(error: SessionClosed | None) -> None:
+    async def body() -> None:
+        inbox = Inbox(lambda _: None)
+        waits = [asyncio.ensure_future(inbox.get()) for _ in range(2)]
+        await asyncio.sleep(0)
+        inbox.end(error)
+        async with asyncio.timeout(30):
+            assert await asyncio.gather(*waits, return_exceptions=True) == [error] * 2
 
     asyncio.run(body())
 

@@ -55,3 +55,11 @@ def test_a_suspect_is_one_until_its_time_or_a_success() -> None:
 def test_needs_an_address() -> None:
     with pytest.raises(AssertionError):
         MemberRotation([])
+
+
+def test_members_that_are_none_any_more_are_forgotten_and_given_ones_are_not() -> None:
+    rotation = MemberRotation(["given:1", "a:1"])
+    rotation.learn(["a:1", "b:1"])
+    assert rotation.addresses == ("a:1", "b:1", "given:1")
+    rotation.learn(["c:1", "given:1", "c:1"])
+    assert rotation.addresses == ("c:1", "given:1", "a:1")
