@@ -484,16 +484,18 @@ class ClusterClient:
     def _judge_reading(self) -> None:
         """Stop reading while the inbox is full, unless somebody waits for what comes behind."""
         if self._inbox.is_full:
-            self._dialer.set_reading(is_reading=self._is_closing or self._answers.is_awaited)
+            is_awaited = self._is_closing or self._answers.is_awaited
+            self._dialer.set_reading(is_reading=is_awaited and not self._inbox.is_overfull)
 
     def _read_on(self) -> None:
         """Read although the inbox is full: what somebody waits for comes behind what is in it.
 
         Who receives and waits in one task, or closes without having received everything, would
-        wait for ever otherwise.
+        wait for ever otherwise. Not beyond a second bound: an application that waits again and
+        again and receives nothing is not to take all memory.
         """
         if self._inbox.is_full:
-            self._dialer.set_reading(is_reading=True)
+            self._dialer.set_reading(is_reading=not self._inbox.is_overfull)
 
     def _finish(self, ended: Ended) -> None:
         """End everything that waits, once."""

@@ -11,6 +11,8 @@ from quorate.errors import ServiceError
 
 INBOX_BYTES_MAX: Final = 8 * 1024 * 1024
 """Bytes waiting above which the client reads no more from the cluster."""
+AWAITED_BYTES_MAX: Final = 8 * INBOX_BYTES_MAX
+"""The same while somebody waits for what comes behind them."""
 UNCLAIMED_MESSAGES_MAX: Final = 1024
 """Messages kept for an application that has never called ``receive``, of so many bytes at most,
 the last one always."""
@@ -64,6 +66,11 @@ class Inbox:
             self.is_full = True
             self._on_full(True)
         self._arrived.set()
+
+    @property
+    def is_overfull(self) -> bool:
+        """Whether there is no room even for what comes before that which somebody waits for."""
+        return self._bytes > AWAITED_BYTES_MAX
 
     def end(self, error: Exception | None) -> None:
         """Nothing more comes; ``error`` is raised behind the last message, None ends quietly."""

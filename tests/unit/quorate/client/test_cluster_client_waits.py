@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 import uvloop
 
-from quorate.client import ClusterClient, OutcomeUnknown, ServiceError, SessionClosed
+from quorate.client import ClusterClient, OutcomeUnknown, ServiceError, SessionClosed, inbox
 from quorate.client.inbox import INBOX_BYTES_MAX
 from quorate.config import ClusterSettings
 from quorate_loopback.raw_client import PATIENCE_S, cluster, heard, until
@@ -174,6 +174,11 @@ async def fill(client: ClusterClient) -> None:
     await until(lambda: not client._dialer._is_reading)
 
 
+async def take_all(client: ClusterClient) -> None:
+    async for _ in client.receive():
+        pass
+
+
 async def ready(client: ClusterClient) -> None:
     while client.can_offer:
         client.offer(b"quiet" + bytes(LENGTH))
@@ -201,6 +206,29 @@ def test_who_receives_and_waits_in_one_task_does_not_wait_for_ever(
                 # And when nobody waits any more it is as before.
                 client.offer(b"say")
                 await until(lambda: not client._dialer._is_reading)
+
+    asyncio.run(body())
+
+
+def test_who_waits_and_never_receives_has_a_bound_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inbox, "AWAITED_BYTES_MAX", 2 * INBOX_BYTES_MAX)
+
+    async def body() -> None:
+        async with asyncio.timeout(PATIENCE_S), cluster(settings=ROOMY) as loopback:
+            loopback.lead()
+            async with ClusterClient.connect(loopback.addresses) as client:
+                await fill(client)
+                client.offer(b"burst %d %d" % (3 * INBOX_BYTES_MAX // LENGTH, LENGTH))
+                waiting = asyncio.ensure_future(client.flush())
+                await until(lambda: client._inbox.is_overfull)
+                await until(lambda: not client._dialer._is_reading)
+                assert not waiting.done()
+                more = asyncio.ensure_future(client.flush())
+                await asyncio.sleep(0)
+                assert not client._dialer._is_reading, "nor for one more that waits"
+                receiving = asyncio.ensure_future(take_all(client))
+                await asyncio.gather(waiting, more)
+                receiving.cancel()
 
     asyncio.run(body())
 
