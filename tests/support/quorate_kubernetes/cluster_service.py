@@ -181,8 +181,8 @@ class ClusterService(MemberPods):
 
         return wait_until(f"request {request} is decided", found, 60)
 
-    def wait_leader_service(self, pod: str, timeout_s: float = 30.0) -> None:
-        """Wait until the leader Service points at this pod and no other."""
+    def wait_leader_service(self, timeout_s: float = 30.0) -> None:
+        """Wait until the leader Service points at the pod that leads then, and at no other."""
         selector = f"kubernetes.io/service-name={self.name}-leader"
 
         def found() -> bool:
@@ -192,9 +192,9 @@ class ClusterService(MemberPods):
                 for item in slices
                 for endpoint in item.get("endpoints") or ()
             }
-            return names == {pod}
+            return names == {self.leader().pod}
 
-        wait_until(f"the leader Service points at {pod}", found, timeout_s, poll_s=0.3)
+        wait_until("the leader Service points at the leader", found, timeout_s, poll_s=0.3)
 
     def follower(self, leader: Member) -> str:
         """Return the name of a pod that does not lead."""

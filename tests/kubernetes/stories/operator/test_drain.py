@@ -25,7 +25,7 @@ def test_drain_of_the_leaders_node(
     assert after.node != leader.node
     service.wait_condition("Degraded", status="True")
     load.answered(MESSAGES)
-    service.wait_leader_service(after.pod)
+    service.wait_leader_service()
 
     kubectl.run("uncordon", leader.node)
 

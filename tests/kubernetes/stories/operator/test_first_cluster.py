@@ -33,7 +33,7 @@ def test_first_cluster_serves_clients(
     assert [row["health"] for row in status["members"]] == ["Well"] * 3
     nodes = {pod["spec"]["nodeName"] for pod in resource.bodies().values()}
     assert len(nodes) == 3, f"members share nodes: {nodes}"
-    resource.wait_leader_service(leader.pod)
+    resource.wait_leader_service()
     # A cluster to which nothing happens is written to by nobody, also while clients send.
     versions = _versions(kubectl, resource)
     load.answered(MESSAGES)

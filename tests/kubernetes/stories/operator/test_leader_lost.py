@@ -43,8 +43,8 @@ def _freeze(cluster: Cluster, kubectl: Kubectl, service: ClusterService) -> None
     leader = service.leader()
     pod = kubectl.get("pod", leader.pod)
     cluster.signal_pod(pod, signal.SIGSTOP)
-    after = service.leader(above_term=leader.status.leadership_term_id)
-    service.wait_leader_service(after.pod)
+    service.leader(above_term=leader.status.leadership_term_id)
+    service.wait_leader_service()
     cluster.signal_pod(pod, signal.SIGCONT)
     _wait_replaced(service, leader)
 
@@ -60,6 +60,6 @@ def _delete(kubectl: Kubectl, service: ClusterService, *options: str) -> None:
 def _wait_replaced(service: ClusterService, leader: Member) -> None:
     after = service.leader(above_term=leader.status.leadership_term_id)
     assert after.pod != leader.pod
-    service.wait_leader_service(after.pod)
+    service.wait_leader_service()
     service.wait_status(leader.pod, "follows", lambda status: status.caught_up)
     service.wait_settled()

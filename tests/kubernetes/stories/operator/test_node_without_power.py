@@ -22,9 +22,9 @@ def test_lost_node_is_told_and_its_member_returns(
 
     cluster.power_off(leader.node)
 
-    after = service.leader(above_term=leader.status.leadership_term_id)
+    service.leader(above_term=leader.status.leadership_term_id)
     # The operator may have been on that node as well.
-    service.wait_leader_service(after.pod, timeout_s=60)
+    service.wait_leader_service(timeout_s=60)
     wait_until(
         f"{leader.pod} is being deleted by Kubernetes",
         lambda: "deletionTimestamp" in kubectl.get("pod", leader.pod)["metadata"],

@@ -21,7 +21,7 @@ def test_leadership_moves_on_request(
     last = service.wait_transfer("first")
     assert (last["result"], f"{service.name}-{last['leader']}") == ("Done", target)
     assert service.leader().pod == target
-    service.wait_leader_service(target)
+    service.wait_leader_service()
     load.answered(MESSAGES)
 
     service.request_transfer("any", "second")

@@ -28,7 +28,7 @@ def test_clusters_outlive_the_operator_and_namespaces_end(
 
     installation.ensure()
 
-    service.wait_leader_service(service.leader().pod, timeout_s=60)
+    service.wait_leader_service(timeout_s=60)
     service.wait_settled()
     assert service.status()["clusterId"] == identity
     load.answered(MESSAGES)

@@ -52,4 +52,4 @@ def _update(service: ClusterService, change: Callable[[], None]) -> None:
     assert made[leader.pod] == max(made.values()), f"the leader {leader.pod} is the last: {made}"
     after = service.leader()
     assert after.pod != leader.pod
-    service.wait_leader_service(after.pod)
+    service.wait_leader_service()
