@@ -154,34 +154,20 @@ def test_whatever_stands_in_the_annotation_is_a_version_or_none(version: str) ->
     run_virtually(story())
 
 
-def test_the_definition_is_waited_for() -> None:
+@pytest.mark.parametrize("is_there", [False, True], ids=["not there", "not served yet"])
+def test_the_definition_is_waited_for(*, is_there: bool) -> None:
+    """Watching before it is served ends the process."""
+
     async def story() -> None:
         server = Server()
-        server.error = Gone("no such definition")
+        server.error = None if is_there else Gone("no such definition")
+        server.is_served = not is_there
         resync, _ = resync_of(server)
         async with asyncio.TaskGroup() as group:
             task = group.create_task(resync.wait_until_served())
             await asyncio.sleep(10_000.0)
             assert not task.done()
-            server.error = None
-            await asyncio.sleep(5.1)
-            assert task.done()
-
-    run_virtually(story())
-
-
-def test_a_definition_that_is_there_and_not_served_yet_is_waited_for() -> None:
-    """Watching before that ends the process."""
-
-    async def story() -> None:
-        server = Server()
-        server.is_served = False
-        resync, _ = resync_of(server)
-        async with asyncio.TaskGroup() as group:
-            task = group.create_task(resync.wait_until_served())
-            await asyncio.sleep(100.0)
-            assert not task.done()
-            server.is_served = True
+            server.error, server.is_served = None, True
             await asyncio.sleep(5.1)
             assert task.done()
 
