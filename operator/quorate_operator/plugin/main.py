@@ -34,7 +34,8 @@ def build_parser() -> argparse.ArgumentParser:
     common.add_argument("--context", help="as of kubectl")
     common.add_argument("--kubeconfig", help="as of kubectl")
     common.add_argument("-o", "--output", choices=("json",), help="default: for people")
-    common.add_argument("name", type=_cluster, metavar="NAME", help="of a ClusterService")
+    cluster = _matching(_CLUSTER, "the name of a ClusterService")
+    common.add_argument("name", type=cluster, metavar="NAME", help="of a ClusterService")
     parser = argparse.ArgumentParser(
         prog="kubectl quorate",
         description="Shows and steers Quorate clusters in Kubernetes.",
@@ -49,7 +50,8 @@ def build_parser() -> argparse.ArgumentParser:
     ):
         _add_verb(verbs, common, name, run, words)
     chosen = verbs.choices["transfer"]
-    chosen.add_argument("--to", default="any", type=_member, help="pod or seat; default: any")
+    member = _matching(_MEMBER, "the name of a pod, a seat or any")
+    chosen.add_argument("--to", default="any", type=member, help="pod or seat; default: any")
     chosen.add_argument("--timeout", type=_seconds, default=60, metavar="S", help="default: 60")
     return parser
 
@@ -67,16 +69,13 @@ def _add_verb(
     verb.set_defaults(run=run)
 
 
-def _cluster(text: str) -> str:
-    if _CLUSTER.fullmatch(text) is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is not the name of a ClusterService")
-    return text
+def _matching(pattern: re.Pattern[str], what: str) -> Callable[[str], str]:
+    def checked(text: str) -> str:
+        if pattern.fullmatch(text) is None:
+            raise argparse.ArgumentTypeError(f"{text!r} is not {what}")
+        return text
 
-
-def _member(text: str) -> str:
-    if _MEMBER.fullmatch(text) is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is not the name of a pod, a seat or any")
-    return text
+    return checked
 
 
 def _seconds(text: str) -> int:
