@@ -163,10 +163,10 @@ class Election:
             return False
         recovering = int(core.is_recovering)
         for seat in core.other_voters:
-            peer, hello = core.links.get(seat), core.hellos.get(seat)
-            if peer is None or hello is None or not core.knows(peer):
+            peer = core.links.get(seat)
+            if peer is None or seat not in core.hellos or not core.knows(peer):
                 return False
-            recovering += hello.recovering.reason in LOST_REASONS
+            recovering += self._lost(seat)
         voters = len(core.membership.voters)
         return voters - recovering < quorum_size(voters)
 
