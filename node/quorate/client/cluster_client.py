@@ -210,7 +210,7 @@ class ClusterClient:
         if not self._ingress.can_offer:
             await self.ready()
         sequence = self._ingress.offer(message)
-        self._read_on()
+        self._judge_reading(is_awaited=True)
         return await self._answers.answer(sequence)
 
     @property
@@ -221,7 +221,7 @@ class ClusterClient:
     async def ready(self) -> None:
         """Wait until ``offer`` takes a message, or raises for another reason than credit."""
         while not self._ingress.can_offer and not self._ingress.is_stopped:
-            self._read_on()
+            self._judge_reading(is_awaited=True)
             await self._answers.credit()
 
     async def wait_acknowledged(self, sequence: int) -> None:
@@ -236,7 +236,7 @@ class ClusterClient:
             return
         if self._ended.done():
             raise end_error(self._ended.result(), sequence)
-        self._read_on()
+        self._judge_reading(is_awaited=True)
         await self._answers.acknowledged(sequence)
 
     async def flush(self) -> None:
@@ -334,7 +334,7 @@ class ClusterClient:
             self._session.close(_CLOSED_HERE)
             self._answers.on_credit(has_credit=lambda: True)
             self._dialer.plan_flush()
-            self._read_on()
+            self._judge_reading(is_awaited=True)
             try:
                 async with asyncio.timeout(timeout):
                     await asyncio.shield(self._ended)
@@ -401,7 +401,7 @@ class ClusterClient:
                 case Granted():
                     pass  # Whoever waits for it is woken behind all events.
         self._answers.on_credit(has_credit=lambda: self._ingress.can_offer)
-        self._judge_reading()
+        self._judge_reading(is_awaited=self._is_closing or self._answers.is_awaited)
 
     def _deliver(self, items: list[EgressItem]) -> None:
         answers, on_egress = self._answers, self._on_egress
@@ -481,21 +481,15 @@ class ClusterClient:
             self._dialer.set_reading(is_reading=True)
         # A full one stops it behind all events.
 
-    def _judge_reading(self) -> None:
-        """Stop reading while the inbox is full, unless somebody waits for what comes behind."""
-        if self._inbox.is_full:
-            is_awaited = self._is_closing or self._answers.is_awaited
-            self._dialer.set_reading(is_reading=is_awaited and not self._inbox.is_overfull)
-
-    def _read_on(self) -> None:
-        """Read although the inbox is full: what somebody waits for comes behind what is in it.
+    def _judge_reading(self, *, is_awaited: bool) -> None:
+        """Stop reading while the inbox is full, unless somebody waits for what comes behind.
 
         Who receives and waits in one task, or closes without having received everything, would
         wait for ever otherwise. Not beyond a second bound: an application that waits again and
         again and receives nothing is not to take all memory.
         """
         if self._inbox.is_full:
-            self._dialer.set_reading(is_reading=not self._inbox.is_overfull)
+            self._dialer.set_reading(is_reading=is_awaited and not self._inbox.is_overfull)
 
     def _finish(self, ended: Ended) -> None:
         """End everything that waits, once."""
