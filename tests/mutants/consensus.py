@@ -175,8 +175,8 @@ CONSENSUS = (
     Mutant(
         "unanimous-with-a-voter-missing",
         "consensus/election.py",
-        "if peer is None or seat not in core.hellos or not core.knows(peer):\n                return False",
-        "if peer is None or seat not in core.hellos or not core.knows(peer):\n                continue",
+        "or seat not in core.hellos or not core.knows(peer):\n                return False",
+        "or seat not in core.hellos or not core.knows(peer):\n                continue",
         "a unanimous ballot is begun while a voter is missing",
     ),
     Mutant(
