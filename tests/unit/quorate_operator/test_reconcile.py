@@ -21,6 +21,7 @@ from quorate_operator.errors import (
 )
 from quorate_operator.kube.observe import Absent
 from quorate_operator.model import ConditionRow
+from quorate_operator.pacing import BUSY_MAX_S, UNSETTLED_FIRST_S, UNSETTLED_MAX_S
 from quorate_operator.planning.actions import (
     CreateChild,
     EvictPod,
@@ -35,13 +36,7 @@ from quorate_operator.planning.actions import (
 from quorate_operator.planning.observed import Child
 from quorate_operator.queue import Verdict
 from quorate_operator.reasons import Condition, Reason
-from quorate_operator.reconcile import (
-    BUSY_MAX_S,
-    DEFERRED_S,
-    UNSETTLED_FIRST_S,
-    UNSETTLED_MAX_S,
-    admin_token,
-)
+from quorate_operator.reconcile import DEFERRED_S, admin_token
 from quorate_reconciliation.world import (
     APPLY,
     DELETE,

@@ -18,6 +18,7 @@ from quorate_operator.errors import (
     Refused,
     Unavailable,
 )
+from quorate_operator.hindrances import FOUGHT_S, UNANSWERED_PASSES
 from quorate_operator.kube.observe import Absent
 from quorate_operator.model import ClusterStatus, MemberRow
 from quorate_operator.planning.actions import (
@@ -32,11 +33,7 @@ from quorate_operator.planning.actions import (
     WriteIdentity,
 )
 from quorate_operator.reasons import Condition, Reason
-from quorate_operator.reconcile import (
-    FOUGHT_S,
-    REFUSED_S,
-    UNANSWERED_PASSES,
-)
+from quorate_operator.reconcile import REFUSED_S
 from quorate_reconciliation.world import (
     APPLY,
     EVICT,
