@@ -2,12 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from quorate_operator.model import ConditionRow
 
 PREFIX = "quorate_operator"
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+
+
+class Conditions(Collector):
+    """The conditions of each cluster as they were found last, one series each, read when asked for.
+
+    The label of the namespace is not called so: a scraper puts the operator's own there.
+    """
+
+    LABELS = ("cluster_namespace", "cluster", "condition", "reason")
+
+    def __init__(self) -> None:
+        """Begin without a cluster."""
+        self._rows: dict[tuple[str, str], tuple[ConditionRow, ...]] = {}
+
+    def found(self, key: tuple[str, str], rows: Iterable[ConditionRow]) -> None:
+        """Take the conditions of the cluster of this namespace and name."""
+        self._rows[key] = tuple(rows)
+
+    def forget(self, key: tuple[str, str]) -> None:
+        """Serve nothing of a cluster that is gone, or is meant to go."""
+        self._rows.pop(key, None)
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Yield the one family."""
+        family = GaugeMetricFamily(
+            f"{PREFIX}_condition", "1 while this condition of a cluster is true", labels=self.LABELS
+        )
+        for (namespace, name), rows in sorted(self._rows.items()):
+            for row in (row for row in rows if row.status is not None):
+                family.add_metric(
+                    (namespace, name, row.type, row.reason), float(row.status is True)
+                )
+        yield family
 
 
 class Metrics:
@@ -34,6 +71,8 @@ class Metrics:
         self.dropped = self._counter("queue_dropped_total", "Wakes that found no room")
         self.queue_depth = self._gauge("queue_depth", "ClusterServices due and not yet begun")
         self.is_leader = self._gauge("is_leader", "1 while this process may act")
+        self.conditions = Conditions()
+        self.registry.register(self.conditions)
 
     def on_call(self, verb: str, group: str, resource: str, code: str) -> None:
         """Count a call to the API server."""

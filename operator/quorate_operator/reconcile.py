@@ -159,6 +159,7 @@ class Reconciler:
 
     def _forget(self, key: Key) -> None:
         """Keep nothing of a key that is gone: keys come and go, and the next of a name is new."""
+        self.metrics.conditions.forget(key)
         self._hindrances.forget(key)
         self._pacing.forget(key)
         self._refused.pop(key, None)
@@ -267,11 +268,20 @@ class Reconciler:
         has_identity = any(isinstance(step, WriteIdentity) for step in plan.steps)
         if not (outcome.done and has_identity) or isinstance(outcome.failed, WriteIdentity):
             # Else the version is another one by our own doing, and the next look comes at once.
-            written = await self.actor.report(resource, status)
+            written = await self._record(resource, status)
         # The status that was just written is what later notes are told against: now or never.
         untrue = _untrue(plan, outcome)
         await self._tell(resource, tuple(note for note in notes if note.reason not in untrue))
         return status, written
+
+    async def _record(self, resource: Resource, status: ClusterStatus) -> bool:
+        """Write the status where it differs from what is recorded; return whether it did."""
+        key = Key(resource.namespace, resource.name)
+        if resource.held_by:  # its members are meant to go, and no alert is for that
+            self.metrics.conditions.forget(key)
+        else:
+            self.metrics.conditions.found(key, status.conditions)
+        return await self.actor.report(resource, status)
 
     async def _refuse(self, observed: Observed) -> tuple[Verdict, str]:
         """Do nothing but say that the served schema is too old for this operator."""
@@ -289,7 +299,7 @@ class Reconciler:
         """Leave the status as it is but for a problem because of which nothing is planned."""
         now_s = self.clock.wall() * _S
         status = with_problem(resource.status, reason, words, resource, now_s)
-        await self.actor.report(resource, status)
+        await self._record(resource, status)
         await self._tell(resource, _refusal(resource, reason, words))
 
     async def _tell(self, resource: Resource, notes: tuple[Note, ...]) -> None:

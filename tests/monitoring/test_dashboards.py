@@ -180,6 +180,15 @@ def test_who_leads_is_shown_as_such() -> None:
     assert "quorate_is_leader" in panel["targets"][0]["expr"]
 
 
+def test_which_cluster_is_ready_is_shown_as_such() -> None:
+    panels = json.loads(DASHBOARDS[0].with_name("quorate-operator.json").read_text())["panels"]
+    (panel,) = (panel for panel in panels if panel["type"] == "state-timeline")
+    (mapping,) = panel["fieldConfig"]["defaults"]["mappings"]
+    shown = {value: (row["text"], row["color"]) for value, row in mapping["options"].items()}
+    assert shown == {"0": ("not ready", "red"), "1": ("ready", "green")}
+    assert 'condition="Ready"' in panel["targets"][0]["expr"]
+
+
 @pytest.mark.parametrize(
     ("title", "shown"),
     [("Processes that act", ["red", "green"]), ("Failed reconciliations", ["green", "red"])],
@@ -213,6 +222,7 @@ def test_only_metrics_that_there_are_are_asked_for_of_processes_and_operator() -
     families = {family.name: family.type for family in Metrics().registry.collect()}
     known |= {f"{name}_total" for name, kind in families.items() if kind == "counter"}
     known |= {f"{name}_bucket" for name, kind in families.items() if kind == "histogram"}
+    known |= {name for name, kind in families.items() if kind == "gauge"}
     texts = [query.expr for query in EVERY] + [ALERTS.read_text()]
     asked = set(re.findall(r"(?:quorate_operator|process)_\w+", " ".join(texts)))
     assert asked

@@ -19,6 +19,8 @@ from quorate_monitoring.picture import draw
 from quorate_monitoring.prometheus import Prometheus, Series, scraping, until
 from quorate_monitoring.queries import ALERTS, DASHBOARDS, Query, queries, without_condition
 from quorate_operator.metrics import Metrics
+from quorate_operator.model import ConditionRow
+from quorate_operator.reasons import Condition, Reason
 from quorate_processes.cluster import make_cluster
 from quorate_processes.load import Load
 
@@ -91,6 +93,11 @@ def an_operator() -> Iterator[str]:
     metrics.on_poll_problem("unreachable")
     metrics.actions.labels("ApplyChild").inc()
     metrics.deferred.labels("changed").inc()
+    rows = (
+        ConditionRow(condition, True, Reason.APPLIED, "", 1, "2026-01-01T00:00:00Z")
+        for condition in Condition
+    )
+    metrics.conditions.found((NAMESPACE, CLUSTER), rows)
     metrics.watch(depth=lambda: 0, is_leader=lambda: 1)
     server, thread = start_http_server(0, "127.0.0.1", metrics.registry)
     try:

@@ -29,6 +29,12 @@ NEIGHBOURS = (
     'namespace="market",cluster="counter",pod="counter-1"',
 )
 """Leaders of other clusters, one of the same name and one in the same namespace."""
+FOUND = 'quorate_operator_condition{%%o,condition="%s",reason="%s"}'
+TRUE = {
+    "Ready": "AllMembersCaughtUp",
+    "Quorate": "LeaderFollowedByMajority",
+    "Reconciled": "Applied",
+}
 HEALTHY = {
     "up{%s}": "1x240",
     "quorate_is_leader{%s}": "1x240",
@@ -46,6 +52,8 @@ HEALTHY = {
     'quorate_sync_duration_seconds_bucket{%s,le="+Inf"}': "0+1000x240",
     "quorate_operator_is_leader": "1x240",
     'quorate_operator_reconcile_total{result="unchanged"}': "0+1x240",
+    'quorate_operator_condition{%o,condition="Degraded",reason="AllMembersWell"}': "0x240",
+    **{FOUND % row: "1x240" for row in TRUE.items()},
 }
 """One sample in 15 s, for an hour: constant, or rising by so much each time."""
 SAMPLES = 240
@@ -53,6 +61,17 @@ OTHER_STATES = set(MemberState) - {"volume-lost", "not-a-member", "diverged"}
 ON_THE_LEADER = "quorate_member_l"
 CHANGED = {"quorate_is_leader{%s}": "0x240"}
 """What is otherwise on a follower, beside what a leader alone knows."""
+
+
+def false(condition: str, reason: str) -> dict[str, str]:
+    """Return what the operator serves where it finds this condition false."""
+    return {FOUND % (condition, TRUE[condition]): "stale", FOUND % (condition, reason): "0x240"}
+
+
+def placed(text: str, place: str) -> str:
+    """Put a member's labels into the name of a series, or those that the operator gives it."""
+    namespace, cluster, _ = place.split(",")
+    return text.replace("%s", place).replace("%o", f"cluster_{namespace},{cluster}")
 
 
 def rising(samples: int) -> str:
@@ -75,6 +94,25 @@ FAULTS = [
             **{f"up{{{at}}}": "1x120 0x120" for at in (LEADER, FOLLOWER)},
         },
         CLUSTER,
+    ),
+    # No member has an address since long ago, so Prometheus knows of none; the operator does.
+    (
+        "QuorateNoLeader",
+        {
+            f"{name}{{{member}}}": "stale"
+            for name in ("quorate_is_leader", "up")
+            for member in (LEADER, FOLLOWER)
+        }
+        | false("Quorate", "MajorityMissing"),
+        CLUSTER,
+    ),
+    *(
+        ("QuorateClusterNotReady", false(condition, reason), CLUSTER | {"condition": condition})
+        for condition, reason in (
+            ("Ready", "NotFounded"),
+            ("Ready", "MembersCatchingUp"),
+            ("Reconciled", "ApiRefused"),
+        )
     ),
     (
         "QuorateMemberDown",
@@ -145,6 +183,9 @@ NEARLY = {
     'quorate_operator_reconcile_total{result="conflict"}': rising(20),
     "quorate_operator_is_leader": "0x240",
     'quorate_operator_is_leader{pod="other"}': "1x240",
+    # Members that the operator cannot ask may well have a leader; that one is scraped.
+    **false("Quorate", "NoLeader"),
+    **false("Reconciled", "Paused"),
     **{'quorate_member_info{%s,state="' + state + '"}': "1x240" for state in OTHER_STATES},
 }
 """What no alert is for, all at once."""
@@ -162,7 +203,7 @@ def healthy() -> dict[str, str]:
     """Return the series of a leader and its follower, of other clusters and of the operator."""
     of_follower = {k: v for k, v in (HEALTHY | CHANGED).items() if ON_THE_LEADER not in k}
     return {
-        key.replace("%s", place): values
+        placed(key, place): values
         for place in (LEADER, FOLLOWER, *NEIGHBOURS)
         for key, values in (of_follower if place == FOLLOWER else HEALTHY).items()
     }
@@ -175,7 +216,7 @@ def case(
     series = [
         {"series": key, "values": values}
         for key, values in (
-            healthy() | {k.replace("%s", LEADER): v for k, v in changes.items()}
+            healthy() | {placed(key, LEADER): values for key, values in changes.items()}
         ).items()
     ]
     expected = []
@@ -247,6 +288,15 @@ def test_an_outage_is_told_for_as_long_as_it_lasts(tmp_path: Path) -> None:
         case("gone", gone, {}, "2h"),
     ]
     ended = promtool(tmp_path, cases)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+def test_a_cluster_that_never_began_is_not_an_outage(tmp_path: Path) -> None:
+    """No client waits for it: that it does not begin is told by the milder alert."""
+    changes = {key: "stale" for key in healthy() if LEADER in key or FOLLOWER in key}
+    changes |= false("Quorate", "NotFounded") | false("Ready", "NotFounded")
+    fired = {"QuorateClusterNotReady": CLUSTER | {"condition": "Ready"}}
+    ended = promtool(tmp_path, [case("never", changes, fired)])
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 

@@ -96,6 +96,25 @@ def passes(page: str) -> float:
     return sum(float(line.split()[-1]) for line in lines)
 
 
+def test_a_cluster_none_of_whose_pods_runs_is_told_of_until_it_is_gone(
+    bed: Bed, namespace: str, operator: OperatorProcess
+) -> None:
+    """Nothing else tells of it: without pods no member is scraped."""
+    make(bed, namespace)
+    place = f'cluster="bank",cluster_namespace="{namespace}"'
+    series = f'quorate_operator_condition{{{place},condition="Ready",reason="NotFounded"}} 0.0'
+    until(lambda: series in operator.page("/metrics"), "it is served as not ready")
+
+    async def remove() -> None:
+        async with bed.admin() as admin:
+            found = await admin.get(kinds.CLUSTER_SERVICE, namespace, "bank")
+            uid = lenient.text(lenient.metadata(found).get("uid"))
+            await admin.delete(kinds.CLUSTER_SERVICE, namespace, "bank", uid)
+
+    asyncio.run(remove())
+    until(lambda: place not in operator.page("/metrics"), "it is served no more")
+
+
 def test_what_is_changed_by_others_is_put_back(
     bed: Bed, namespace: str, operator: OperatorProcess
 ) -> None:

@@ -24,6 +24,7 @@ NAMES = {
     "quorate_operator_member_poll_errors",
     "quorate_operator_actions",
     "quorate_operator_deferred",
+    "quorate_operator_condition",
     "quorate_operator_queue_dropped",
 }
 

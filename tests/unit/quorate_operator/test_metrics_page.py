@@ -11,7 +11,7 @@ PAGE = Path(__file__).resolve().parents[3] / "docs" / "reference" / "operator-me
 
 def test_the_page_lists_every_metric_with_its_labels_and_meaning() -> None:
     metrics = Metrics()
-    labels: dict[str, tuple[str, ...]] = {}
+    labels: dict[str, tuple[str, ...]] = {"quorate_operator_condition": metrics.conditions.LABELS}
     for found in vars(metrics).values():
         if hasattr(found, "_labelnames"):
             labels[found._name] = found._labelnames
