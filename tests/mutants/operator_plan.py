@@ -42,7 +42,7 @@ OPERATOR_PLAN = (
     ),
     Mutant(
         "digests-not-compared",
-        "quorate_operator/planning/update.py",
+        "quorate_operator/planning/answers.py",
         "    if digests.compare(last.word, other.word, past) is Agreement.EQUAL:\n"
         "        return None\n",
         "    return None\n",
@@ -57,7 +57,7 @@ OPERATOR_PLAN = (
     ),
     Mutant(
         "refuted-code-heals",
-        "quorate_operator/planning/update.py",
+        "quorate_operator/planning/answers.py",
         "    return [] if is_refuted else diverged\n",
         "    return diverged\n",
         "a second member gets code that was seen to answer differently",
@@ -199,7 +199,7 @@ OPERATOR_PLAN = (
     ),
     Mutant(
         "agreement-forgotten",
-        "quorate_operator/planning/update.py",
+        "quorate_operator/planning/answers.py",
         "    if before is not None and before.step.endswith(digests.agreed(last)):\n",
         "    if False:\n",
         "under traffic an update goes back and forth between comparing and replacing",

@@ -17,9 +17,8 @@ from dataclasses import dataclass, replace
 
 from quorate.control.status import MemberState
 from quorate_operator.model import OperationRow, UpdateRow
-from quorate_operator.planning import digests, health, operations
+from quorate_operator.planning import answers, digests, health, operations
 from quorate_operator.planning.actions import DeletePod, Disruption, EvictPod, Note, Transfer
-from quorate_operator.planning.digests import Agreement
 from quorate_operator.planning.view import OUTSIDE, SILENT_S, Seat, View
 from quorate_operator.reasons import Reason
 
@@ -125,7 +124,7 @@ def _notes(view: View, stage: _Stage) -> tuple[Note, ...]:
 def _stage(view: View, outdated: list[Seat]) -> _Stage | None:
     """Return what the update does now; None when it is done."""
     diverged, away = _diverged(view, outdated), _away(view)
-    odd = _odd(view, outdated, is_refuted=diverged is not None)
+    odd = answers.odd_ones(view, outdated, is_refuted=diverged is not None)
     is_calm = away is None and (diverged is None or bool(odd))
     dead = [seat for seat in outdated if seat.is_dead and view.is_ours(seat)]
     lost = next((seat for seat in dead if _is_lost(view, seat, is_calm=is_calm)), None)
@@ -155,8 +154,8 @@ def _next(view: View, outdated: list[Seat], odd: list[Seat]) -> _Stage | None:
         return comparing
     stage = _turn(view, victim)
     if odd:
-        return replace(stage, step=f"{stage.step} {_differed(view, victim)}")
-    last = _last_recoded(view)
+        return replace(stage, step=f"{stage.step} {answers.differed(view, victim)}")
+    last = answers.last_recoded(view)
     if comparing is not None or last is None:
         return stage
     return replace(stage, step=f"{stage.step} {digests.agreed(last)}")
@@ -272,34 +271,13 @@ def _unfounded(outdated: list[Seat]) -> _Stage | None:
 
 def _comparison(view: View) -> _Stage | None:
     """Return the wait for the last member with the wanted code to answer as its reference does."""
-    last = _last_recoded(view)
-    if last is None or last.word is None:
+    found = answers.to_compare(view)
+    if found is None:
         return None
-    other = digests.reference(view, last)
-    if other is None or other.word is None:
-        return None
-    before = operations.recorded(view, operations.UPDATE)
-    if before is not None and before.step.endswith(digests.agreed(last)):
-        return None  # words of different moments may lack a position in common again
-    past = None
-    if before is not None and before.target == last.pod_name:
-        past = digests.noted(before.step, last)
-    if past is None:
-        past = digests.reached(other.word)
-    if digests.compare(last.word, other.word, past) is Agreement.EQUAL:
-        return None
+    last, other, past = found
     step = f"recover {digests.note(last, past)}"
     words = f"comparing what {last.pod_name} answers with {other.pod_name}"
     return _Stage(last, step, Reason.UPDATING, words, look_again_s=LOOK_S)
-
-
-def _last_recoded(view: View) -> Seat | None:
-    able = (seat for seat in view.seats if view.has_caught_up(seat))
-    return max((seat for seat in able if view.runs_wanted_code(seat)), key=_age, default=None)
-
-
-def _age(seat: Seat) -> tuple[float, int]:
-    return (0.0 if seat.pod is None else seat.pod.created_s, seat.number)
 
 
 def _diverged(view: View, outdated: list[Seat]) -> _Stage | None:
@@ -308,67 +286,11 @@ def _diverged(view: View, outdated: list[Seat]) -> _Stage | None:
     for seat in view.seats:
         if not view.runs_wanted_code(seat) or not seat.speaks or not (outdated or began):
             continue
-        words = _differed(view, seat)
+        words = answers.differed(view, seat)
         if words:
             step = f"stop {words}"
-            return _Stage(seat, step, Reason.SERVICE_DIVERGED, _difference(view, seat))
+            return _Stage(seat, step, Reason.SERVICE_DIVERGED, answers.difference(view, seat))
     return None
-
-
-def _difference(view: View, seat: Seat) -> str:
-    pods = (other for other in view.seats if other.pod is not None)
-    if all(view.runs_wanted_code(other) for other in pods):
-        return (
-            f"{seat.pod_name} answers differently from the others, which run the same code: look "
-            "for what is not deterministic in the service"
-        )
-    return (
-        f"{seat.pod_name}, updated, answers differently from the others: set image, code "
-        "and configuration back to what the others run"
-    )
-
-
-def _differed(view: View, seat: Seat) -> str:
-    """Return the words that remember that a member answers differently; empty if it does not."""
-    before = operations.recorded(view, operations.UPDATE)
-    words = "" if before is None else digests.remembered(view, before.step, seat)
-    if words or seat.state is MemberState.DIVERGED:
-        return words or digests.differed(seat)
-    other = digests.reference(view, seat)
-    if other is None or other.word is None or seat.word is None:
-        return ""
-    is_different = digests.compare(seat.word, other.word, 0) is Agreement.DIFFERENT
-    return digests.differed(seat, other) if is_different else ""
-
-
-def _odd(view: View, outdated: list[Seat], *, is_refuted: bool) -> list[Seat]:
-    """Return those with other code that are the odd ones out: their turn heals the cluster.
-
-    The members find that out by themselves each few MiB of log; before they have, it is so if the
-    leader and a majority with it run what is wanted and answer alike.
-
-    Args:
-        view: What is.
-        outdated: Those whose turn is to come.
-        is_refuted: Whether the wanted code was seen to answer differently. Unless a majority runs
-            it, it heals nobody then, and with each member it gets it comes closer to one.
-
-    """
-    old = [seat for seat in outdated if not view.runs_wanted_code(seat)]
-    diverged = [seat for seat in old if seat.state is MemberState.DIVERGED]
-    if _is_majoritys(view):
-        return diverged or [seat for seat in old if _differed(view, seat)]
-    return [] if is_refuted else diverged
-
-
-def _is_majoritys(view: View) -> bool:
-    """Tell whether the leader and a majority with it run the wanted code and answer alike."""
-    leader = view.leader
-    if leader is None or not view.runs_wanted_code(leader):
-        return False
-    others = (seat for seat in view.seats if seat is not leader and view.has_caught_up(seat))
-    alike = sum(view.runs_wanted_code(seat) and not _differed(view, seat) for seat in others)
-    return alike + 1 >= view.required
 
 
 def _hand_over(view: View, leader: Seat) -> _Stage:
