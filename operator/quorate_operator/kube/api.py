@@ -7,7 +7,6 @@ what a newer API server accepts. Below this module no exception of the client is
 from __future__ import annotations
 
 import asyncio
-import json
 import math
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
@@ -16,16 +15,10 @@ import aiohttp
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.config import ConfigException
 
-from quorate_operator.errors import (
-    AlreadyExists,
-    Conflict,
-    Deferred,
-    Gone,
-    Refused,
-    Unavailable,
-)
+from quorate_operator.errors import Gone, Unavailable
+from quorate_operator.kube.answer import BODY_BYTES_MAX, is_by_budget, judge, parse, seconds
 from quorate_operator.kube.kinds import Kind
-from quorate_operator.lenient import mapping, metadata, text
+from quorate_operator.lenient import metadata, text
 from quorate_operator.planning.observed import Body
 
 CALL_LIMIT_S = 10.0
@@ -34,20 +27,15 @@ LIMIT_S_MIN = 0.001
 PAGE_ITEMS = 500
 PAGES_MAX = 200
 """Of one list: 100 000 objects."""
-BODY_BYTES_MAX = 64 * 1024 * 1024
 RETRIES_MAX = 2
 """After a 429, which says that nothing was done."""
 RETRY_AFTER_S_MAX = 5.0
 """A longer wait is left to the work queue."""
-LEFT_ALONE_S_MAX = 60.0
-"""A proxy may name a day; then one look a minute harms nobody, and a day of none would."""
 
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
 JSON = "application/json"
 
-_BUDGETS = "more than one PodDisruptionBudget"
-"""Of the refusal of an eviction that no repetition helps; the API server calls it its own error."""
 _ODD = (ValueError, ConfigException)
 """Of the client, beside those of its HTTP library: a redirect to what cannot be a host, a page that
 goes on at what is no text, a token file that is empty for a moment."""
@@ -305,10 +293,10 @@ class Api:
                 self._on_call(verb, kind.group, resource, word)
                 raise Unavailable(f"{what}: {word}: {_reason(error, limit_s)}") from error
             self._on_call(verb, kind.group, resource, str(code))
-            answer = _parse(data)
-            throttled = code == 429 and not _by_budget(answer)  # noqa: PLR2004 - HTTP
+            answer = parse(data)
+            throttled = code == 429 and not is_by_budget(answer)  # noqa: PLR2004 - HTTP
             if not throttled or attempt == RETRIES_MAX or (retry_after or 1) > RETRY_AFTER_S_MAX:
-                return _judge(what, code, answer, retry_after)
+                return judge(what, code, answer, retry_after)
             await self._sleep(retry_after or 1)
         raise AssertionError("the last attempt is judged")
 
@@ -355,64 +343,7 @@ class Api:
                 data += await response.content.read(BODY_BYTES_MAX + 1)
         finally:
             response.release()
-        return response.status, _seconds(response.headers.get("Retry-After")), data
-
-
-def _judge(what: str, code: int, answer: Body | None, retry_after_s: float | None) -> Body:
-    """Return the body of a success; raise what the code means otherwise."""
-    if 200 <= code < 300:  # noqa: PLR2004 - HTTP
-        if answer is None:
-            raise Unavailable(f"{what}: HTTP {code}, and its body is not a JSON object")
-        return answer
-    message = text((answer or {}).get("message")) or "no message"
-    words = f"{what}: HTTP {code}: {message[:500]}"
-    match code:
-        case 404:
-            raise Gone(words)
-        case 409 if (answer or {}).get("reason") == "AlreadyExists":
-            raise AlreadyExists(words)
-        case 409 | 410:
-            raise Conflict(words)
-        case 422 if _by_uid(answer):
-            raise Conflict(words)
-        case 429 if _by_budget(answer):
-            raise Deferred(words)
-        case 500 if _BUDGETS in message:
-            raise Refused(f"{words}; keep the one that has the name of the ClusterService")
-        case _ if 400 <= code < 500 and code not in (401, 408, 429):  # noqa: PLR2004 - HTTP
-            raise Refused(words)
-        case _:
-            bounded = None if retry_after_s is None else min(retry_after_s, LEFT_ALONE_S_MAX)
-            raise Unavailable(words, bounded)
-
-
-def _by_budget(answer: Body | None) -> bool:
-    return any(cause.get("reason") == "DisruptionBudget" for cause in _causes(answer))
-
-
-def _by_uid(answer: Body | None) -> bool:
-    """Return whether a change was meant for another object of the same name."""
-    return any(cause.get("field") == "metadata.uid" for cause in _causes(answer))
-
-
-def _causes(answer: Body | None) -> list[Mapping[str, object]]:
-    causes = mapping((answer or {}).get("details")).get("causes")
-    return [mapping(cause) for cause in causes] if isinstance(causes, list) else []
-
-
-def _parse(data: bytes) -> Body | None:
-    if len(data) > BODY_BYTES_MAX:
-        return None
-    try:
-        value: object = json.loads(data)
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
-
-
-def _seconds(text: str | None) -> float | None:
-    """Read a Retry-After; its other form, a date, is not used by API servers."""
-    return float(text) if text is not None and text.isascii() and text.isdigit() else None
+        return response.status, seconds(response.headers.get("Retry-After")), data
 
 
 def _reason(error: BaseException, limit_s: float) -> str:

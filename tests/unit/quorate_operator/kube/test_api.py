@@ -27,7 +27,8 @@ from quorate_operator.errors import (
     Unavailable,
 )
 from quorate_operator.kube import kinds
-from quorate_operator.kube.api import LEFT_ALONE_S_MAX, Api
+from quorate_operator.kube.answer import LEFT_ALONE_S_MAX
+from quorate_operator.kube.api import Api
 
 POD = kinds.POD
 CALLS: dict[str, Callable[[Api], Awaitable[object]]] = {
