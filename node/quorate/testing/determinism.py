@@ -61,10 +61,7 @@ def compare_runs(
         NonDeterministic: A digest, an outbox or the last snapshot differs.
 
     """
-    container = _start(make_service, None)
-    for row in applied:
-        _apply(container, row, 1, "applied message by message")
-    _compare_snapshots(container, snapshot, "applied message by message")
+    compare_once(make_service, applied, snapshot, "applied message by message", 1)
 
     container = _start(make_service, None)
     stride = len(applied) // SNAPSHOTS_MAX + 1
@@ -73,6 +70,32 @@ def compare_runs(
         if index % stride == 0:
             container = _start(make_service, container.take_snapshot())
     _compare_snapshots(container, snapshot, "continued from a snapshot")
+
+
+def compare_once(
+    make_service: Callable[[], ClusteredService],
+    applied: Sequence[AppliedFrame],
+    snapshot: bytes,
+    how: str,
+    messages_max: int,
+) -> None:
+    """Apply the log again from its beginning and compare throughout.
+
+    Args:
+        make_service: Makes a service in its first state.
+        applied: The log, with what came of each frame.
+        snapshot: Taken behind the last frame in the first run.
+        how: What is different this time, in words.
+        messages_max: Size of the slices in which frames are applied.
+
+    Raises:
+        NonDeterministic: A digest, an outbox or the snapshot differs.
+
+    """
+    container = _start(make_service, None)
+    for row in applied:
+        _apply(container, row, messages_max, how)
+    _compare_snapshots(container, snapshot, how)
 
 
 def _start(

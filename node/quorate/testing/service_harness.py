@@ -51,6 +51,7 @@ from quorate.service.outbox import (
     SessionOpened,
 )
 from quorate.testing.determinism import AppliedFrame, apply_whole, compare_runs
+from quorate.testing.other_process import compare_in_other_processes
 
 SECOND = 1_000_000_000
 """Nanoseconds; log time is counted in them."""
@@ -300,6 +301,25 @@ class ServiceHarness:
 
         """
         compare_runs(self._make_service, self.applied, self.take_snapshot())
+
+    def assert_deterministic_across_processes(self, *, limit_s: float = 60.0) -> None:
+        """Apply the whole log again in three other processes, and compare.
+
+        There sets of ``str`` and ``bytes`` have another order, as they have on each member of a
+        cluster. It takes some tenths of a second, so once for each service is enough.
+
+        Args:
+            limit_s: For each process, in seconds.
+
+        Raises:
+            NonDeterministic: Names the first frame that led to other results.
+            TypeError: What makes the service has no name by which another process can import it.
+            RuntimeError: The service cannot be imported or run there, or takes too long.
+
+        Blocking: at most three times ``limit_s``.
+
+        """
+        compare_in_other_processes(self._make_service, self.applied, self.take_snapshot(), limit_s)
 
     def _start(self, snapshot: bytes | None) -> None:
         self._service = self._make_service()

@@ -22,6 +22,7 @@ def test_the_hammer_falls_when_the_time_has_come() -> None:
     assert bidder.receive() == [b"won 1 100"]
     assert bidder.send(b"bid 1 200") == [b"error: no open lot 1"]
     harness.assert_deterministic()
+    harness.assert_deterministic_across_processes()
 
 
 def test_a_higher_bid_leads_and_who_led_is_told() -> None:

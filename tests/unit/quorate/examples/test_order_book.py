@@ -20,6 +20,7 @@ def test_orders_that_meet_trade_at_the_price_of_who_was_first() -> None:
     assert seller.send(b"cancel 4") == [b"cancelled 4 4"]
     assert seller.send(b"cancel 1") == [b"cancelled 1 6"]
     harness.assert_deterministic()
+    harness.assert_deterministic_across_processes()
 
 
 def test_the_best_price_is_served_first_then_the_earliest() -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
-import types
 from pathlib import Path
 
 import pytest
@@ -12,11 +10,12 @@ import pytest
 PAGE = Path(__file__).resolve().parents[4] / "docs" / "tutorials" / "first-service.md"
 
 
-def test_the_first_service_passes_its_own_test(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_first_service_passes_its_own_test(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     service, test = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-    poll = types.ModuleType("poll")
-    exec(service, poll.__dict__)
-    monkeypatch.setitem(sys.modules, "poll", poll)
+    (tmp_path / "poll.py").write_text(service, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
     namespace: dict[str, object] = {}
     exec(test, namespace)
     (check,) = (value for name, value in namespace.items() if name.startswith("test_"))
