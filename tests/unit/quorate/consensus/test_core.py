@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from quorate.consensus.effects import Alarm, RoleChanged, Send, StoreNodeState
+from quorate.consensus.effects import Alarm, CommitTo, RoleChanged, Send, StoreNodeState
 from quorate.consensus.messages import AppendReport, CanvassAnswer, Hello, RequestVote, Vote
 from quorate.consensus.types import (
     NO_MEMBER,
@@ -177,6 +177,20 @@ def test_a_role_is_told_when_it_is_news() -> None:
     member.drain()
     terms = [told.leadership_term_id for told in member.of(RoleChanged)]
     assert terms == [0, 1, 2], "each term is news, whoever leads in it"
+
+
+def test_a_commit_is_news_until_it_is_told_though_nothing_else_is_asked() -> None:
+    """By a report or a sync alone: nobody else would make the member look."""
+    member = Driven()
+    member.drain()
+    member.clear()
+    assert not member.core.has_news
+    member.core.commit(member.core.log.end.position)
+    assert not member.core.effects
+    assert member.core.has_news
+    member.drain()
+    assert [told.position for told in member.of(CommitTo)] == [member.core.log.end.position]
+    assert not member.core.has_news
 
 
 def test_what_a_member_says_of_itself() -> None:
