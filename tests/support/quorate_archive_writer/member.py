@@ -14,7 +14,7 @@ from quorate.archive.library_sync import hold_sync_signal
 from quorate.archive.writer import ArchiveWriter
 from quorate.config import ClusterConstants, Durability
 from quorate.consensus.effects import AppendToLog
-from quorate.consensus.types import ClusterId, MemberId
+from quorate.consensus.types import ClusterId, LogPosition, MemberId
 from quorate_forked.forked import forked
 from quorate_simulation.disk import Operation, SimulatedDisk
 from quorate_simulation.logs import LogBuilder
@@ -23,12 +23,19 @@ SEGMENT_LENGTH = 64 * 1024
 
 
 class Member:
-    """A writer and what it has told the loop."""
+    """A writer and what it has told the loop.
+
+    Whatever a test is about: nothing may be told as done that the disk does not have yet.
+    """
 
     def __init__(self, files: FileSystem, durability: Durability = Durability.FSYNC) -> None:
         """Open the archive and start the writer; call it inside the loop."""
         self.completed: list[int] = []
         self.failures: list[BaseException] = []
+        self.ends: dict[int, LogPosition] = {}
+        """Where the frames of each sequence end."""
+        self.early: list[int] = []
+        """Completed before a sync covered them."""
         self.changed = asyncio.Event()
         self.archive = Archive.open(
             files,
@@ -60,6 +67,11 @@ class Member:
     def _on_completed(self, sequence: int, duration_ns: int) -> None:
         assert duration_ns > 0
         self.completed.append(sequence)
+        if self.archive.durability is Durability.FSYNC:
+            covered = self.archive.synced.position
+            told = (end for number, end in self.ends.items() if number <= sequence)
+            if max(told, default=covered) > covered:
+                self.early.append(sequence)
         self.changed.set()
 
     def _on_failed(self, error: BaseException) -> None:
@@ -69,7 +81,9 @@ class Member:
     def submit(self, body: bytes) -> None:
         """Have one frame appended."""
         self.sequence += 1
-        self.writer.submit([AppendToLog(self.sequence, tuple(self.builder.frame(body)))])
+        frames = tuple(self.builder.frame(body))
+        self.ends[self.sequence] = frames[-1].end
+        self.writer.submit([AppendToLog(self.sequence, frames)])
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait for what the writer tells the loop."""
@@ -77,6 +91,7 @@ class Member:
             while not condition():
                 self.changed.clear()
                 await self.changed.wait()
+        assert not self.early, "told as done before a sync covered it"
 
 
 async def poll(condition: Callable[[], bool]) -> None:
