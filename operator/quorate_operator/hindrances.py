@@ -22,6 +22,7 @@ UNANSWERED_PASSES = 4
 may be lost now and then, but an admission webhook that is down fails every time."""
 FOUGHT_TIMES, FOUGHT_S = 8, 300.0
 """An object that was applied so often within so long, each time the same, has another writer."""
+_ADVICE = "; see whether an admission webhook is down or slow"
 _S = 1e-9
 
 
@@ -123,7 +124,8 @@ def _hindered(
     if not told and kept.unanswered < UNANSWERED_PASSES:
         return ""
     head = f"{named(step)} does not get through"
-    # An answer may name a port or a time, and is no news for that.
+    # An answer may name a port or a time, and is no news for that. What stands behind it is told
+    # anew where it is still so: taken along, it were told once more with each pass.
     if told.startswith(head):
-        return told
-    return f"{head}: {error}; see whether an admission webhook is down or slow"
+        return told.partition(_ADVICE)[0] + _ADVICE
+    return f"{head}: {error}{_ADVICE}"

@@ -131,9 +131,11 @@ def test_a_label_that_was_set_again_is_told_exactly_if_it_was(
     assert (Reason.MEMBER_LABELLED in {note.reason for note in world.notes}) is is_told
 
 
-def unanswered(errors: list[OperatorError | None], step: Step = APPLY) -> list[ClusterStatus]:
-    """Return the statuses of passes whose step fails, or not, one after the other."""
-    world = World(deque([plan_of(step)]))
+def unanswered(
+    errors: list[OperatorError | None], step: Step = APPLY, *before: Step, changed: str = ""
+) -> list[ClusterStatus]:
+    """Return the statuses of passes whose last step fails, or not, one after the other."""
+    world = World(deque([plan_of(*before, step)]), changed=changed)
     reconciler = world.reconciler()
 
     async def story() -> None:
@@ -162,6 +164,20 @@ def test_what_goes_on_failing_stands_in_the_status_until_it_works() -> None:
     assert "failed calling webhook" in told[first].message
     assert len(set(told[first:-1])) == 1, "the port is no news"
     assert statuses[-1] == RECORDED, "it heals by itself"
+
+
+@pytest.mark.parametrize("length", [1, 990])
+def test_of_two_hindrances_each_is_told_once_however_long_both_last(length: int) -> None:
+    """The one that stands in the status took the other along, once more with each pass."""
+    words = "spec.type of Service bank is changed"
+    down = Unavailable("failed calling webhook" + "." * length)
+    statuses = unanswered([*[down] * 12, None], MARK, APPLY, changed=words)
+    first, *later = statuses[UNANSWERED_PASSES:-1]
+    assert all(status == first for status in later), "nothing is new"
+    message = first.conditions[-1].message
+    assert message.startswith("PatchClaim log-bank-0 does not get through")
+    assert message.count(words) == (1 if length == 1 else 0), "a long answer leaves no room"
+    assert statuses[-1].conditions[-1].message == words, "what ended is not told any more"
 
 
 def test_an_answer_that_is_lost_now_and_then_is_no_news() -> None:
