@@ -317,7 +317,7 @@ def admin_token(observed: Observed) -> str:
     """Return the bearer token of admin actions from the Secret of the cluster.
 
     Raises:
-        Unavailable: There is no Secret, or no token in it.
+        Unavailable: There is no Secret, or no token in it that a request can carry.
 
     """
     name = labels.auth_secret_name(observed.resource.name)
@@ -328,9 +328,10 @@ def admin_token(observed: Observed) -> str:
                 token = base64.b64decode(data, validate=True).decode("ascii").strip()
             except (binascii.Error, ValueError):
                 token = ""
-            if token:
+            # Members take one word only; and a line's end has no place in the header of a request.
+            if len(token.split()) == 1 and token.isprintable():
                 return token
-    raise Unavailable(f"the Secret {name} has no {labels.TOKEN_KEY}")
+    raise Unavailable(f"the Secret {name} has no {labels.TOKEN_KEY} of one word")
 
 
 def _untrue(plan: Plan, outcome: _Outcome) -> frozenset[Reason]:

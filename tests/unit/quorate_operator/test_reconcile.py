@@ -195,7 +195,16 @@ def test_a_member_in_another_pod_is_not_asked(step: Found) -> None:
 
 @pytest.mark.parametrize(
     ("data", "kind"),
-    [({}, "Secret"), ({"token": "%%"}, "Secret"), ({"token": ""}, "Secret"), ({}, "ConfigMap")],
+    [
+        ({}, "Secret"),
+        ({"token": "%%"}, "Secret"),
+        ({"token": ""}, "Secret"),
+        ({}, "ConfigMap"),
+        *(
+            ({"token": base64.b64encode(token).decode()}, "Secret")
+            for token in (b"two\nlines", b"two\r\nlines", b"two words", b"a\x00b", "tök".encode())
+        ),
+    ],
 )
 def test_without_a_token_nobody_is_asked(data: dict[str, str], kind: str) -> None:
     child = replace(SECRET, body={"data": data}, kind=kind)
