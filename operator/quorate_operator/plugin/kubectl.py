@@ -36,7 +36,7 @@ class Kubectl:
             timeout_s: How long this call may wait beyond its requests.
 
         Raises:
-            KubectlFailed: Missing, too slow, or ended with an error.
+            KubectlFailed: Missing, no program, too slow, or ended with an error.
 
         Blocking: on the network, for at most ``timeout_s`` and half a minute.
 
@@ -58,6 +58,8 @@ class Kubectl:
         except subprocess.TimeoutExpired as error:
             text = f"kubectl {arguments[0]}: no answer within {limit_s:.0f} s"
             raise KubectlFailed(text) from error
+        except OSError as error:  # it is there, such as of another architecture, and does not start
+            raise KubectlFailed(f"{program} cannot be run: {error.strerror}") from error
         if ended.returncode:
             lines = ended.stderr.strip().splitlines() or [f"exit code {ended.returncode}"]
             raise KubectlFailed(f"kubectl {arguments[0]}: {lines[-1]}")

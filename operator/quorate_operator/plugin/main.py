@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import re
 import sys
@@ -11,6 +12,7 @@ from collections.abc import Callable, Sequence
 from quorate.errors import QuorateError
 from quorate_operator.plugin import members, status, transfer
 from quorate_operator.plugin.kubectl import Kubectl
+from quorate_operator.plugin.reading import plain
 
 OK, FAILED, INTERRUPTED = 0, 1, 130
 """Bad arguments are 2, by argparse."""
@@ -87,6 +89,8 @@ def _seconds(text: str) -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code. Errors end in one line on standard error."""
     options = build_parser().parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a locale may lack signs of what others wrote
     passed_on = [
         f"--{name}={value}" for name in _PASSED_ON if (value := getattr(options, name)) is not None
     ]
@@ -94,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code: int = options.run(Kubectl(passed_on), options)
         sys.stdout.flush()  # here a reader that has gone is met below, and not at exit
     except QuorateError as error:
-        print(f"kubectl quorate: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"kubectl quorate: {plain(str(error))}", file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:
         return INTERRUPTED

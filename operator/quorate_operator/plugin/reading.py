@@ -19,7 +19,12 @@ def text_at(body: object, *path: str) -> str:
         return "-"
     if isinstance(found, bool):
         return "yes" if found else "no"
-    return " ".join(str(found).split())
+    return plain(str(found))
+
+
+def plain(text: str) -> str:
+    """Return a text of others in one line, with nothing that steers a terminal or is no sign."""
+    return "".join(sign if sign.isprintable() else "?" for sign in " ".join(text.split()))
 
 
 def rows_at(body: object, *path: str) -> list[object]:

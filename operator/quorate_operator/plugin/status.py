@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import asdict
 
 from quorate_operator.plugin.kubectl import Kubectl
 from quorate_operator.plugin.pods import MemberPod, ask_members, find_pods, with_missing
-from quorate_operator.plugin.reading import at, rows_at, table, text_at
+from quorate_operator.plugin.reading import at, plain, rows_at, table, text_at
 
 _QUORUM = "{healthy} voters healthy, {required} required, {canLose} can be lost"
 _COLUMNS = ["SEAT", "POD", "STATE", "TERM", "APPEND", "COMMIT", "SERVICE", "LAG"]
@@ -83,10 +84,16 @@ def _row(pod: MemberPod, leader_end: int | None) -> list[str]:
 
 
 def _remarks(pod: MemberPod) -> list[str]:
+    return [f"{pod.name}: {plain(words)}" for words in _words(pod)]
+
+
+def _words(pod: MemberPod) -> Iterator[str]:
     status = pod.status
     if status is None:
-        return [f"{pod.name}: {pod.problem}"]
-    lines = [f"{pod.name}: {status.state.value}: {status.reason}"] if status.reason else []
+        yield pod.problem
+        return
+    if status.reason:
+        yield f"{status.state.value}: {status.reason}"
     if status.possible_loss:
-        lines.append(f"{pod.name}: this term may lack messages acknowledged before it")
-    return lines + [f"{pod.name}: ALARM {row.name}: {row.detail}" for row in status.alarms]
+        yield "this term may lack messages acknowledged before it"
+    yield from (f"ALARM {row.name}: {row.detail}" for row in status.alarms)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -9,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -456,6 +457,45 @@ def test_what_a_member_says_is_shown_as_it_wrote_it(
     say(folder, status_of(0, alarms=(AlarmRow("service_slow", "Übertrag: 11 s"),)))
     assert main(["status", "counter"]) == 0
     assert "ALARM service_slow: Übertrag: 11 s" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("verb", ["status", "members"])
+@pytest.mark.parametrize("text", ["\x1b[2Jgone", "\x00", "\u202eright to left", "\ud800", "\x9b2J"])
+def test_nothing_that_others_wrote_steers_the_terminal_or_stops_the_verb(
+    folder: Path, capsys: pytest.CaptureFixture[str], verb: str, text: str
+) -> None:
+    status = status_of(0, reason="PLACE", alarms=(AlarmRow("PLACE", "PLACE"),))
+    written = json.dumps(text)[1:-1].encode()
+    (folder / "counter-0.json").write_bytes(encode_status(status).replace(b"PLACE", written))
+    change(folder, lambda body: body["status"]["conditions"][0].update(message=text))
+    change(folder, lambda body: body["status"]["members"][0].update(reason=text))
+    assert main([verb, "counter"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert all(line.isprintable() for line in lines)
+    assert any("?" in line for line in lines), "what is left out leaves a sign"
+
+
+@pytest.mark.parametrize("verb", ["status", "members"])
+def test_what_the_terminal_cannot_show_costs_a_sign_and_not_the_verb(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    say(folder, status_of(0, reason="wartet … auf Übertrag"))
+    change(folder, lambda body: body["status"]["members"][0].update(reason="wartet … auf Übertrag"))
+    out = io.TextIOWrapper(io.BytesIO(), encoding="latin-1")
+    monkeypatch.setattr(sys, "stdout", out)
+    assert main([verb, "counter"]) == 0
+    shown = cast("io.BytesIO", out.buffer).getvalue().decode("latin-1")
+    assert "wartet ? auf Übertrag" in shown
+
+
+@pytest.mark.parametrize("program", [b"\x7fELF of another machine", b"#!/nowhere/sh\n"])
+def test_a_kubectl_that_does_not_start_is_told_in_one_line(
+    folder: Path, capsys: pytest.CaptureFixture[str], program: bytes
+) -> None:
+    (folder / "bin" / "kubectl").write_bytes(program)
+    assert main(["status", "counter"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"kubectl quorate: {folder}/bin/kubectl cannot be run: ")
 
 
 def test_json_without_end_is_told_in_one_line(
