@@ -23,6 +23,7 @@ from quorate_operator.kube.observe import Absent
 from quorate_operator.model import ConditionRow
 from quorate_operator.pacing import BUSY_MAX_S, UNSETTLED_FIRST_S, UNSETTLED_MAX_S
 from quorate_operator.planning.actions import (
+    ApplyChild,
     CreateChild,
     EvictPod,
     Found,
@@ -339,8 +340,9 @@ def test_an_event_that_cannot_be_told_costs_nothing() -> None:
 def test_a_secret_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     body = {"kind": "Secret", "metadata": {"name": "bank-auth"}, "data": {"token": TOKEN}}
     caplog.set_level("DEBUG")
-    reconciled(World(deque([plan_of(CreateChild(body))])))
+    reconciled(World(deque([plan_of(CreateChild(body), ApplyChild(body, ""))])))
     assert "CreateChild Secret/bank-auth" in caplog.text
+    assert "ApplyChild Secret/bank-auth" in caplog.text
     assert TOKEN not in caplog.text
 
 

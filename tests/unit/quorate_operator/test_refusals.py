@@ -166,6 +166,13 @@ def test_what_goes_on_failing_stands_in_the_status_until_it_works() -> None:
     assert statuses[-1] == RECORDED, "it heals by itself"
 
 
+def test_what_does_not_get_through_is_told_in_place_of_what_was_refused_before() -> None:
+    errors: list[OperatorError | None] = [Refused("policy x"), Unavailable("no answer")]
+    messages = [status.conditions[-1].message for status in unanswered(errors)]
+    assert messages[0] == "policy x"
+    assert messages[1].startswith("ApplyChild Service/bank does not get through: no answer")
+
+
 @pytest.mark.parametrize("length", [1, 990])
 def test_of_two_hindrances_each_is_told_once_however_long_both_last(length: int) -> None:
     """The one that stands in the status took the other along, once more with each pass."""
@@ -208,6 +215,19 @@ def test_a_child_that_a_policy_rewrites_is_told_and_stops_nothing() -> None:
     world = World(deque([plan_of(APPLY), plan_of()]), changed=words)
     reconciled(world, passes=2)
     assert world.statuses[-1] == RECORDED, "it heals by itself"
+
+
+def test_a_rewriting_that_ends_leaves_nothing_behind_however_long_it_lasted() -> None:
+    """What a policy makes of each child is told in its own words, and is no fight."""
+    services = [
+        ApplyChild({"kind": "Service", "metadata": {"name": name}}, "") for name in ("a", "b")
+    ]
+    words = "spec.type is changed"
+    world = World(deque([*[plan_of(*services)] * 12, plan_of()]), changed=words)
+    reconciled(world, passes=13)
+    messages = [status.conditions[-1].message for status in world.statuses[:-1]]
+    assert set(messages) == {f"{words}; {words}"}, "of each child"
+    assert world.statuses[-1] == RECORDED
 
 
 def applied(wanted: str) -> ApplyChild:

@@ -172,3 +172,42 @@ def test_the_definition_is_waited_for(*, is_there: bool) -> None:
             assert task.done()
 
     run_virtually(story())
+
+
+def test_the_log_says_what_is_waited_for_once_and_again_when_it_is_another(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Nothing else tells why a new operator does nothing; and in hours it says it once."""
+
+    async def story() -> None:
+        server = Server()
+        server.error = Gone("no such definition")
+        resync, _ = resync_of(server)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(resync.wait_until_served())
+            await asyncio.sleep(3600.0)
+            server.error, server.is_served = None, False
+            await asyncio.sleep(3600.0)
+            server.is_served = True
+
+    run_virtually(story())
+    first, second = (record.getMessage() for record in caplog.records if record.levelname != "INFO")
+    assert "clusterservices.quorate.io: no such definition" in first
+    assert "could not find the requested resource" in second
+
+
+def test_the_log_says_that_a_look_failed(caplog: pytest.LogCaptureFixture) -> None:
+    """Without looks, what a watch lost is lost."""
+
+    async def story() -> None:
+        server = Server()
+        server.error = Unavailable("away")
+        resync, _ = resync_of(server)
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(resync.run())
+            await asyncio.sleep(1.0)
+            task.cancel()
+
+    run_virtually(story())
+    (record,) = caplog.records
+    assert (record.levelname, "away" in record.getMessage()) == ("WARNING", True)
