@@ -83,6 +83,12 @@ def test_of_a_cluster_that_is_gone_or_meant_to_go_nothing_is_served(
     assert served(world.metrics) == {}
 
 
+def test_what_was_found_is_served_to_each_who_asks() -> None:
+    metrics = Metrics()
+    metrics.conditions.found(("ns", "bank"), iter(READY))
+    assert served(metrics) == served(metrics) == LED
+
+
 def test_clusters_of_one_name_in_two_namespaces_are_two() -> None:
     metrics = Metrics()
     metrics.conditions.found(("shop", "bank"), (NO_LEADER,))
