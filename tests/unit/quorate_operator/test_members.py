@@ -220,12 +220,11 @@ def test_a_member_that_turns_odd_keeps_its_last_word_and_is_silent_since_then(ki
 
 def test_nobody_is_asked_without_a_cluster_id_an_address_or_a_controller() -> None:
     async def story(here: World) -> None:
-        await here.members.follow(KEY, "", {0: pod_at(here.ip)})
-        await here.members.follow(KEY, CLUSTER, {0: pod_at("")})
         stray = replace(pod_at(here.ip), controller_uid="")
-        await here.members.follow(KEY, CLUSTER, {0: stray})
-        assert here.members.heard(KEY) == {}
-        assert await here.members.ask(KEY) == {}
+        for cluster, place in (("", pod_at(here.ip)), (CLUSTER, pod_at("")), (CLUSTER, stray)):
+            await here.members.follow(KEY, cluster, {0: place})
+            assert here.members.heard(KEY) == {}
+            assert await here.members.ask(KEY) == {}
         assert here.member.queries == []
 
     run(story)
@@ -327,6 +326,40 @@ def test_what_a_leader_sees_of_a_follower_is_news_though_its_version_stays() -> 
     assert _is_news(before, replace(before, status=replace(behind, members=(near,))))
     assert _is_news(before, replace(before, status=replace(behind, members=(gone,))))
     assert _is_news(before, replace(before, status=replace(behind, caught_up=True)))
+
+
+def test_whatever_a_member_is_called_otherwise_by_is_news() -> None:
+    """Its cluster shows why it is not heard, and plans by who it is and since when."""
+    well = Member(0, "pod-0", STATUS, 1.0, None)
+    silent = replace(well, silent_since_s=2.0, problem="timeout")
+    assert not _is_news(well, replace(well, answered_s=5.0))
+    assert not _is_news(silent, replace(silent, answered_s=5.0))
+    assert _is_news(well, silent)
+    assert _is_news(silent, well)
+    assert _is_news(silent, replace(silent, problem="wrong-cluster"))
+    assert _is_news(well, replace(well, status=replace(STATUS, status_version=2)))
+    assert _is_news(well, replace(well, status=replace(STATUS, start_nonce="f" * 16)))
+    seen = replace(well, status=replace(STATUS, members=(FollowerRow(1, connected=True),)))
+    assert _is_news(seen, replace(well, status=replace(STATUS, members=())))
+    for row in (FollowerRow(2, connected=True), FollowerRow(1, connected=False)):
+        assert _is_news(seen, replace(well, status=replace(STATUS, members=(row,))))
+
+
+def test_the_problem_of_a_member_is_that_of_its_last_answer() -> None:
+    async def never(_: float) -> None:
+        await asyncio.Event().wait()
+
+    async def story(here: World) -> None:
+        here.members._sleep = never
+        here.member.answer = GARBAGE["empty"]
+        await here.members.follow(KEY, CLUSTER, {0: pod_at(here.ip)})
+        await here.until(lambda: bool(here.problems), "the poll has asked, and will not again")
+        for kind, problem in (*PROBLEMS.items(), ("html", "garbage")):
+            here.member.answer = GARBAGE[kind]
+            await here.members.ask(KEY)
+            assert here.members.heard(KEY)[0].problem == problem
+
+    run(story)
 
 
 def test_a_member_that_always_has_news_is_asked_at_a_bounded_rate() -> None:

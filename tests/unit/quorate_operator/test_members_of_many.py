@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from typing import Self
+from typing import Any, Self
 
 import pytest
 
@@ -104,8 +104,14 @@ class Client:
         return f"{address} handed over to {to}"
 
 
+def ip(key: Key, seat: int) -> str:
+    return f"fd00::{seat}" if key == KEYS[2] else f"10.0.{KEYS.index(key)}.{seat}"
+
+
 def address(key: Key, seat: int) -> str:
-    return f"10.0.{KEYS.index(key)}.{seat}:{CONTROL_PORT}"
+    """Return where this member is asked: of the last cluster by the newer protocol."""
+    host = f"[{ip(key, seat)}]" if ":" in ip(key, seat) else ip(key, seat)
+    return f"{host}:{CONTROL_PORT}"
 
 
 def addresses(key: Key) -> list[str]:
@@ -117,9 +123,7 @@ def cluster_id(key: Key) -> str:
 
 
 def pods(key: Key, uid: str = "p") -> dict[int, Pod]:
-    return {
-        seat: replace(pod(seat, uid), ip=address(key, seat).partition(":")[0]) for seat in SEATS
-    }
+    return {seat: replace(pod(seat, uid), ip=ip(key, seat)) for seat in SEATS}
 
 
 def run(
@@ -195,6 +199,26 @@ def test_who_is_followed_already_is_asked_by_one_poll_however_often_it_is_said(
         assert set(fleet.asking.values()) == {1}
         assert len(fleet.wakes) == len(KEYS) * len(SEATS), "nothing was news"
         assert fleet.open == len(KEYS)
+
+    run(monkeypatch, story)
+
+
+@pytest.mark.parametrize(
+    "state",
+    [{"ready": False}, {"deleting": True}, {"running": False}, {"scheduled": False}, {"role": "x"}],
+    ids=str,
+)
+def test_a_member_is_asked_in_whatever_state_kubernetes_sees_its_pod(
+    monkeypatch: pytest.MonkeyPatch, state: dict[str, Any]
+) -> None:
+    """None is ready before the founding, and a leader leads on in a pod that is being deleted."""
+
+    async def story(members: Members, fleet: Fleet) -> None:
+        odd = {seat: replace(pod, **state) for seat, pod in pods(KEYS[0]).items()}
+        await members.follow(KEYS[0], cluster_id(KEYS[0]), odd)
+        await asyncio.sleep(1.0)
+        heard = members.heard(KEYS[0])
+        assert [member.status is not None for member in heard.values()] == [True] * len(SEATS)
 
     run(monkeypatch, story)
 
@@ -342,9 +366,9 @@ def test_an_outcome_is_waited_for_within_the_time_of_a_pass(
     """A pass that is cut off tells nothing of what its steps came to."""
 
     async def story(members: Members, fleet: Fleet) -> None:
-        asked = pods(KEYS[0])[0]
-        await members.found(asked, "t")
-        await members.transfer(asked, "t", None)
+        asked = pods(KEYS[2])[0]
+        assert await members.found(asked, "t") == f"founded by {address(KEYS[2], 0)}"
+        assert address(KEYS[2], 0) in await members.transfer(asked, "t", None)
         assert fleet.waits == [ADMIN_WAIT_S] * 2
         assert fleet.open == 0
 
