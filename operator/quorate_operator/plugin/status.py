@@ -67,10 +67,10 @@ def _filled(words: str, row: object) -> str:
 
 
 def _leader_end(pods: list[MemberPod]) -> int | None:
-    ends = [
-        pod.status.written_position for pod in pods if pod.status and pod.status.role == "leader"
-    ]
-    return max(ends, default=None)
+    """Return the end of the leader's log: of the last term, as one of another is deposed by now."""
+    leaders = [pod.status for pod in pods if pod.status and pod.status.role == "leader"]
+    leader = max(leaders, key=lambda status: status.leadership_term_id, default=None)
+    return None if leader is None else leader.written_position
 
 
 def _row(pod: MemberPod, leader_end: int | None) -> list[str]:

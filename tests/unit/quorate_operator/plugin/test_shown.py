@@ -176,12 +176,15 @@ def test_status_tells_how_far_an_update_is(
     assert "  updated:     1 of 3 members" in capsys.readouterr().out.splitlines()
 
 
-def test_lag_is_behind_the_leader_that_is_furthest_and_never_negative(
-    folder: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("written", [1_024, 90_000])
+@pytest.mark.parametrize("cut_off", [0, 2])
+def test_lag_is_behind_the_leader_of_the_last_term_and_never_negative(
+    folder: Path, capsys: pytest.CaptureFixture[str], cut_off: int, written: int
 ) -> None:
     """A leader that was cut off does not know yet; its tail may be longer than the new one's."""
+    older = {"role": "leader", "leadership_term_id": 6, "written_position": written}
     say(folder, status_of(0, append_position=9_000))
-    say(folder, status_of(2, role="leader", leadership_term_id=6, written_position=1_024))
+    say(folder, status_of(cut_off, append_position=9_000 if cut_off == 0 else 2_048, **older))
     assert main(["status", "counter"]) == 0
     lags = [line.split()[-1] for line in capsys.readouterr().out.splitlines()[-3:]]
     assert lags == ["0", "1024", "2048"]
