@@ -41,6 +41,8 @@ def test_options_of_kubectl_go_to_every_call(folder: Path, verb: str) -> None:
     assert all(call[:3] == expected for call in made)
     # Nothing waits for ever for an API server that does not answer.
     assert all(any("timeout" in word for word in call) for call in made)
+    reads = [call for call in made if "get" in call and "--raw" not in call]
+    assert all("--output=json" in call for call in reads)
 
 
 @pytest.mark.parametrize("verb", ["status", "members", "transfer"])
@@ -86,6 +88,12 @@ def test_what_is_no_kubectl_is_told_in_one_line(
         ["status", "a,b"],
         ["members", "csvc/counter"],
         ["members", ""],
+        ["members", "a" * 254],
+        ["status", "-a"],
+        ["status", "a-"],
+        ["status", "A"],
+        ["status", "a b"],
+        ["transfer", "counter", "--to", "a" * 64],
     ],
 )
 def test_bad_arguments_are_refused_before_kubectl_runs(folder: Path, arguments: list[str]) -> None:
@@ -93,6 +101,42 @@ def test_bad_arguments_are_refused_before_kubectl_runs(folder: Path, arguments: 
         main(arguments)
     assert ended.value.code == 2
     assert not (folder / "calls.jsonl").exists()
+
+
+@pytest.mark.parametrize("name", ["a", "0", "a-b", "shop.counter", "a" * 253])
+def test_every_name_of_a_cluster_can_be_asked_for(folder: Path, name: str) -> None:
+    assert main(["members", name]) == 0
+    assert name in calls(folder)[0]
+
+
+def behind(folder: Path, line: str) -> None:
+    """Have kubectl run this line of the shell before it answers."""
+    program = folder / "bin" / "kubectl"
+    program.write_text(program.read_text().replace("\n", f"\n{line}\n", 1))
+
+
+@pytest.mark.parametrize("verb", ["status", "members", "transfer"])
+def test_a_warning_of_kubectl_is_neither_an_answer_nor_an_error(folder: Path, verb: str) -> None:
+    (folder / "decision.json").write_text('{"result": "Done", "leader": 2}')
+    behind(folder, "echo 'Warning: this is deprecated' >&2")
+    assert main([verb, "counter"]) == 0
+
+
+@pytest.mark.parametrize("verb", ["status", "members", "transfer"])
+def test_what_a_script_reads_is_left_to_it(folder: Path, tmp_path: Path, verb: str) -> None:
+    """A loop over names from a file would end after the first, without a word."""
+    (folder / "decision.json").write_text('{"result": "Done", "leader": 2}')
+    behind(folder, "cat >/dev/null")
+    (tmp_path / "names").write_text("orders\n")
+    before = os.dup(0)
+    try:
+        with (tmp_path / "names").open("rb") as names:
+            os.dup2(names.fileno(), 0)
+        assert main([verb, "counter"]) == 0
+        assert os.read(0, 100) == b"orders\n"
+    finally:
+        os.dup2(before, 0)
+        os.close(before)
 
 
 @pytest.mark.parametrize("program", [b"\x7fELF of another machine", b"#!/nowhere/sh\n"])
@@ -172,6 +216,7 @@ def test_no_call_waits_for_ever(folder: Path, monkeypatch: pytest.MonkeyPatch, v
         assert len(found) == 1, words
         asked_s = int(re.sub(r"[^0-9]", "", found[0]))
         assert asked_s + 10 <= limit_s <= asked_s + 60, words
+        assert asked_s >= 5, "an API server that is busy takes a while"
 
 
 def words_of(help_text: str) -> list[str]:

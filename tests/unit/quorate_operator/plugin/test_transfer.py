@@ -71,9 +71,16 @@ def test_a_decision_counts_even_if_the_waiting_broke(
     assert capsys.readouterr().out == "counter: done: seat 0 leads\n"
 
 
-@pytest.mark.parametrize("to", ["any", "0", "8", "o" * 40 + "-8", "a-b-0"])
+@pytest.mark.parametrize("to", ["any", "0", "8", "a" * 63, "a-b-0"])
 def test_every_name_of_a_member_can_be_asked_for(folder: Path, to: str) -> None:
     (folder / "decision.json").write_text('{"result": "Done", "leader": 0}')
     assert main(["transfer", "counter", "--to", to]) == 0
     waits = [word for call in calls(folder) for word in call if word.startswith("--timeout=")]
     assert waits == ["--timeout=60s"], "as the help says"
+
+
+@pytest.mark.parametrize("timeout", ["1", "3600"])
+def test_a_hand_over_can_be_waited_for_as_long_as_the_page_says(folder: Path, timeout: str) -> None:
+    assert main(["transfer", "counter", "--timeout", timeout]) == 1
+    waits = [word for call in calls(folder) for word in call if word.startswith("--timeout=")]
+    assert waits == [f"--timeout={timeout}s"]
