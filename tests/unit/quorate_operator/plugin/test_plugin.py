@@ -149,6 +149,17 @@ def test_a_kubectl_that_does_not_start_is_told_in_one_line(
     assert line.startswith(f"kubectl quorate: {folder}/bin/kubectl cannot be run: ")
 
 
+@pytest.mark.parametrize("verb", ["status", "members", "transfer"])
+def test_an_error_that_steers_a_terminal_is_told_without_that(
+    folder: Path, capsys: pytest.CaptureFixture[str], verb: str
+) -> None:
+    behind(folder, "printf 'gone\\033[2J' >&2; exit 1")
+    assert main([verb, "counter"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.isprintable()
+    assert "gone" in line
+
+
 def test_json_without_end_is_told_in_one_line(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -7,14 +7,19 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from quorate.control.status import AlarmRow, MemberState, encode_status
 from quorate_fake_kubectl.answers import CLUSTER, calls, change, pod_of, say, status_of
+from quorate_operator.plugin.kubectl import Kubectl
 from quorate_operator.plugin.main import main
+from quorate_operator.plugin.pods import MemberPod, ask_members
+
+REPLICAS_MAX = 9
 
 
 def test_status_shows_what_the_operator_says_and_where_every_member_is_now(
@@ -121,8 +126,12 @@ def test_members_shows_every_seat_that_either_side_knows(
 ) -> None:
     (folder / "pods.json").write_text(json.dumps({"items": [pod_of(0), pod_of(3)]}))
     change(folder, lambda body: body["status"]["members"].pop(2))
+    odd = [{"seat": None}, {"seat": "x"}, {}, 3, {"seat": -1}]
+    change(folder, lambda body: body["status"]["members"].extend(odd))
     assert main(["members", "counter"]) == 0
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    head = "SEAT POD READY RESTARTS ROLE VOTER HEALTH NODE MEMBER REASON"
+    assert " ".join(rows[0]) == head, "each above what it names"
     assert rows[1:] == [
         ["0", "counter-0", "yes", "0", "follower", "yes", "Well", "node-0", "00000000", "-"],
         ["1", "missing", "-", "-", "leader", "yes", "Well", "-", "11111111", "-"],
@@ -246,3 +255,21 @@ def test_what_the_terminal_cannot_show_costs_a_sign_and_not_the_verb(
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(out, encoding="latin-1"))
     assert main([verb, "counter"]) == 0
     assert "wartet ? auf Übertrag" in out.getvalue().decode("latin-1")
+
+
+class Together:
+    """A kubectl that answers when as many calls as a cluster may have members wait for it."""
+
+    def __init__(self) -> None:
+        self.barrier = threading.Barrier(REPLICAS_MAX, timeout=30.0)
+
+    def run(self, *_: str) -> str:
+        self.barrier.wait()
+        return encode_status(status_of(0)).decode()
+
+
+def test_all_members_are_asked_at_once() -> None:
+    """Where none answers, each takes half a minute: one after the other nobody waits for that."""
+    pods = [MemberPod(f"counter-{seat}", seat, None) for seat in range(REPLICAS_MAX)]
+    asked = ask_members(cast("Kubectl", Together()), "shop", pods)
+    assert [(pod.name, pod.problem) for pod in asked] == [(pod.name, "") for pod in pods]
