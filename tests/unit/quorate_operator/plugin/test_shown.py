@@ -70,6 +70,7 @@ def test_a_member_without_a_pod_is_one_that_does_not_answer(
     lines = capsys.readouterr().out.splitlines()
     assert [str(gone), f"counter-{gone}", "no", "answer", *["-"] * 5] in [x.split() for x in lines]
     assert lines[-1] == f"counter-{gone}: there is no such pod"
+    assert [line[0] for line in lines[-4:-1]] == ["0", "1", "2"], "by their seats"
     assert main(["status", "counter", "-o", "json"]) == 1
     assert json.loads(capsys.readouterr().out)["members"][f"counter-{gone}"] is None
 
