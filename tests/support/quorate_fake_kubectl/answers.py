@@ -50,7 +50,11 @@ def pod_of(seat: int) -> dict[str, Any]:
         "spec": {"nodeName": f"node-{seat}"},
         "status": {
             "containerStatuses": [{"restartCount": seat}],
-            "conditions": [{"type": "Ready", "status": "True"}],
+            "conditions": [
+                {"type": "PodScheduled", "status": "True"},
+                {"type": "Ready", "status": "True"},
+                {"type": "DisruptionTarget", "status": "False"},
+            ],
         },
     }
 

@@ -167,9 +167,9 @@ def test_members_tells_of_pods_that_are_not_well(
         {"type": "PodScheduled", "status": "True"},
         {"type": "Ready", "status": "False"},
     ]
-    pod["status"]["containerStatuses"].append({"restartCount": 3})
+    pod["status"]["containerStatuses"].extend([{"restartCount": 3}, {}])
     (folder / "pods.json").write_text(json.dumps({"items": [pod]}))
-    rows = {0: {"node": "node-9", "health": "Missing"}, 1: {"reason": "it restarts"}}
+    rows = {0: {"node": "node-9", "health": "Missing", "reason": ""}, 1: {"reason": "it restarts"}}
     change(folder, lambda body: [body["status"]["members"][k].update(v) for k, v in rows.items()])
     assert main(["members", "counter"]) == 0
     shown = [line.split() for line in capsys.readouterr().out.splitlines()[1:]]
