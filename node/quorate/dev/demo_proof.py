@@ -1,8 +1,9 @@
 """Proves from the members' recordings that every message was applied exactly once, in order.
 
-Nothing here asks the cluster. Each recording is read frame by frame and applied to a fresh
-service, which yields what that member must have applied, answered and digested. The answers are
-compared with those of the same service on a log of its own, without a cluster.
+Nothing here asks the cluster, not even whether the leader changed. Each recording is read frame by
+frame and applied to a fresh service, which yields what that member must have applied, answered and
+digested. The answers are compared with those of the same service on a log of its own, without a
+cluster.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from quorate.archive.files import SystemFiles
 from quorate.archive.inspect import iterate_frames
-from quorate.consensus.types import Chain, FrameType, LogFrame, LogPosition
+from quorate.consensus.types import Chain, FrameType, LeadershipTermId, LogFrame, LogPosition
 from quorate.errors import QuorateError
 from quorate.examples.calculator import Calculator
 from quorate.protocol.batch import EgressKind, decode_egress_batch, decode_ingress_batch
@@ -77,6 +78,8 @@ class Replay:
     chain: Chain
     """Equal chains at a position mean equal logs up to there."""
     ingress: SessionIngress
+    terms: set[LeadershipTermId]
+    """Under whose leadership the session's messages came into the log, doubles not counted."""
     given: list[bytes]
     """What the service's callback was called with, in order."""
     answers: list[Answer]
@@ -97,19 +100,23 @@ def replay(data_directory: Path, session_id: int, end: LogPosition) -> Replay:
     service = _Witness(session_id)
     container = ServiceContainer(service, lambda _failure: None)
     container.start(None)
-    ingress, answers = SessionIngress(), list[Answer]()
+    ingress, terms, answers = SessionIngress(), set[LeadershipTermId](), list[Answer]()
     chain = Chain(0)
     files = SystemFiles(str(data_directory))
     try:
         for frame in iterate_frames(files):
             if frame.end > end:
                 break
+            before = len(ingress.messages)
             _collect_ingress(frame, session_id, ingress)
+            if len(ingress.messages) > before:
+                terms.add(frame.leadership_term_id)
             answers += _apply(container, frame, session_id)
             chain = frame.chain
     finally:
         files.close()
-    return Replay(container.position, container.digest, chain, ingress, service.given, answers)
+    given, position = service.given, container.position
+    return Replay(position, container.digest, chain, ingress, terms, given, answers)
 
 
 def _collect_ingress(frame: LogFrame, session_id: int, ingress: SessionIngress) -> None:
@@ -224,6 +231,10 @@ def _problems_of(
             again.ingress.messages == sent,
             "its recording does not hold exactly what was sent: "
             + _first_difference(again.ingress.messages, sent),
+        ),
+        (
+            len(again.terms) > 1,
+            "its recording holds no change of leader between the first message and the last",
         ),
         (
             again.given == sent,

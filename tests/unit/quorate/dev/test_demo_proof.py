@@ -10,7 +10,14 @@ from quorate.archive.archive import Archive
 from quorate.archive.files import SystemFiles
 from quorate.config import ClusterConstants, Durability
 from quorate.consensus.effects import AppendToLog
-from quorate.consensus.types import ClusterId, LogPosition, MemberId
+from quorate.consensus.types import (
+    Chain,
+    ClusterId,
+    LeadershipTermId,
+    LogFrame,
+    LogPosition,
+    MemberId,
+)
 from quorate.dev.demo_proof import (
     Evidence,
     SessionIngress,
@@ -21,11 +28,13 @@ from quorate.dev.demo_proof import (
 from quorate.examples.calculator import Calculator
 from quorate.examples.calculator_keys import keys
 from quorate.protocol.batch import encode_ingress_batch
-from quorate.protocol.log_codec import EntryType
+from quorate.protocol.log_codec import EntryType, encode_frame, frame_body
 from quorate.testing import HarnessSession, ServiceHarness
 
 SENT = [b"8", b"x5", b"+2", b"=", *keys(7, 300)]
 SEATS = (0, 1, 2)
+FIRST_BATCH, LAST_BATCH = 4, 5
+"""Frames of a log: the founding, the stranger's session and message, ours, then our messages."""
 
 
 def send(session: HarnessSession, first: int, messages: list[bytes]) -> None:
@@ -39,7 +48,26 @@ def send(session: HarnessSession, first: int, messages: list[bytes]) -> None:
     )
 
 
-def record(directory: Path, harness: ServiceHarness) -> Path:
+def under_another_leader(frames: list[LogFrame], first: int) -> list[LogFrame]:
+    """Return a log whose frames from this one on are of the next leadership term."""
+    made: list[LogFrame] = []
+    for index, frame in enumerate(frames):
+        encoded = encode_frame(
+            frame.position,
+            LeadershipTermId(frame.leadership_term_id + (index >= first)),
+            frame.timestamp,
+            made[-1].chain if made else Chain(0),
+            frame.frame_type,
+            frame_body(frame),
+            frame.entry_count,
+        )
+        made.append(encoded)
+    return made
+
+
+def record(directory: Path, harness: ServiceHarness, *, change: int = LAST_BATCH) -> Path:
+    """Record the log; the leader changes before the frame of this index."""
+    frames = under_another_leader([row.frame for row in harness.applied], change)
     constants = ClusterConstants(segment_length=1024 * 1024)
     archive = Archive.open(
         SystemFiles(str(directory), create=True),
@@ -50,7 +78,7 @@ def record(directory: Path, harness: ServiceHarness) -> Path:
         new_member_id=MemberId(b"m" * 16),
         spares=0,
     )
-    archive.persist([AppendToLog(1, tuple(row.frame for row in harness.applied))])
+    archive.persist([AppendToLog(1, tuple(frames))])
     archive.close_clean()
     return directory
 
@@ -72,9 +100,25 @@ def run(tmp_path: Path, play: Callable[[HarnessSession], None]) -> Evidence:
     )
 
 
+def in_two_batches(session: HarnessSession, messages: list[bytes]) -> None:
+    send(session, 1, messages[:100])
+    send(session, 101, messages[100:])
+
+
 def whole(session: HarnessSession) -> None:
-    send(session, 1, SENT[:100])
-    send(session, 101, SENT[100:])
+    in_two_batches(session, SENT)
+
+
+def member_that_recorded(
+    messages: list[bytes], *, later_by: int = 0
+) -> tuple[ServiceHarness, HarnessSession]:
+    """Return what a member did whose log holds other messages, or those at another time."""
+    harness = ServiceHarness(Calculator)
+    harness.open_session("a stranger").send(b"1", b"=")
+    session = harness.open_session("demo")
+    harness.time += later_by
+    in_two_batches(session, messages)
+    return harness, session
 
 
 def with_doubles(session: HarnessSession) -> None:
@@ -123,12 +167,96 @@ def test_messages_in_another_order_are_found(tmp_path: Path) -> None:
     )
 
 
+ONE_LIE: dict[str, Callable[[list[bytes], int], list[bytes]]] = {
+    "lost": lambda sent, at: [*sent[:at], *sent[at + 1 :]],
+    "doubled": lambda sent, at: [*sent[: at + 1], *sent[at:]],
+    "altered": lambda sent, at: [*sent[:at], sent[at] + b"0", *sent[at + 1 :]],
+    "swapped": lambda sent, at: [*sent[:at], sent[at + 1], sent[at], *sent[at + 2 :]],
+}
+
+
+@pytest.mark.parametrize("seat", SEATS)
+@pytest.mark.parametrize("at", [0, 99, 150, len(SENT) - 2])
+@pytest.mark.parametrize("lie", ONE_LIE)
+def test_one_member_whose_log_holds_something_else_is_found(
+    tmp_path: Path, lie: str, at: int, seat: int
+) -> None:
+    """It tells the digest that its own log leads to, and the client has heard from others."""
+    evidence = run(tmp_path, whole)
+    messages = ONE_LIE[lie](SENT, at)
+    assert messages != SENT, "this place cannot show the lie"
+    harness, _ = member_that_recorded(messages)
+    liar = record(tmp_path / "liar", harness)
+    found = told(
+        replace(
+            evidence,
+            recordings={**evidence.recordings, seat: liar},
+            digests={**evidence.digests, seat: harness.digest.hex()},
+        )
+    )
+    assert f"member {seat}: its recording does not hold exactly what was sent" in problems(found)
+    assert f"member {seat}: its service was not given every message once" in problems(found)
+    assert "the recordings differ below position" in problems(found)
+    others = [problem for problem in found.problems if problem.startswith("member")]
+    assert all(problem.startswith(f"member {seat}: ") for problem in others)
+
+
+@pytest.mark.parametrize("lie", ONE_LIE)
+def test_members_that_all_recorded_the_same_wrong_thing_are_found(tmp_path: Path, lie: str) -> None:
+    """All agree with each other, and the client was answered by what they recorded."""
+    evidence = run(tmp_path, lambda session: in_two_batches(session, ONE_LIE[lie](SENT, 1)))
+    text = problems(told(evidence))
+    assert "the answers differ from those without a cluster" in text
+    for seat in SEATS:
+        assert f"member {seat}: its recording does not hold exactly what was sent" in text
+        assert f"member {seat}: its service answered differently" in text
+
+
+def test_logs_that_differ_and_lead_to_the_same_are_found(tmp_path: Path) -> None:
+    """Such as of two leaders that both took the session's messages."""
+    evidence = run(tmp_path, whole)
+    harness, _ = member_that_recorded(SENT, later_by=1)
+    other = record(tmp_path / "other", harness)
+    found = told(
+        replace(
+            evidence,
+            recordings={**evidence.recordings, 1: other},
+            digests={**evidence.digests, 1: harness.digest.hex()},
+        )
+    )
+    assert f"the recordings differ below position {evidence.position}" in problems(found)
+
+
+@pytest.mark.parametrize("change", [FIRST_BATCH, LAST_BATCH + 1], ids=["before all", "after all"])
+def test_a_leader_that_did_not_change_meanwhile_is_found(tmp_path: Path, change: int) -> None:
+    """Whatever members tell of their terms: the kill may have hit another, or nobody."""
+    evidence = run(tmp_path, whole)
+    harness, _ = member_that_recorded(SENT)
+    steady = {seat: record(tmp_path / f"steady-{seat}", harness, change=change) for seat in SEATS}
+    found = told(replace(evidence, recordings=steady))
+    assert found.problems == [
+        f"member {seat}: its recording holds no change of leader between the first message "
+        "and the last"
+        for seat in SEATS
+    ]
+
+
+def test_what_members_recorded_behind_the_position_is_not_looked_at(tmp_path: Path) -> None:
+    """They go on while the client leaves."""
+    evidence = run(tmp_path, whole)
+    harness, session = member_that_recorded(SENT)
+    session.close()
+    harness.open_session("somebody else")
+    longer = {seat: record(tmp_path / f"longer-{seat}", harness) for seat in SEATS}
+    assert not told(replace(evidence, recordings=longer)).problems
+
+
 def test_what_was_not_acknowledged_is_found(tmp_path: Path) -> None:
     verdict = told(replace(run(tmp_path, whole), acknowledged=len(SENT) - 1))
     assert "303 of 304 messages acknowledged" in problems(verdict)
 
 
-@pytest.mark.parametrize("damage", ["changed", "missing", "double"])
+@pytest.mark.parametrize("damage", ["changed", "missing", "double", "swapped", "of another"])
 def test_answers_that_differ_are_found(tmp_path: Path, damage: str) -> None:
     evidence = run(tmp_path, whole)
     answers = list(evidence.answers)
@@ -136,6 +264,10 @@ def test_answers_that_differ_are_found(tmp_path: Path, damage: str) -> None:
         answers[3] = (answers[3][0], b"nonsense")
     elif damage == "missing":
         del answers[-1]
+    elif damage == "swapped":
+        answers[3], answers[4] = answers[4], answers[3]
+    elif damage == "of another":
+        answers[3] = (answers[3][0] + 1, answers[3][1])
     else:
         answers.insert(2, answers[2])
     verdict = told(replace(evidence, answers=answers))
