@@ -125,15 +125,16 @@ class Demo:
     async def _calculate(self) -> None:
         """Press the first keys, one after the other."""
         answer: bytes | None = None
-        for key in FIRST_KEYS:
+        for sequence, key in enumerate(FIRST_KEYS, 1):
             answer = await self._client.request(key, timeout=10)
+            if answer is not None:
+                self._answers.append((sequence, answer))
         shown = "  ".join(key.decode() for key in FIRST_KEYS)
         self._screen.tell(
             f"keys  {shown}  answer  {'nothing' if answer is None else answer.decode()}"
         )
         if answer != FIRST_ANSWER:
             raise DemoFailed(f"the first keys answered {answer!r}, not {FIRST_ANSWER!r}")
-        self._answers.append((len(FIRST_KEYS), answer))
 
     # -- the stream and what happens to the cluster meanwhile --------------------------------
 
@@ -161,6 +162,11 @@ class Demo:
         cluster, tell, stream = self._cluster, self._screen.tell, self._stream
         await stream.reached(int(self._options.keys * KILL_SHARE))
         before = await cluster.wait_leader(timeout_s=10)
+        if stream.offered >= self._options.keys:
+            raise DemoFailed(
+                "every key was on its way before the leader could be killed, so that would show "
+                "nothing: ask for more --keys or a lower --rate"
+            )
         seat, term = Seat(before.seat), before.leadership_term_id
         count = stream.acknowledged.count
         tell(f"SIGKILL to member {seat}, the leader of term {term}, behind key {count:,}")

@@ -1,15 +1,29 @@
+import asyncio
 import io
 import itertools
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
-from quorate.consensus.types import LogPosition
+from quorate.client.cluster_client import ClusterClient
+from quorate.consensus.types import LogPosition, Seat
 from quorate.dev import demo
-from quorate.dev.demo import EXIT_FAILED, EXIT_INTERRUPTED, DemoOptions, Run, main, result_rows
+from quorate.dev.cluster import DevCluster
+from quorate.dev.demo import (
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    Demo,
+    DemoFailed,
+    DemoOptions,
+    Run,
+    main,
+    result_rows,
+)
 from quorate.dev.demo_proof import Evidence, Verdict
 from quorate.dev.demo_screen import Screen
-from quorate.dev.demo_stream import AcknowledgementLog
+from quorate.dev.demo_stream import AcknowledgementLog, PacedStream
 from quorate.errors import NotConnected
 
 
@@ -141,3 +155,66 @@ def test_a_place_where_no_directory_can_be_made_is_told_in_one_line(
     (line,) = capsys.readouterr().err.splitlines()
     assert "/proc/nowhere" in line
     assert "set TMPDIR to a folder on a disk" in line
+
+
+def a_demo(keys: int = 20) -> Demo:
+    return Demo(DemoOptions(Path(), keys=keys), Screen(io.StringIO(), lambda: 0.0))
+
+
+class Answering:
+    """A client whose cluster answers each key as the test says."""
+
+    def __init__(self, answers: dict[bytes, bytes]) -> None:
+        self._answers = answers
+
+    async def request(self, key: bytes, timeout: float) -> bytes | None:  # noqa: ASYNC109 - the client's
+        return self._answers.get(key)
+
+
+def test_an_answer_to_one_of_the_first_keys_that_has_none_is_evidence_as_any_other() -> None:
+    played = a_demo()
+    played._client = cast("ClusterClient", Answering({b"x5": b"surprise", b"=": b"42"}))
+    asyncio.run(played._calculate())
+    assert played._answers == [(2, b"surprise"), (4, b"42")]
+
+
+@pytest.mark.parametrize("answer", [{}, {b"=": b"41"}], ids=["none", "a wrong one"])
+def test_first_keys_that_are_not_answered_with_42_end_the_demo(answer: dict[bytes, bytes]) -> None:
+    played = a_demo()
+    played._client = cast("ClusterClient", Answering(answer))
+    with pytest.raises(DemoFailed, match="the first keys answered"):
+        asyncio.run(played._calculate())
+
+
+class Killed(Exception):
+    """The demo has sent its signal."""
+
+
+class FakeCluster:
+    """Has a leader, and tells when it is killed."""
+
+    async def wait_leader(self, timeout_s: float, *, above_term: int = 0) -> SimpleNamespace:
+        return SimpleNamespace(seat=2, leadership_term_id=3)
+
+    def kill(self, seat: Seat) -> None:
+        raise Killed(seat)
+
+
+@pytest.mark.parametrize(
+    ("offered", "ends"), [(19, Killed), (20, DemoFailed)], ids=["in the middle", "too late"]
+)
+def test_a_stream_too_short_for_a_kill_in_its_middle_fails_and_names_the_remedy(
+    offered: int, ends: type[Exception]
+) -> None:
+    """No key would be sent behind the kill; the demo once waited for one without end."""
+
+    async def reached(_count: int) -> None:
+        return
+
+    played = a_demo(keys=20)
+    played._cluster = cast("DevCluster", FakeCluster())
+    log = AcknowledgementLog([(0.1, 9)])
+    stream = SimpleNamespace(reached=reached, acknowledged=log, offered=offered)
+    played._stream = cast("PacedStream", stream)
+    with pytest.raises(ends, match="more --keys or a lower --rate" if offered == 20 else "2"):
+        asyncio.run(played._kill_and_restart())
