@@ -157,6 +157,10 @@ class DevCluster:
     async def _stop(self) -> None:
         try:
             await self.stop()
+        except BaseException:
+            # Given up, as by a time limit: who was not asked yet would be waited for without end.
+            self.kill_all()
+            raise
         finally:
             await self._stack.aclose()
 
