@@ -1,21 +1,19 @@
 import asyncio
 import io
 import itertools
+from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
-from typing import cast
 
 import pytest
 
-from quorate.client.cluster_client import ClusterClient
-from quorate.consensus.types import LogPosition, Seat
+from quorate.consensus.types import LogPosition
 from quorate.dev import demo
-from quorate.dev.cluster import DevCluster
 from quorate.dev.demo import (
     EXIT_FAILED,
     EXIT_INTERRUPTED,
-    Demo,
-    DemoFailed,
+    KEYS,
+    RATE,
+    SEED,
     DemoOptions,
     Run,
     main,
@@ -23,7 +21,7 @@ from quorate.dev.demo import (
 )
 from quorate.dev.demo_proof import Evidence, Verdict
 from quorate.dev.demo_screen import Screen
-from quorate.dev.demo_stream import AcknowledgementLog, PacedStream
+from quorate.dev.demo_stream import AcknowledgementLog
 from quorate.errors import NotConnected
 
 
@@ -76,9 +74,11 @@ class Played:
     def __init__(self, ends: BaseException | list[str]) -> None:
         self.ends = ends
         self.directory = Path()
+        self.options = DemoOptions(Path())
 
     def __call__(self, options: DemoOptions, screen: Screen) -> list[str]:
         screen.tell("playing")
+        self.options = options
         self.directory = options.directory
         (self.directory / "cluster.json").touch()
         if isinstance(self.ends, BaseException):
@@ -97,6 +97,7 @@ def _own_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ([], 0, False),
         (["the answers differ"], EXIT_FAILED, True),
         (KeyboardInterrupt(), EXIT_INTERRUPTED, False),
+        (asyncio.CancelledError(), EXIT_INTERRUPTED, False),
     ],
 )
 def test_its_own_directory_stays_only_after_a_failure(
@@ -113,6 +114,44 @@ def test_a_named_directory_stays(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     (tmp_path / "kept").mkdir()
     assert main(["--directory", str(tmp_path / "kept")]) == 0
     assert (tmp_path / "kept" / "cluster.json").exists()
+
+
+def test_what_the_caller_chose_is_what_is_played(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    played = Played([])
+    monkeypatch.setattr(demo, "_run", played)
+    assert main(["--directory", str(tmp_path), "--keys=7", "--seed=8", "--rate=9"]) == 0
+    assert played.options == DemoOptions(tmp_path, 7, 8, 9)
+    assert main(["--directory", str(tmp_path)]) == 0
+    assert played.options == DemoOptions(tmp_path, KEYS, SEED, RATE)
+
+
+def test_an_end_without_proof_is_not_told_as_one_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The table is shown all the same: it says where the run and the proof part."""
+    out = io.StringIO()
+    verdict = Verdict(problems=["member 1 lies"])
+
+    async def play(_options: DemoOptions, _screen: Screen) -> Run:
+        return a_run()
+
+    monkeypatch.setattr(demo, "_play", play)
+    monkeypatch.setattr(demo, "examine", lambda _evidence, _tell: verdict)
+    screen = Screen(out, lambda: 0.0)
+    assert demo._run(DemoOptions(Path()), screen) == ["member 1 lies"]
+    assert "equal to those without a cluster: NO" in out.getvalue()
+    assert "exactly once" not in out.getvalue()
+    verdict.problems.clear()
+    assert demo._run(DemoOptions(Path()), screen) == []
+    assert "exactly once" in out.getvalue()
+
+
+def test_a_member_whose_recording_was_not_applied_stands_out_in_the_table() -> None:
+    run = a_run()
+    run = replace(run, evidence=replace(run.evidence, digests={0: "aa"}))
+    rows = dict(result_rows(run, Verdict()))
+    assert rows["  member 0"] == "aa (REPLAYED: None)"
+    assert rows["applied once, in order"] == ""
 
 
 def run_with(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> list[str]:
@@ -136,6 +175,15 @@ def test_an_interrupt_is_not_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
         run_with(monkeypatch, BaseExceptionGroup("", [KeyboardInterrupt()]))
 
 
+def test_a_failure_beside_an_interrupt_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    both = BaseExceptionGroup("", [asyncio.CancelledError(), NotConnected("no leader")])
+    assert "no leader" in run_with(monkeypatch, both)
+
+
+def test_an_error_without_words_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run_with(monkeypatch, ExceptionGroup("", [ValueError()])) == ["ValueError()"]
+
+
 @pytest.mark.parametrize("option", ["--keys", "--rate"])
 @pytest.mark.parametrize("value", ["0", "-1", "x", "1.5", "\u00b2"])
 def test_numbers_must_be_above_zero(
@@ -155,66 +203,3 @@ def test_a_place_where_no_directory_can_be_made_is_told_in_one_line(
     (line,) = capsys.readouterr().err.splitlines()
     assert "/proc/nowhere" in line
     assert "set TMPDIR to a folder on a disk" in line
-
-
-def a_demo(keys: int = 20) -> Demo:
-    return Demo(DemoOptions(Path(), keys=keys), Screen(io.StringIO(), lambda: 0.0))
-
-
-class Answering:
-    """A client whose cluster answers each key as the test says."""
-
-    def __init__(self, answers: dict[bytes, bytes]) -> None:
-        self._answers = answers
-
-    async def request(self, key: bytes, timeout: float) -> bytes | None:  # noqa: ASYNC109 - the client's
-        return self._answers.get(key)
-
-
-def test_an_answer_to_one_of_the_first_keys_that_has_none_is_evidence_as_any_other() -> None:
-    played = a_demo()
-    played._client = cast("ClusterClient", Answering({b"x5": b"surprise", b"=": b"42"}))
-    asyncio.run(played._calculate())
-    assert played._answers == [(2, b"surprise"), (4, b"42")]
-
-
-@pytest.mark.parametrize("answer", [{}, {b"=": b"41"}], ids=["none", "a wrong one"])
-def test_first_keys_that_are_not_answered_with_42_end_the_demo(answer: dict[bytes, bytes]) -> None:
-    played = a_demo()
-    played._client = cast("ClusterClient", Answering(answer))
-    with pytest.raises(DemoFailed, match="the first keys answered"):
-        asyncio.run(played._calculate())
-
-
-class Killed(Exception):
-    """The demo has sent its signal."""
-
-
-class FakeCluster:
-    """Has a leader, and tells when it is killed."""
-
-    async def wait_leader(self, timeout_s: float, *, above_term: int = 0) -> SimpleNamespace:
-        return SimpleNamespace(seat=2, leadership_term_id=3)
-
-    def kill(self, seat: Seat) -> None:
-        raise Killed(seat)
-
-
-@pytest.mark.parametrize(
-    ("offered", "ends"), [(19, Killed), (20, DemoFailed)], ids=["in the middle", "too late"]
-)
-def test_a_stream_too_short_for_a_kill_in_its_middle_fails_and_names_the_remedy(
-    offered: int, ends: type[Exception]
-) -> None:
-    """No key would be sent behind the kill; the demo once waited for one without end."""
-
-    async def reached(_count: int) -> None:
-        return
-
-    played = a_demo(keys=20)
-    played._cluster = cast("DevCluster", FakeCluster())
-    log = AcknowledgementLog([(0.1, 9)])
-    stream = SimpleNamespace(reached=reached, acknowledged=log, offered=offered)
-    played._stream = cast("PacedStream", stream)
-    with pytest.raises(ends, match="more --keys or a lower --rate" if offered == 20 else "2"):
-        asyncio.run(played._kill_and_restart())
