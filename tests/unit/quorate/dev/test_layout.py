@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import secrets
 import socket
 import stat
 import tomllib
@@ -12,8 +14,15 @@ from pathlib import Path
 import pytest
 
 from quorate.archive.segment import segment_name
-from quorate.config import ClusterConstants, ConsensusSettings, Durability, from_mapping
+from quorate.config import (
+    ClusterConstants,
+    ClusterSettings,
+    ConsensusSettings,
+    Durability,
+    from_mapping,
+)
 from quorate.consensus.types import Seat
+from quorate.dev import layout
 from quorate.dev.layout import DEFAULT_SERVICE, DevDirectory, DevOptions
 from quorate.errors import ConfigurationError, DirectoryInUse
 
@@ -106,9 +115,31 @@ def test_what_may_differ_from_start_to_start_is_taken_over(tmp_path: Path) -> No
 
 def test_small_segments_for_tests_reach_the_members(tmp_path: Path) -> None:
     constants = ClusterConstants(segment_length=8 << 20)
-    made = opened(DevOptions(tmp_path, constants=constants))
+    settings = ClusterSettings(sessions_max=7)
+    made = opened(DevOptions(tmp_path, constants=constants, settings=settings))
+    for _ in range(2):
+        config = from_mapping(tomllib.loads(made.config_path(Seat(0)).read_text()))
+        assert (config.constants, config.settings) == (constants, settings)
+        opened(DevOptions(tmp_path))
+
+
+def test_members_find_their_files_from_any_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A verb beside the cluster may be typed elsewhere, and reads where its directory is."""
+    monkeypatch.chdir(tmp_path)
+    made = opened(DevOptions(Path("dev")))
     config = from_mapping(tomllib.loads(made.config_path(Seat(0)).read_text()))
-    assert config.constants == constants
+    paths = (config.member.data_dir, config.transport.secret_file, config.control.token_file)
+    assert all(str(path).startswith(f"{tmp_path}/dev/") for path in paths)
+    assert made.path == tmp_path / "dev"
+
+
+def test_a_configuration_of_the_service_can_be_taken_back(tmp_path: Path) -> None:
+    opened(DevOptions(tmp_path, service_config="x"))
+    again = opened(DevOptions(tmp_path, service_config=""))
+    config = from_mapping(tomllib.loads(again.config_path(Seat(0)).read_text()))
+    assert config.member.service_config == ""
 
 
 @pytest.mark.parametrize(
@@ -157,14 +188,28 @@ def test_before_there_is_a_log_everything_can_be_chosen_otherwise(
     assert changed.base_port in (None, again.seats[0].client_port)
 
 
-@pytest.mark.parametrize("members", [0, 10])
+@pytest.mark.parametrize(
+    ("refused", "problem"),
+    [
+        (DevOptions(Path(), members=0), "not 1 to 9"),
+        (DevOptions(Path(), members=10), "not 1 to 9"),
+        (DevOptions(Path(), service="oops"), "module:Class"),
+        (DevOptions(Path(), base_port=70_000), "--base-port is 70000"),
+    ],
+)
 def test_what_is_refused_changes_nothing_before_there_is_a_log(
-    tmp_path: Path, members: int
+    tmp_path: Path, refused: DevOptions, problem: str
 ) -> None:
     opened(DevOptions(tmp_path))
     kept = (tmp_path / "cluster.json").read_bytes()
-    assert "not 1 to 9" in problem_of(DevOptions(tmp_path, members=members))
+    assert problem in problem_of(replace(refused, directory=tmp_path))
     assert (tmp_path / "cluster.json").read_bytes() == kept
+
+
+def test_ports_chosen_anew_leave_the_number_of_members_as_it_was(tmp_path: Path) -> None:
+    opened(DevOptions(tmp_path, members=5))
+    seats = opened(DevOptions(tmp_path, base_port=9010)).seats
+    assert [row.client_port for row in seats] == [9010, 9011, 9012, 9013, 9014]
 
 
 def test_a_second_supervisor_is_refused_until_the_first_has_ended(tmp_path: Path) -> None:
@@ -187,8 +232,40 @@ def test_an_interrupted_making_is_taken_up_again(tmp_path: Path) -> None:
         path.unlink()
     for path in (tmp_path / "dev").glob("member-*"):
         path.rmdir()
-    (tmp_path / "dev" / "cluster.json").rename(tmp_path / "dev" / "cluster.json.new")
+    unfinished = tmp_path / "dev" / "cluster.json.new"
+    (tmp_path / "dev" / "cluster.json").rename(unfinished)
+    unfinished.write_text(unfinished.read_text() + "and more than the next one will be")
     opened(DevOptions(tmp_path / "dev"))
+
+
+@pytest.mark.parametrize("written", range(4))
+def test_a_making_that_stops_after_any_of_its_files_is_taken_up_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: int
+) -> None:
+    """The directory then has all: a secret that is missing would fail every start to come."""
+    fails_at = iter(range(written + 1))
+    write_private, write_text = layout._write_private, Path.write_text
+
+    def count() -> None:
+        if next(fails_at, None) == written:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    def private(path: Path, text: str) -> None:
+        count()
+        write_private(path, text)
+
+    def open_(path: Path, text: str, encoding: str | None = None) -> int:
+        count()
+        return write_text(path, text, encoding)
+
+    monkeypatch.setattr(layout, "_write_private", private)
+    monkeypatch.setattr(Path, "write_text", open_)
+    problem = problem_of(DevOptions(tmp_path / "dev"))
+    assert problem == f"cannot use {tmp_path}/dev: No space left on device"
+    made = opened(DevOptions(tmp_path / "dev"))
+    assert len(made.token) > 40
+    assert len((made.path / "secret").read_text()) > 40
+    assert (made.path / ".gitignore").read_text() == "*\n"
 
 
 @pytest.mark.parametrize("content", ["", "{", '{"member": {}}', "[]"])
@@ -206,6 +283,8 @@ def test_a_place_that_cannot_be_used_is_told_in_one_line(tmp_path: Path) -> None
     (tmp_path / "file").write_text("")
     assert "Not a directory" in problem_of(DevOptions(tmp_path / "file" / "dev"))
     assert "File exists" in problem_of(DevOptions(tmp_path / "file"))
+    (tmp_path / "dev" / "cluster.json").mkdir(parents=True)
+    assert "Is a directory" in problem_of(DevOptions(tmp_path / "dev"))
 
 
 @pytest.mark.parametrize("members", [0, 10])
@@ -250,6 +329,34 @@ def test_chosen_ports_are_free_and_no_port_of_outgoing_connections(tmp_path: Pat
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("127.0.0.1", port))
+
+
+@pytest.mark.parametrize("busy", range(9))
+def test_no_port_is_chosen_on_which_somebody_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, busy: int
+) -> None:
+    """A row with one port in use is passed over, wherever in it that is."""
+    rows = iter([100, 200])
+    monkeypatch.setattr(secrets, "randbelow", lambda _below: next(rows))
+    monkeypatch.setattr(layout, "_is_free", lambda port: port != 20_100 + busy)
+    seats = opened(DevOptions(tmp_path)).seats
+    assert [row.client_port for row in seats] == [20_200, 20_203, 20_206]
+
+
+def test_a_port_on_which_somebody_listens_is_not_free() -> None:
+    with socket.socket() as somebody:
+        somebody.bind(("127.0.0.1", 0))
+        somebody.listen()
+        port = somebody.getsockname()[1]
+        assert not layout._is_free(port)
+    assert layout._is_free(port)
+
+
+def test_where_every_port_is_in_use_the_remedy_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(layout, "_is_free", lambda _port: False)
+    assert "name one with --base-port" in problem_of(DevOptions(tmp_path))
 
 
 def test_the_kept_file_is_readable_by_the_members_own_reader(tmp_path: Path) -> None:

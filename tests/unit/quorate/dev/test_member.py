@@ -74,15 +74,38 @@ def test_a_killed_process_is_started_again(tmp_path: Path) -> None:
     run(tmp_path, FOREVER, story)
 
 
-def test_one_that_crashed_is_started_again_and_its_log_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["ABRT", "BUS", "FPE", "ILL", "SEGV"])
+def test_one_that_crashed_is_started_again_and_its_log_is_named(tmp_path: Path, name: str) -> None:
+    number = signal.Signals[f"SIG{name}"].value
+
     async def story(watched: Watched) -> None:
         await watched.until(lambda: watched.member.starts == 2)
         assert watched.told[0] == (
-            f"member 1 ended (signal 11): it crashed, its log {tmp_path}/log says where; "
+            f"member 1 ended (signal {number}): it crashed, its log {tmp_path}/log says where; "
             "starting it again in 0.01 s"
         )
 
-    run(tmp_path, "kill -SEGV $$", story)
+    run(tmp_path, f"kill -{name} $$", story)
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ("rm {log}; exit 1", ""),
+        ("printf 'caf\\351\\n'; exit 1", ": caf\ufffd"),
+        ("printf '%8190s\\303\\251' x; exit 1", ": x\u00e9"),
+    ],
+    ids=["removed", "in another alphabet", "begins within a letter"],
+)
+def test_a_log_that_cannot_be_read_as_it_is_does_not_end_the_other_members(
+    tmp_path: Path, script: str, words: str
+) -> None:
+    async def story(watched: Watched) -> None:
+        await watched.until(lambda: watched.member.starts == 2)
+        end = f"member 1 ended (exit code 1: failed){words}; starting it again in 0.01 s"
+        assert watched.told[0] == end
+
+    run(tmp_path, script.format(log=tmp_path / "log"), story)
 
 
 def test_one_that_cannot_be_started_now_is_tried_again(tmp_path: Path) -> None:

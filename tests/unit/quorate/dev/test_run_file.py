@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import stat
 from pathlib import Path
 
 import pytest
@@ -55,6 +57,28 @@ def test_the_file_of_a_killed_supervisor_counts_for_nothing(tmp_path: Path) -> N
         directory.close()
         with pytest.raises(NotConnected):
             find_running()
+        # Nor has the look taken the directory from who starts on it next.
+        DevDirectory.open(DevOptions(tmp_path / "dev")).close()
+        shutil.rmtree(tmp_path / "dev")
+        with pytest.raises(NotConnected):
+            find_running()
+
+
+def test_a_supervisor_that_fails_takes_its_file_along(
+    tmp_path: Path, runtime_directory: Path
+) -> None:
+    directory = DevDirectory.open(DevOptions(tmp_path / "dev"))
+
+    def fail() -> None:
+        with published(running_on(directory)):
+            assert len(list(runtime_directory.iterdir())) == 1
+            assert stat.S_IMODE(runtime_directory.stat().st_mode) == 0o700
+            raise NotConnected("all members have gone")
+
+    with pytest.raises(NotConnected):
+        fail()
+    directory.close()
+    assert list(runtime_directory.iterdir()) == []
 
 
 def test_what_a_killed_supervisor_left_does_not_double_its_successor(
@@ -85,15 +109,28 @@ def test_of_several_one_has_to_be_named(tmp_path: Path, runtime_directory: Path)
     second.close()
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '"x"', '{"directory": 5}'])
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '"x"', '{"directory": 5}', "[" * 100_000])
 def test_a_spoilt_file_is_passed_over(runtime_directory: Path, content: str) -> None:
     runtime_directory.mkdir(parents=True)
     (runtime_directory / "dev-7.json").write_text(content)
+    (runtime_directory / "dev-8.json").mkdir()
     with pytest.raises(NotConnected):
         find_running()
 
 
 def test_without_a_runtime_directory_the_home_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("XDG_RUNTIME_DIR")
     monkeypatch.setenv("HOME", "/home/someone")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "")
     assert run_directory() == Path("/home/someone/.quorate/run")
+    monkeypatch.delenv("XDG_RUNTIME_DIR")
+    assert run_directory() == Path("/home/someone/.quorate/run")
+
+
+def test_without_any_home_that_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_RUNTIME_DIR")
+    monkeypatch.setattr(Path, "home", no_home)
+    with pytest.raises(NotConnected, match="no home directory, and XDG_RUNTIME_DIR is not set"):
+        find_running()
