@@ -18,6 +18,7 @@ from quorate.consensus.types import (
     LogPosition,
     MemberId,
 )
+from quorate.dev import demo_proof
 from quorate.dev.demo_proof import (
     Evidence,
     SessionIngress,
@@ -145,6 +146,15 @@ def test_a_sound_run_has_no_problems(tmp_path: Path) -> None:
     assert verdict.applied == dict.fromkeys(SEATS, len(SENT))
     assert verdict.replayed == evidence.digests
     assert verdict.doubles == 0
+
+
+def test_the_proof_is_the_same_in_small_steps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A frame of a cluster may hold more messages than are applied in one step."""
+    monkeypatch.setattr(demo_proof, "MESSAGES_PER_STEP", 7)
+    monkeypatch.setattr(demo_proof, "REFERENCE_BATCH", 11)
+    assert not told(run(tmp_path, whole)).problems
 
 
 def test_doubles_and_holes_in_the_log_are_what_apply_makes_of_them(tmp_path: Path) -> None:
@@ -275,6 +285,11 @@ def test_answers_that_differ_are_found(tmp_path: Path, damage: str) -> None:
     assert "the answers differ from those without a cluster" in problems(verdict)
 
 
+def test_more_acknowledgements_than_messages_are_found(tmp_path: Path) -> None:
+    verdict = told(replace(run(tmp_path, whole), acknowledged=len(SENT) + 1))
+    assert "305 of 304 messages acknowledged" in problems(verdict)
+
+
 def test_a_digest_that_does_not_follow_from_the_recording_is_found(tmp_path: Path) -> None:
     evidence = run(tmp_path, whole)
     verdict = told(replace(evidence, digests={**evidence.digests, 1: "00" * 16}))
@@ -311,5 +326,6 @@ def test_ingress_skips_doubles_and_ignores_what_lies_behind_a_hole() -> None:
     ingress.add(1, [b"a", b"b"])
     ingress.add(4, [b"d"])
     ingress.add(2, [b"b", b"c"])
+    ingress.add(1, [b"a"])
     assert ingress.messages == [b"a", b"b", b"c"]
-    assert (ingress.doubles, ingress.gaps) == (1, 1)
+    assert (ingress.doubles, ingress.gaps) == (2, 1)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import errno
 import json
-import secrets
-import socket
 import stat
 import tomllib
 from dataclasses import replace
@@ -54,23 +52,6 @@ def test_a_new_directory_has_a_valid_file_for_each_member(tmp_path: Path) -> Non
     assert made.service == DEFAULT_SERVICE
     assert made.durability is Durability.FSYNC
     assert (made.path / ".gitignore").read_text() == "*\n"
-
-
-@pytest.mark.parametrize(("base", "members"), [(0, 3), (-5, 1), (65_514, 3), (70_000, 3)])
-def test_ports_beyond_the_last_one_are_refused_in_one_line(
-    tmp_path: Path, base: int, members: int
-) -> None:
-    problem = problem_of(DevOptions(tmp_path, members=members, base_port=base))
-    assert problem.startswith(f"--base-port is {base}: ")
-    assert f"to {base + 20 + members - 1}," in problem
-
-
-@pytest.mark.parametrize(("base", "members"), [(1, 3), (65_513, 3), (65_515, 1)])
-def test_the_first_and_last_ports_that_there_are_can_be_chosen(
-    tmp_path: Path, base: int, members: int
-) -> None:
-    seats = opened(DevOptions(tmp_path, members=members, base_port=base)).seats
-    assert (seats[0].client_port, seats[-1].control_port) == (base, base + 20 + members - 1)
 
 
 def test_secrets_are_for_the_owner_only(tmp_path: Path) -> None:
@@ -206,12 +187,6 @@ def test_what_is_refused_changes_nothing_before_there_is_a_log(
     assert (tmp_path / "cluster.json").read_bytes() == kept
 
 
-def test_ports_chosen_anew_leave_the_number_of_members_as_it_was(tmp_path: Path) -> None:
-    opened(DevOptions(tmp_path, members=5))
-    seats = opened(DevOptions(tmp_path, base_port=9010)).seats
-    assert [row.client_port for row in seats] == [9010, 9011, 9012, 9013, 9014]
-
-
 def test_a_second_supervisor_is_refused_until_the_first_has_ended(tmp_path: Path) -> None:
     first = DevDirectory.open(DevOptions(tmp_path))
     with pytest.raises(DirectoryInUse, match=f"another quorate dev runs on {tmp_path}"):
@@ -308,55 +283,6 @@ def test_a_start_that_is_refused_leaves_no_directory(
     (tmp_path / "mine").mkdir()
     problem_of(DevOptions(tmp_path / "mine", **options))  # type: ignore[arg-type]
     assert (tmp_path / "mine").exists()
-
-
-def test_a_base_port_decides_all_ports(tmp_path: Path) -> None:
-    seats = opened(DevOptions(tmp_path, base_port=9010)).seats
-    assert [(row.client_port, row.member_port, row.control_port) for row in seats] == [
-        (9010, 9020, 9030),
-        (9011, 9021, 9031),
-        (9012, 9022, 9032),
-    ]
-
-
-def test_chosen_ports_are_free_and_no_port_of_outgoing_connections(tmp_path: Path) -> None:
-    seats = opened(DevOptions(tmp_path, members=9)).seats
-    ports = [p for row in seats for p in (row.client_port, row.member_port, row.control_port)]
-    low, _ = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
-    assert len(set(ports)) == 27
-    assert all(1024 < port < low for port in ports)
-    for port in ports:
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(("127.0.0.1", port))
-
-
-@pytest.mark.parametrize("busy", range(9))
-def test_no_port_is_chosen_on_which_somebody_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, busy: int
-) -> None:
-    """A row with one port in use is passed over, wherever in it that is."""
-    rows = iter([100, 200])
-    monkeypatch.setattr(secrets, "randbelow", lambda _below: next(rows))
-    monkeypatch.setattr(layout, "_is_free", lambda port: port != 20_100 + busy)
-    seats = opened(DevOptions(tmp_path)).seats
-    assert [row.client_port for row in seats] == [20_200, 20_203, 20_206]
-
-
-def test_a_port_on_which_somebody_listens_is_not_free() -> None:
-    with socket.socket() as somebody:
-        somebody.bind(("127.0.0.1", 0))
-        somebody.listen()
-        port = somebody.getsockname()[1]
-        assert not layout._is_free(port)
-    assert layout._is_free(port)
-
-
-def test_where_every_port_is_in_use_the_remedy_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(layout, "_is_free", lambda _port: False)
-    assert "name one with --base-port" in problem_of(DevOptions(tmp_path))
 
 
 def test_the_kept_file_is_readable_by_the_members_own_reader(tmp_path: Path) -> None:

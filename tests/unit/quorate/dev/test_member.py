@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -120,11 +121,40 @@ def test_one_that_cannot_be_started_now_is_tried_again(tmp_path: Path) -> None:
             while len(watched.told) < 3:  # noqa: ASYNC110 - what is told changes no condition
                 await asyncio.sleep(0)
         assert watched.told[0].startswith("member 1 ended (signal 9); starting it again")
-        assert watched.told[2].startswith("member 1 cannot be started: [Errno 2] No such file")
+        for told, delay in zip(watched.told[1:3], ("0.02", "0.04"), strict=True):
+            assert told.startswith("member 1 cannot be started: [Errno 2] No such file")
+            assert told.endswith(f"; trying again in {delay} s")
         (tmp_path / "elsewhere").rename(folder)
         await watched.until(lambda: watched.member.starts == 2)
 
     run(folder, "while :; do sleep 0.01; done", story)
+
+
+class Judged(restarts.RestartPolicy):
+    """Notes when it was asked, and how long each process ran by what it was told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows: list[tuple[float, float]] = []
+
+    def delay_after(self, exit_code: int, ran_s: float) -> float | None:
+        self.rows.append((asyncio.get_running_loop().time(), ran_s))
+        return super().delay_after(exit_code, ran_s)
+
+
+def test_each_process_is_judged_by_how_long_it_ran_itself(tmp_path: Path) -> None:
+    """Or one that was well for days waits for its next start as one that never came up."""
+    policy = Judged()
+
+    async def story(watched: Watched) -> None:
+        watched.member._policy = policy
+        await watched.until(lambda: watched.member.starts == 4)
+
+    run(tmp_path, "sleep 0.1; exit 1", story)
+    ran = [ran_s for _, ran_s in policy.rows]
+    assert min(ran) > 0.05
+    for (before, _), (at, ran_s) in pairwise(policy.rows):
+        assert ran_s <= at - before, "a process was told to have run since before it was started"
 
 
 @pytest.mark.parametrize("code", [2, 3, 5, 6, 7])

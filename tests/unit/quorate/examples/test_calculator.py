@@ -54,6 +54,15 @@ def test_a_mistake_is_answered_and_changes_nothing(keys: list[bytes], error: byt
     assert client.send(*keys, b"=") == [error, b"5"]
 
 
+@pytest.mark.parametrize("sign", [b"+", b"-"])
+def test_a_number_may_have_eighteen_digits_and_no_more_on_either_side_of_zero(sign: bytes) -> None:
+    client = ServiceHarness(Calculator).open_session()
+    most = b"9" * 18
+    shown = most if sign == b"+" else b"-" + most
+    answers = client.send(b"0", sign + most, b"=", sign + b"1", b"x2", b"=")
+    assert answers == [shown, *[b"error: more than 18 digits"] * 2, shown]
+
+
 def test_every_session_has_a_calculator_of_its_own() -> None:
     harness = ServiceHarness(Calculator)
     first, second = harness.open_session(), harness.open_session()
