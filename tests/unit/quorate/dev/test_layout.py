@@ -210,7 +210,8 @@ def test_an_interrupted_making_is_taken_up_again(tmp_path: Path) -> None:
     unfinished = tmp_path / "dev" / "cluster.json.new"
     (tmp_path / "dev" / "cluster.json").rename(unfinished)
     unfinished.write_text(unfinished.read_text() + "and more than the next one will be")
-    opened(DevOptions(tmp_path / "dev"))
+    made = opened(DevOptions(tmp_path / "dev"))
+    assert opened(DevOptions(tmp_path / "dev")).cluster_id == made.cluster_id
 
 
 @pytest.mark.parametrize("written", range(4))

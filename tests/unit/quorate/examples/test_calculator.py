@@ -75,6 +75,17 @@ def test_every_session_has_a_calculator_of_its_own() -> None:
     assert harness.open_session().send(b"=") == [b"0"]
 
 
+def test_a_calculator_is_forgotten_with_its_session() -> None:
+    harness = ServiceHarness(Calculator)
+    harness.open_session()
+    alone = len(harness.take_snapshot())
+    for _ in range(3):
+        another = harness.open_session()
+        another.send(b"7")
+        another.close()
+    assert len(harness.take_snapshot()) == alone, "the state grows with every client that ever came"
+
+
 @given(st.lists(st.tuples(st.integers(0, 1), KEYS), max_size=30))
 def test_any_keys_are_deterministic_and_bounded(keys: list[tuple[int, bytes]]) -> None:
     harness = ServiceHarness(Calculator)
