@@ -52,7 +52,19 @@ def test_what_could_be_put_can_be_shown() -> None:
 
 
 def test_an_empty_value_is_a_value() -> None:
-    assert talk(b"put k ", b"get k") == [b"ok", b"value "]
+    assert talk(b"put k ", b"get k", b"count") == [b"ok", b"value ", b"count 1"]
+    assert talk(b"put k ", b"swap k x y", b"swap k  y", b"get k") == [
+        b"ok",
+        b"found ",
+        b"ok",
+        b"value y",
+    ]
+    assert talk(b"put k v", b"swap k v ", b"delete k", b"delete k") == [
+        b"ok",
+        b"ok",
+        b"ok",
+        b"none",
+    ]
 
 
 @pytest.mark.parametrize(
