@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import cast
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,6 +10,7 @@ from hypothesis import strategies as st
 from quorate.config import ClusterSettings
 from quorate.examples import key_value
 from quorate.examples.key_value import KEY_BYTES_MAX, KeyValue
+from quorate.service import SnapshotOutput
 from quorate.testing import ServiceHarness
 
 
@@ -65,6 +69,18 @@ def test_an_empty_value_is_a_value() -> None:
         b"ok",
         b"none",
     ]
+
+
+def test_equal_stores_write_equal_snapshots_whatever_came_first() -> None:
+    def records(*commands: bytes) -> list[bytes]:
+        harness = ServiceHarness(KeyValue)
+        harness.open_session().send(*commands)
+        written: list[bytes] = []
+        output = SimpleNamespace(write=written.append)
+        harness.service.on_take_snapshot(cast("SnapshotOutput", output))
+        return written
+
+    assert records(b"put a 1", b"put b 2") == records(b"put b 1", b"put a 1", b"put b 2")
 
 
 @pytest.mark.parametrize(
