@@ -24,6 +24,22 @@ def test_lines_carry_the_seconds_since_the_start() -> None:
     assert out.getvalue() == "  1.50 s  one\n  2.25 s  two\n"
 
 
+def test_every_line_is_out_at_once() -> None:
+    """Behind a pipe, too, one watches the demo and does not read it when it has ended."""
+
+    class Pipe(io.StringIO):
+        out = ""
+
+        def flush(self) -> None:
+            self.out = self.getvalue()
+
+    pipe = Pipe()
+    shown = screen(pipe)
+    for show in (shown.tell, lambda text: shown.table([(text, "1")])):
+        show("something")
+        assert pipe.out == pipe.getvalue() != ""
+
+
 def test_progress_is_a_line_where_no_bar_can_be_drawn() -> None:
     out = io.StringIO()
     shown = screen(out)

@@ -78,6 +78,26 @@ def test_never_runs_ahead_of_the_schedule() -> None:
         assert count <= at_s * 2_000 + 1
 
 
+def test_an_acknowledgement_counts_from_when_it_came_whatever_else_was_offered() -> None:
+    """Or the latency of every message would be that of the last one beside it."""
+
+    async def run() -> None:
+        client = FakeClient(window=1_000, acknowledges=False)
+        stream = PacedStream(cast("ClusterClient", client), [b"k"] * 10, rate=10**9)
+        async with asyncio.timeout(20):
+            running = asyncio.create_task(stream.run())
+            while stream.offered < 10:  # noqa: ASYNC110 - offering wakes nobody
+                await asyncio.sleep(0)
+            for count in (1, 4, 10):
+                client._acknowledge(1 + count)
+                await stream.reached(count)
+                assert stream.acknowledged.count == count
+            await running
+        assert [count for _, count in stream.acknowledged.rows] == [1, 4, 10]
+
+    asyncio.run(run())
+
+
 def test_gives_up_when_nothing_is_acknowledged(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo_stream, "STALL_S", 0.05)
 

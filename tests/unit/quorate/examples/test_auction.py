@@ -96,6 +96,17 @@ def test_anything_else_is_answered_with_an_error(message: bytes) -> None:
     assert answer.startswith(b"error: ")
 
 
+def test_the_bounds_themselves_are_accepted_and_nothing_beyond() -> None:
+    harness = ServiceHarness(Auction)
+    seller, bidder = harness.open_session(), harness.open_session()
+    assert seller.send(b"sell %d %d" % (SECONDS_MAX, AMOUNT_MAX)) == [b"lot 1"]
+    beyond, leading = bidder.send(b"bid 1 %d" % (AMOUNT_MAX + 1), b"bid 1 %d" % AMOUNT_MAX)
+    assert beyond.startswith(b"error: ")
+    assert leading == b"leading 1 %d" % AMOUNT_MAX
+    harness.advance(SECONDS_MAX * SECOND)
+    assert seller.receive() == [b"sold 1 %d" % AMOUNT_MAX]
+
+
 def test_open_lots_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(auction, "LOTS_MAX", 1)
     harness = ServiceHarness(Auction)

@@ -86,6 +86,15 @@ def test_anything_else_is_answered_with_an_error(message: bytes) -> None:
     assert answer.startswith(b"error: ")
 
 
+def test_the_largest_order_at_the_highest_price_is_accepted() -> None:
+    client = ServiceHarness(OrderBook).open_session()
+    most = b"%d %d" % (QUANTITY_MAX, PRICE_MAX)
+    assert client.send(b"buy " + most, b"sell " + most)[2:] == [
+        b"trade 1 " + most,
+        b"trade 2 " + most,
+    ]
+
+
 def test_waiting_orders_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(order_book, "ORDERS_MAX", 1)
     client = ServiceHarness(OrderBook).open_session()
