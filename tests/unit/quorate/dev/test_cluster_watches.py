@@ -243,6 +243,9 @@ def test_restarts_that_were_paused_are_caught_up_with_but_not_those_that_cannot_
 
     async def story() -> None:
         async with watched(options, monkeypatch, script=script, restart=True) as run:
+            mark = run.cluster.directory.member_directory(Seat(2)) / "bad"
+            while not mark.exists():  # noqa: ASYNC110 - asks a process
+                await asyncio.sleep(0.01)
             run.cluster.kill(Seat(2))
             await run.until_told(2)
             assert run.told[1][1].startswith("member 2 ended (exit code 3: ")
