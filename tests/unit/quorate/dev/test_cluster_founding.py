@@ -149,6 +149,31 @@ def test_a_founded_cluster_goes_on_without_a_member_that_stays_down(
     assert told.startswith(f"member {seat} ended (exit code 3: ")
 
 
+def test_members_that_answer_late_are_waited_for_beside_one_that_stays_down(
+    attempt: Attempt,
+) -> None:
+    """Or whether a founded cluster starts would depend on who is quicker."""
+
+    async def life() -> None:
+        cluster = DevCluster(
+            attempt.options,
+            lambda event: attempt.told.append(event.text),
+            command=command(f"echo $$ >> {attempt.folder}/pids; {down(2)}"),
+        )
+        async with asyncio.timeout(30), cluster:
+            assert len(attempt.told) == 1
+
+    async def story() -> None:
+        living = asyncio.create_task(life())
+        while not attempt.told and not living.done():  # noqa: ASYNC110 - what is told wakes nobody
+            await asyncio.sleep(0.01)
+        await attempt.ports.put(*FOUNDED[:2])
+        await living
+
+    asyncio.run(story())
+    attempt.assert_nothing_is_left()
+
+
 def test_a_cluster_without_a_quorum_does_not_start(attempt: Attempt) -> None:
     with pytest.raises(QuorateError, match=r"member \d ended \(exit code 3.*the reason; its log"):
         attempt.start(FOUNDED[1], script=down(0, 2))

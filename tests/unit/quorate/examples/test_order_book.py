@@ -41,6 +41,19 @@ def test_the_best_price_is_served_first_then_the_earliest() -> None:
     assert buyer.receive() == [b"trade 7 1 91", b"trade 8 1 91"]
 
 
+@pytest.mark.parametrize("cancelled", [1, 2, 3])
+@pytest.mark.parametrize(("side", "other"), [(b"buy", b"sell"), (b"sell", b"buy")])
+def test_what_is_cancelled_is_the_order_that_was_named(
+    side: bytes, other: bytes, cancelled: int
+) -> None:
+    harness = ServiceHarness(OrderBook)
+    owner, taker = harness.open_session(), harness.open_session()
+    owner.send(*[side + b" 1 5"] * 3, b"cancel %d" % cancelled)
+    taker.send(other + b" 3 5")
+    left = [order for order in (1, 2, 3) if order != cancelled]
+    assert owner.receive() == [b"trade %d 1 5" % order for order in left]
+
+
 def test_a_session_that_ends_takes_its_orders_with_it() -> None:
     harness = ServiceHarness(OrderBook)
     seller, buyer = harness.open_session(), harness.open_session()
