@@ -58,29 +58,6 @@ def test_what_comes_while_a_sync_runs_goes_into_the_next_one() -> None:
     run(test)
 
 
-def test_a_sync_of_the_c_library_completes_nothing_that_was_written_while_it_ran(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Else a member acknowledged what a power cut takes, and a majority of such is a loss."""
-
-    async def test() -> None:
-        member = await Member.founded(SystemFiles(str(tmp_path)))
-        has_ended, taken = [False], LibrarySync.finish
-        monkeypatch.setattr(LibrarySync, "finish", lambda sync: has_ended[0] and taken(sync))
-        member.submit(b"covered")
-        member.submit(b"beside it")
-        member.submit(b"beside it as well")
-        assert member.archive.end == member.builder.end, "all of it is written"
-        assert member.completed == [1]
-        has_ended[0] = True
-        await member.until(lambda: member.completed[-1] == 4)
-        assert member.completed == [1, 2, 4]
-        assert member.archive.synced == member.archive.end
-        await member.writer.close(clean=True)
-
-    run(test)
-
-
 @pytest.mark.parametrize("durability", list(Durability))
 def test_what_fits_into_the_segment_is_written_before_submit_returns(
     tmp_path: Path, durability: Durability
