@@ -11,6 +11,7 @@ from dataclasses import asdict
 from quorate.cli.targets import Target, add_target_arguments, control_target
 from quorate.config import CONTROL_PORT
 from quorate.control.status import MemberStatus
+from quorate.control.summary import lag, leader_of, remarks
 from quorate.errors import NotConnected, RemoteProtocolError
 
 COLUMNS = (
@@ -77,30 +78,26 @@ def render(addresses: Sequence[str], statuses: Sequence[MemberStatus | str]) -> 
         statuses: What each of them answered, or why there is no answer.
 
     """
-    leader = max(
-        (row for row in statuses if not isinstance(row, str) and row.role == "leader"),
-        # One that has been deposed and has not heard of it yet may have the longer log.
-        key=lambda status: status.leadership_term_id,
-        default=None,
-    )
-    leader_end = None if leader is None else leader.written_position
+    leader = leader_of(row for row in statuses if not isinstance(row, str))
     rows: list[Sequence[str]] = [COLUMNS]
     for address, status in zip(addresses, statuses, strict=True):
-        rows.append(_row(address, status, leader_end))
+        rows.append(_row(address, status, leader))
     widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
     lines = [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     ]
     for status in statuses:
-        lines += [status] if isinstance(status, str) else _remarks(status)
+        if isinstance(status, str):
+            lines.append(status)
+        else:
+            lines += (f"seat {status.seat}: {words}" for words in remarks(status))
     return lines
 
 
-def _row(address: str, status: MemberStatus | str, leader_end: int | None) -> Sequence[str]:
+def _row(address: str, status: MemberStatus | str, leader: MemberStatus | None) -> Sequence[str]:
     if isinstance(status, str):
         return ("?", "no answer", *["-"] * (len(COLUMNS) - 3), address)
-    lag = "-" if leader_end is None else str(max(0, leader_end - status.append_position))
     return (
         str(status.seat),
         status.state.value,
@@ -110,17 +107,7 @@ def _row(address: str, status: MemberStatus | str, leader_end: int | None) -> Se
         str(status.append_position),
         str(status.commit_position),
         str(status.service_position),
-        lag,
+        lag(status, leader),
         status.durability,
         address,
     )
-
-
-def _remarks(status: MemberStatus) -> list[str]:
-    lines = []
-    if status.reason:
-        lines.append(f"seat {status.seat}: {status.state.value}: {status.reason}")
-    if status.possible_loss:
-        lines.append(f"seat {status.seat}: this term may lack messages acknowledged before it")
-    lines += [f"seat {status.seat}: ALARM {alarm.name}: {alarm.detail}" for alarm in status.alarms]
-    return lines

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import asdict
 
+from quorate.control.status import MemberStatus
+from quorate.control.summary import lag, leader_of, remarks
 from quorate_operator.plugin.kubectl import Kubectl
 from quorate_operator.plugin.pods import MemberPod, ask_members, find_pods, with_missing
 from quorate_operator.plugin.reading import at, plain, rows_at, table, text_at
@@ -46,7 +47,8 @@ def render(body: object, pods: list[MemberPod]) -> list[str]:
     if conditions:
         lines += ["", *table([["CONDITION", "STATUS", "REASON", "SINCE", "MESSAGE"], *conditions])]
     if pods:
-        lines += ["", *table([_COLUMNS, *(_row(pod, _leader_end(pods)) for pod in pods)])]
+        leader = leader_of(pod.status for pod in pods if pod.status)
+        lines += ["", *table([_COLUMNS, *(_row(pod, leader) for pod in pods)])]
     return lines + [line for pod in pods for line in _remarks(pod)]
 
 
@@ -66,34 +68,22 @@ def _filled(words: str, row: object) -> str:
     return re.sub(r"\{(\w+)\}", lambda found: text_at(row, found[1]), words) if row else ""
 
 
-def _leader_end(pods: list[MemberPod]) -> int | None:
-    """Return the end of the leader's log: of the last term, as one of another is deposed by now."""
-    leaders = [pod.status for pod in pods if pod.status and pod.status.role == "leader"]
-    leader = max(leaders, key=lambda status: status.leadership_term_id, default=None)
-    return None if leader is None else leader.written_position
-
-
-def _row(pod: MemberPod, leader_end: int | None) -> list[str]:
+def _row(pod: MemberPod, leader: MemberStatus | None) -> list[str]:
     status = pod.status
     if status is None:
         return [str(pod.seat), pod.name, "no answer", *["-"] * 5]
-    lag = "-" if leader_end is None else str(max(0, leader_end - status.append_position))
     positions = (status.append_position, status.commit_position, status.service_position)
     term = str(status.leadership_term_id)
-    return [str(pod.seat), pod.name, status.state.value, term, *map(str, positions), lag]
+    return [
+        str(pod.seat),
+        pod.name,
+        status.state.value,
+        term,
+        *map(str, positions),
+        lag(status, leader),
+    ]
 
 
 def _remarks(pod: MemberPod) -> list[str]:
-    return [f"{pod.name}: {plain(words)}" for words in _words(pod)]
-
-
-def _words(pod: MemberPod) -> Iterator[str]:
-    status = pod.status
-    if status is None:
-        yield pod.problem
-        return
-    if status.reason:
-        yield f"{status.state.value}: {status.reason}"
-    if status.possible_loss:
-        yield "this term may lack messages acknowledged before it"
-    yield from (f"ALARM {row.name}: {row.detail}" for row in status.alarms)
+    found = [pod.problem] if pod.status is None else remarks(pod.status)
+    return [f"{pod.name}: {plain(words)}" for words in found]
