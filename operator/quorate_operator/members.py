@@ -18,6 +18,7 @@ from quorate.consensus.types import Seat
 from quorate.control.client import ControlClient
 from quorate.control.status import MemberStatus
 from quorate.errors import AdminRejected, NotConnected, QuorateError, RemoteProtocolError
+from quorate_operator.backoff import grown_s, spread_s
 from quorate_operator.errors import Deferred, Unavailable
 from quorate_operator.planning.observed import Member, Pod
 from quorate_operator.queue import Key
@@ -204,8 +205,7 @@ class Members:
     def _pause_s(self, failures: int) -> float:
         if not failures:
             return PAUSE_S
-        most = min(BACKOFF_FIRST_S * 2.0 ** min(failures - 1, 10), BACKOFF_MAX_S)
-        return most * (0.5 + self._chance() / 2)
+        return spread_s(grown_s(BACKOFF_FIRST_S, failures - 1, BACKOFF_MAX_S), self._chance())
 
     async def _ask_once(self, client: ControlClient, poll: _Poll) -> None:
         try:

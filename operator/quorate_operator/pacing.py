@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from quorate_operator.backoff import grown_s
 from quorate_operator.queue import Key
 
 UNSETTLED_FIRST_S = 2.0
@@ -51,11 +52,11 @@ class Pacing:
 
     def _busy_s(self, key: Key, *, acted: bool) -> float | None:
         busy = self._busy[key] = self._busy.get(key, 0) + 1 if acted else 0
-        return min(BUSY_FIRST_S * 2.0 ** min(busy - 1, 10), BUSY_MAX_S) if busy else None
+        return grown_s(BUSY_FIRST_S, busy - 1, BUSY_MAX_S) if busy else None
 
     def _unsettled_s(self, key: Key, *, settled: bool, changed: bool) -> float | None:
         if settled:
             self._unsettled.pop(key, None)
             return None
         count = self._unsettled[key] = 0 if changed else self._unsettled.get(key, -1) + 1
-        return min(UNSETTLED_FIRST_S * 1.5 ** min(count, 10), UNSETTLED_MAX_S)
+        return grown_s(UNSETTLED_FIRST_S, count, UNSETTLED_MAX_S, by=1.5)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from quorate.clock import Clock
+from quorate_operator.backoff import grown_s, spread_s
 
 KEYS_MAX = 10_000
 GAP_S = 0.2
@@ -149,9 +150,8 @@ class Schedule:
 
     def _backoff_s(self, entry: _Entry) -> float:
         """Double from the first up to the most; the upper half is left to chance."""
-        power = min(entry.failures - 1, 16)
-        most = min(BACKOFF_FIRST_S * 2.0**power, BACKOFF_MAX_S)
-        return most * (0.5 + self._chance() / 2)
+        most = grown_s(BACKOFF_FIRST_S, entry.failures - 1, BACKOFF_MAX_S)
+        return spread_s(most, self._chance())
 
 
 class WorkQueue:
