@@ -89,22 +89,23 @@ def _differs_in_rows(intended: list[object], live: list[object], path: _Path) ->
     if name is None:
         if len(intended) != len(live):
             return path
-        pairs = [(str(i), row, live[i]) for i, row in enumerate(intended)]
+        found = (_differs(row, live[i], (*path, str(i))) for i, row in enumerate(intended))
     else:
-        pairs = [(str(mapping(row)[name]), row, _counterpart(row, live, name)) for row in intended]
-    found = (_differs(row, other, (*path, key)) for key, row, other in pairs)
+        found = (_differs_from_its_like(row, live, name, path) for row in intended)
     return next((place for place in found if place is not None), None)
 
 
-def _counterpart(intended: object, live: list[object], name: str) -> object:
-    """Return the row that is as meant, else one with its key; None for none.
+def _differs_from_its_like(
+    intended: object, live: list[object], name: str, path: _Path
+) -> _Path | None:
+    """Compare a row with those of its key; one that is as meant is enough.
 
     Others may add a row with the same key, such as a second mount of a volume.
     """
     key = mapping(intended)[name]
-    rows = [row for row in live if mapping(row).get(name) == key]
-    same = (row for row in rows if _differs(intended, row, ()) is None)
-    return next(same, rows[-1] if rows else None)
+    rows = [row for row in live if mapping(row).get(name) == key] or [None]
+    places = [_differs(intended, row, (*path, str(key))) for row in rows]
+    return None if None in places else places[-1]
 
 
 def _key_of_rows(rows: list[object]) -> str | None:
