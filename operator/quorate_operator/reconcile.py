@@ -45,7 +45,7 @@ from quorate_operator.planning.actions import (
     Transfer,
     WriteIdentity,
 )
-from quorate_operator.planning.observed import Observed, Resource
+from quorate_operator.planning.observed import Observed, Pod, Resource
 from quorate_operator.queue import Key, Verdict
 from quorate_operator.reasons import Condition, Reason
 from quorate_operator.steps import disruption, is_apart, is_same, told
@@ -240,15 +240,11 @@ class Reconciler:
         """Do it; return what status must say of it, if anything."""
         match step:
             case Found(seat, pod_uid):
-                pod = observed.pods.get(seat)
-                if pod is None or pod.uid != pod_uid:
-                    raise Conflict(f"the pod in seat {seat} is another one by now")
+                pod = _same_pod(observed, seat, pod_uid)
                 self.guard()
                 await self.members.found(pod, admin_token(observed))
             case Transfer(leader, pod_uid, to):
-                pod = observed.pods.get(leader)
-                if pod is None or pod.uid != pod_uid:
-                    raise Conflict(f"the pod in seat {leader} is another one by now")
+                pod = _same_pod(observed, leader, pod_uid)
                 self.guard()
                 await self.members.transfer(pod, admin_token(observed), to)
             case _:
@@ -311,6 +307,13 @@ class Reconciler:
                 raise
             except OperatorError as error:
                 LOGGER.warning("an event was not told: %s: %s", note.reason, error)
+
+
+def _same_pod(observed: Observed, seat: int, uid: str) -> Pod:
+    pod = observed.pods.get(seat)
+    if pod is None or pod.uid != uid:
+        raise Conflict(f"the pod in seat {seat} is another one by now")
+    return pod
 
 
 def admin_token(observed: Observed) -> str:
