@@ -53,7 +53,7 @@ class Hindrances:
     _kept: dict[Key, _Kept] = field(default_factory=dict)
 
     def begin(self, key: Key) -> None:
-        """Forget what was told of a pass that was cut off."""
+        """Forget what the pass before, which may have been cut off, had to tell."""
         if kept := self._kept.get(key):
             kept.changed.clear()
 
@@ -92,8 +92,8 @@ class Hindrances:
         """
         kept = self._kept.setdefault(key, _Kept())
         hindered = _hindered(kept, status, failed, error)
-        changed, kept.changed = kept.changed, []
-        return "; ".join(words for words in (hindered, *(changed or self._fought(kept))) if words)
+        others = kept.changed or self._fought(kept)
+        return "; ".join(words for words in (hindered, *others) if words)
 
     def _fought(self, kept: _Kept) -> list[str]:
         """Return what status says of objects that somebody changes back each time.

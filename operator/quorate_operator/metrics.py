@@ -40,10 +40,9 @@ class Conditions(Collector):
             f"{PREFIX}_condition", "1 while this condition of a cluster is true", labels=self.LABELS
         )
         for (namespace, name), rows in sorted(self._rows.items()):
-            for row in (row for row in rows if row.status is not None):
-                family.add_metric(
-                    (namespace, name, row.type, row.reason), float(row.status is True)
-                )
+            for row in rows:
+                if row.status is not None:
+                    family.add_metric((namespace, name, row.type, row.reason), float(row.status))
         yield family
 
 
