@@ -25,19 +25,8 @@ def command(script: str) -> tuple[str, ...]:
 def says(seat: int, state: MemberState, *, term: int = 1, founded: bool = True) -> MemberStatus:
     """Return the status of a member in this state."""
     role = state.value if state in {MemberState.LEADER, MemberState.CANDIDATE} else "follower"
-    return MemberStatus(
-        1,
-        "0.1.0",
-        "c" * 32,
-        0,
-        "d" * 32,
-        seat,
-        "e" * 16,
-        state,
-        role=role,
-        leadership_term_id=term,
-        founded=founded,
-    )
+    identity = (1, "0.1.0", "c" * 32, 0, "d" * 32, seat, "e" * 16)
+    return MemberStatus(*identity, state, role=role, leadership_term_id=term, founded=founded)
 
 
 class ControlPorts:

@@ -49,16 +49,20 @@ def resync_of(server: Server) -> tuple[Resync, WorkQueue]:
     return Resync(cast("Api", server), queue, 60.0), queue
 
 
+async def run_for(resync: Resync, seconds: float) -> None:
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(resync.run())
+        await asyncio.sleep(seconds)
+        task.cancel()
+
+
 def test_every_key_that_exists_or_is_remembered_is_woken_each_interval() -> None:
     async def story() -> None:
         server = Server()
         server.names = ["a", "b"]
         resync, queue = resync_of(server)
         queue.wake(Key("ns", "ghost"))
-        async with asyncio.TaskGroup() as group:
-            task = group.create_task(resync.run())
-            await asyncio.sleep(185.0)
-            task.cancel()
+        await run_for(resync, 185.0)
         assert server.looks == 4
         assert {key.name for key in queue.schedule.known()} == {"a", "b", "ghost"}
 
@@ -100,10 +104,7 @@ def test_a_definition_that_is_set_back_is_noticed(version: str | None) -> None:
         await resync.wait_until_served()
         assert resync.is_schema_current()
         server.version = version
-        async with asyncio.TaskGroup() as group:
-            task = group.create_task(resync.run())
-            await asyncio.sleep(1.0)
-            task.cancel()
+        await run_for(resync, 1.0)
         assert not resync.is_schema_current()
 
     run_virtually(story())
@@ -203,10 +204,7 @@ def test_the_log_says_that_a_look_failed(caplog: pytest.LogCaptureFixture) -> No
         server = Server()
         server.error = Unavailable("away")
         resync, _ = resync_of(server)
-        async with asyncio.TaskGroup() as group:
-            task = group.create_task(resync.run())
-            await asyncio.sleep(1.0)
-            task.cancel()
+        await run_for(resync, 1.0)
 
     run_virtually(story())
     (record,) = caplog.records

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from quorate.consensus.types import Seat
 from quorate.control.status import AlarmRow, MemberState, MemberStatus
 from quorate.dev.alarms import ToldAlarms
+from quorate_processes.stand_ins import says as status_of
 
 
 def says(seat: int, **alarms: str) -> dict[Seat, MemberStatus | None]:
     rows = tuple(AlarmRow(name, detail) for name, detail in alarms.items())
-    status = MemberStatus(
-        1, "0.1.0", "c" * 32, 0, "d" * 32, seat, "e" * 16, MemberState.FOLLOWER, alarms=rows
-    )
-    return {Seat(seat): status}
+    return {Seat(seat): replace(status_of(seat, MemberState.FOLLOWER), alarms=rows)}
 
 
 def test_an_alarm_is_told_when_it_begins_and_when_it_ends() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -19,6 +20,7 @@ from quorate.dev.cluster import DevCluster
 from quorate.dev.demo import Demo, DemoFailed, DemoOptions
 from quorate.dev.demo_screen import Screen
 from quorate.dev.demo_stream import AcknowledgementLog, PacedStream
+from quorate_processes.stand_ins import says
 
 Statuses = dict[Seat, MemberStatus | None]
 LEADER, TERM = Seat(2), 3
@@ -58,20 +60,8 @@ def test_first_keys_that_are_not_answered_with_42_end_the_demo(answer: dict[byte
 
 
 def member(seat: int, position: int, *digests: DigestRow) -> MemberStatus:
-    return MemberStatus(
-        1,
-        "0.1.0",
-        "c" * 32,
-        0,
-        "d" * 32,
-        seat,
-        "e" * 16,
-        MemberState.FOLLOWER,
-        leadership_term_id=TERM,
-        service_position=position,
-        commit_position=position,
-        digests=digests,
-    )
+    follower = says(seat, MemberState.FOLLOWER, term=TERM)
+    return replace(follower, service_position=position, commit_position=position, digests=digests)
 
 
 class FakeCluster:

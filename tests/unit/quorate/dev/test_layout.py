@@ -23,20 +23,7 @@ from quorate.consensus.types import Seat
 from quorate.dev import layout
 from quorate.dev.layout import DEFAULT_SERVICE, DevDirectory, DevOptions
 from quorate.errors import ConfigurationError, DirectoryInUse
-
-
-def opened(options: DevOptions) -> DevDirectory:
-    """Open and close again, as a supervisor that ended would have."""
-    directory = DevDirectory.open(options)
-    directory.close()
-    return directory
-
-
-def problem_of(options: DevOptions) -> str:
-    with pytest.raises(ConfigurationError) as raised:
-        DevDirectory.open(options)
-    (problem,) = raised.value.problems
-    return problem
+from quorate_processes.directories import opened, problem_of
 
 
 def test_a_new_directory_has_a_valid_file_for_each_member(tmp_path: Path) -> None:

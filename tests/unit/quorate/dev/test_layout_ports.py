@@ -9,22 +9,8 @@ from pathlib import Path
 import pytest
 
 from quorate.dev import layout
-from quorate.dev.layout import DevDirectory, DevOptions
-from quorate.errors import ConfigurationError
-
-
-def opened(options: DevOptions) -> DevDirectory:
-    """Open and close again, as a supervisor that ended would have."""
-    directory = DevDirectory.open(options)
-    directory.close()
-    return directory
-
-
-def problem_of(options: DevOptions) -> str:
-    with pytest.raises(ConfigurationError) as raised:
-        DevDirectory.open(options)
-    (problem,) = raised.value.problems
-    return problem
+from quorate.dev.layout import DevOptions
+from quorate_processes.directories import opened, problem_of
 
 
 @pytest.mark.parametrize(("base", "members"), [(0, 3), (-5, 1), (65_514, 3), (70_000, 3)])

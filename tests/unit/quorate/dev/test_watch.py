@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import cast
 
 import pytest
@@ -13,22 +14,11 @@ from quorate.control.status import MemberState, MemberStatus
 from quorate.dev import watch
 from quorate.dev.watch import StatusBoard
 from quorate.errors import NotConnected, QuorateError, RemoteProtocolError
+from quorate_processes.stand_ins import says
 
 
 def member(seat: int, role: str, term: int, version: int = 1) -> MemberStatus:
-    state = MemberState(role)
-    return MemberStatus(
-        version,
-        "0.1.0",
-        "c" * 32,
-        0,
-        "d" * 32,
-        seat,
-        "e" * 16,
-        state,
-        role=role,
-        leadership_term_id=term,
-    )
+    return replace(says(seat, MemberState(role), term=term), status_version=version)
 
 
 class FakeClient:
